@@ -1,0 +1,76 @@
+# The thin front door: every target is a line or two that calls the package.
+# `make` alone lists them.
+
+STUDY = ehime
+YEAR = 2022
+PYTHON = python3
+UV = uv==0.13.9
+
+PY = .venv/bin/python
+READY = .venv/ready
+
+# Bytecode is compiled once, at set-up. A shell that forbids it, or brings modules of its own, would
+# make every notebook slower or different.
+unexport PYTHONDONTWRITEBYTECODE PYTHONPATH PYTHONHOME
+
+.DEFAULT_GOAL := help
+.PHONY: help setup lock report synthetic test lab lint format check bench diff clean
+
+help:  ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@echo "  STUDY and YEAR choose the survey: make report STUDY=$(STUDY) YEAR=$(YEAR)"
+
+setup: $(READY)  ## locked environment, tsunagari itself and the commit hooks
+	@$(PY) -m pre_commit install
+
+report: $(READY)  ## everything out of date for one report: STUDY= YEAR=
+	@$(PY) -m tsunagari.pipeline report --study '$(STUDY)' --year '$(YEAR)'
+
+test: $(READY)  ## all tests (ARGS="-m 'not slow'" for the quick ones)
+	@$(PY) -m pytest $(ARGS)
+
+lab: $(READY)  ## JupyterLab on the notebooks
+	@$(PY) -m jupyterlab --notebook-dir=notebooks
+
+lint: $(READY)  ## ruff on modules and notebooks; notebooks without outputs
+	@$(PY) -m ruff check .
+	@$(PY) -m ruff format --check .
+	@$(PY) -m nbstripout --verify --keep-id notebooks/*.ipynb
+
+format: $(READY)  ## put layout and imports in order, strip notebook outputs
+	@$(PY) -m ruff check --fix .
+	@$(PY) -m ruff format .
+	@$(PY) -m nbstripout --keep-id notebooks/*.ipynb
+
+check: lint test  ## lint and test
+
+bench: $(READY)  ## the benchmarks, as ratios in one run
+	@$(PY) -m tests.bench
+
+diff: $(READY)  ## headline figures here against the last release
+	@$(PY) -m tsunagari.pipeline diff --study '$(STUDY)' --year '$(YEAR)'
+
+synthetic: $(READY)  ## write the synthetic sample again from its seed
+	@$(PY) -m tsunagari.synthetic
+
+clean:  ## delete processed data and reports, never raw
+	rm -rf data/processed reports
+
+lock:  ## work out requirements.lock again from pyproject.toml
+	@lock_tool=$$(mktemp -d) && trap 'rm -rf "$$lock_tool"' EXIT && $(PYTHON) -m venv "$$lock_tool" && \
+	"$$lock_tool/bin/python" -m pip install -q '$(UV)' && "$$lock_tool/bin/uv" pip compile -q \
+	  --extra dev --universal --fork-strategy fewest --python-version 3.11 --generate-hashes \
+	  --no-emit-index-url --custom-compile-command 'make lock' -o requirements.lock --upgrade pyproject.toml
+
+# The stamp is written last: a set-up that was cut short starts again from nothing.
+$(READY): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo "Python 3.11 以上が必要です（例: make PYTHON=python3.12 …）。 / Python 3.11 or newer is needed (for example: make PYTHON=python3.12 ...)." >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
+	  echo "Python の venv モジュールがありません（Debian では apt-get install python3-venv）。 / Python's venv module is missing (on Debian: apt-get install python3-venv)." >&2; exit 1; }
+	@echo "環境を準備しています（初回のみ、約 1 分）。 / Setting up the environment (first time only, about a minute)." >&2
+	@$(PYTHON) -m venv --clear .venv
+	@$(PY) -m pip --disable-pip-version-check install -q --no-deps --no-compile --require-hashes -r requirements.lock
+	@$(PY) -m pip --disable-pip-version-check install -q --no-deps --no-build-isolation -e .
+	@$(PY) -m compileall -q -j 0 .venv/lib >/dev/null 2>&1 || true
+	@touch $(READY)
