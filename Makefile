@@ -70,7 +70,7 @@ $(READY): requirements.lock pyproject.toml
 	  echo "Python の venv モジュールがありません（Debian では apt-get install python3-venv）。 / Python's venv module is missing (on Debian: apt-get install python3-venv)." >&2; exit 1; }
 	@echo "環境を準備しています（初回のみ、約 1 分）。 / Setting up the environment (first time only, about a minute)." >&2
 	@$(PYTHON) -m venv --clear .venv
-	@$(PY) -m pip --disable-pip-version-check install -q --no-deps --no-compile --require-hashes -r requirements.lock
-	@$(PY) -m pip --disable-pip-version-check install -q --no-deps --no-build-isolation -e .
+	@$(PY) -m pip --disable-pip-version-check install -qq --no-deps --no-compile --require-hashes -r requirements.lock
+	@$(PY) -m pip --disable-pip-version-check install -qq --no-deps --no-build-isolation -e .
 	@$(PY) -m compileall -q -j 0 .venv/lib >/dev/null 2>&1 || true
 	@touch $(READY)

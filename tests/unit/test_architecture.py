@@ -1,0 +1,151 @@
+"""The house rules that no linter knows: import order, flat rooms, no machine and no host named."""
+
+import ast
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+PACKAGE = ROOT / "lib" / "tsunagari"
+
+# One way only: a room may import rooms to its left. synthetic stands beside the line.
+ROOMS = (
+    "study population cleaning weighting estimation comparison models voices programmes "
+    "disclosure figures report pipeline"
+).split()
+MAY_IMPORT = {room: set(ROOMS[:position]) for position, room in enumerate(ROOMS)}
+MAY_IMPORT["synthetic"] = {"study", "population"}
+MAY_IMPORT["__init__"] = set()
+
+# Spelt in two halves, so that this file does not hold what it looks for.
+HOSTS = [
+    first + second
+    for first, second in (
+        ("pypi", ".org"),
+        ("pythonhosted", ".org"),
+        ("registry.npmjs", ".org"),
+        ("deb.debian", ".org"),
+        ("conda.ana", "conda.org"),
+    )
+]
+MACHINE_PATHS = ["/" + top + "/" for top in ("work", "root", "home")]
+BINARY_SUFFIXES = {".pyc", ".png", ".parquet", ".xlsx", ".sav", ".rds", ".woff2"}
+
+
+def modules() -> list[Path]:
+    return sorted(PACKAGE.glob("*.py"))
+
+
+def git(*arguments: str) -> str:
+    command = ["git", *arguments]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    if done.returncode == 128:
+        pytest.skip("not a git checkout")
+    return done.stdout
+
+
+def tracked_files() -> list[Path]:
+    return [ROOT / name for name in git("ls-files", "-z").split("\0") if name]
+
+
+def imported_rooms(path: Path) -> set[str]:
+    rooms = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path.name}: write the import out: from tsunagari import ..."
+            module = node.module or ""
+            names = [module]
+            if module == "tsunagari":
+                names = [f"tsunagari.{alias.name}" for alias in node.names]
+        else:
+            continue
+        rooms |= {name.split(".")[1] for name in names if name.startswith("tsunagari.")}
+    return rooms
+
+
+@pytest.mark.parametrize("path", modules(), ids=lambda path: path.stem)
+def test_rooms_import_one_way(path):
+    assert path.stem in MAY_IMPORT, "a new room takes its place in ROOMS first"
+    assert imported_rooms(path) <= MAY_IMPORT[path.stem]
+
+
+def test_package_is_flat_and_has_no_drawer_for_odds_and_ends():
+    folders = [path.name for path in PACKAGE.iterdir() if path.is_dir() and any(path.glob("*.py"))]
+    assert folders == []
+    assert not {"utils", "util", "helpers", "common", "misc"} & {path.stem for path in modules()}
+
+
+@pytest.mark.parametrize("path", modules(), ids=lambda path: path.stem)
+def test_assert_stays_in_tests(path):
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    assert [node.lineno for node in ast.walk(tree) if isinstance(node, ast.Assert)] == []
+
+
+@pytest.mark.parametrize("path", modules(), ids=lambda path: path.stem)
+def test_functions_are_small_and_call_by_name(path):
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    too_long, too_many = [], []
+    for node in ast.walk(tree):
+        if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            continue
+        body = node.body[1:] if ast.get_docstring(node) else node.body
+        if body and node.end_lineno - body[0].lineno + 1 > 40:
+            too_long.append(node.name)
+        positional = [one.arg for one in node.args.posonlyargs + node.args.args]
+        if node.name.startswith("__"):
+            continue
+        if len([name for name in positional if name not in {"self", "cls"}]) > 2:
+            too_many.append(node.name)
+    assert too_long == [], "a body over 40 lines is two functions"
+    assert too_many == [], "two positional arguments at most"
+
+
+def test_drawing_has_one_room():
+    drawing = re.compile(r"^\s*(import|from) (matplotlib|seaborn)", flags=re.MULTILINE)
+    rooms = [path.stem for path in modules() if drawing.search(path.read_text(encoding="utf-8"))]
+    assert set(rooms) <= {"figures"}
+
+
+def test_tracked_files_name_no_host_and_no_machine():
+    found = []
+    for path in tracked_files():
+        if path.suffix in BINARY_SUFFIXES or not path.is_file():
+            continue
+        text = path.read_bytes().decode("utf-8", errors="ignore")
+        found += [f"{path.name}: {word}" for word in HOSTS + MACHINE_PATHS if word in text]
+    assert found == []
+
+
+def test_no_path_climbs_out_of_its_folder():
+    climbing = re.compile(r"""["']\.\./""")
+    source = [*modules(), *(ROOT / "notebooks").glob("*.ipynb")]
+    assert [p.name for p in source if climbing.search(p.read_text(encoding="utf-8"))] == []
+
+
+@pytest.mark.parametrize(
+    ("name", "is_ignored"),
+    [
+        ("data/raw/ehime/2022/responses.csv", True),
+        ("data/raw/ehime/2022/responses.xlsx", True),
+        ("data/raw/ehime/2022/納品データ.sav", True),
+        ("data/raw/ehime/2022/decisions.csv", True),
+        ("data/raw/ehime/2022/programmes.csv", True),
+        ("data/raw/ehime/responses.csv", True),
+        ("data/raw/ehime/2022/vendor/responses.csv", True),
+        ("data/raw/eu-loneliness-fr/2022/EU_loneliness_2022.csv", True),
+        ("data/processed/ehime/2022/private/respondents.parquet", True),
+        ("reports/ehime/2022/council_report.html", True),
+        ("data/raw/ehime/2022/responses_synthetic.csv", False),
+        ("data/raw/ehime/study.yaml", False),
+        ("data/raw/ehime/codebook.csv", False),
+        ("data/raw/ehime/population.csv", False),
+        ("data/raw/national/benchmarks.csv", False),
+        ("lib/tsunagari/study.py", False),
+    ],
+)
+def test_git_takes_only_what_is_meant_for_the_public(name, is_ignored):
+    assert bool(git("check-ignore", "--no-index", name).strip()) is is_ignored
