@@ -51,20 +51,16 @@ def tracked_files() -> list[Path]:
 
 
 def imported_rooms(path: Path) -> set[str]:
-    rooms = set()
+    names = []
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
-            names = [alias.name for alias in node.names]
+            names += [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
-            assert node.level == 0, f"{path.name}: write the import out: from tsunagari import ..."
-            module = node.module or ""
-            names = [module]
-            if module == "tsunagari":
-                names = [f"tsunagari.{alias.name}" for alias in node.names]
-        else:
-            continue
-        rooms |= {name.split(".")[1] for name in names if name.startswith("tsunagari.")}
-    return rooms
+            package = "tsunagari." * node.level  # a relative import starts at the package
+            source = (package + (node.module or "")).rstrip(".")
+            inside = [alias.name for alias in node.names] if source == "tsunagari" else [""]
+            names += [f"{source}.{name}" for name in inside]
+    return {name.split(".")[1] for name in names if name.startswith("tsunagari.")} - {""}
 
 
 @pytest.mark.parametrize("path", modules(), ids=lambda path: path.stem)
