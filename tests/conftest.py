@@ -1,4 +1,4 @@
-"""What every test may rely on: the repository's own data, no window, the same examples each time."""
+"""What every test may rely on: no window, no folders of the developer, the same examples."""
 
 import os
 
