@@ -94,7 +94,9 @@ def test_functions_are_small_and_call_by_name(path):
         positional = [one.arg for one in node.args.posonlyargs + node.args.args]
         if node.name.startswith("__"):
             continue
-        if len([name for name in positional if name not in {"self", "cls"}]) > 2:
+        # A helper that is called a few lines away may take three.
+        most = 3 if node.name.startswith("_") else 2
+        if len([name for name in positional if name not in {"self", "cls"}]) > most:
             too_many.append(node.name)
     assert too_long == [], "a body over 40 lines is two functions"
     assert too_many == [], "two positional arguments at most"
