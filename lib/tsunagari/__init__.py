@@ -1,0 +1,1 @@
+"""Survey weighting, estimation and reporting for loneliness and isolation surveys."""

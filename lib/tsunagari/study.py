@@ -1,0 +1,952 @@
+"""What is this study, and where do its files lie: study.yaml, codebook, paths, reading, writing."""
+
+from __future__ import annotations
+
+import difflib
+import json
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Literal
+
+import numpy as np
+import pandas as pd
+import yaml
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+
+NO_ANSWER = "no_answer"  # asked, and no usable answer was given; never a code of a questionnaire
+
+ESTIMATE_COLUMNS = (
+    "wave table_id measure unit domain domain_value item item_value item_label estimate std_error "
+    "lower upper df p_value p_adjusted n_unweighted n_effective weighting mark verdict status "
+    "reason source n_cell"
+).split()
+_ESTIMATE_NUMBERS = (
+    "estimate std_error lower upper df p_value p_adjusted n_unweighted n_effective n_cell"
+).split()
+
+_CODEBOOK_COLUMNS = (
+    "question_no item variable type label short_label code code_label role min max ask_if required "
+    "scale sensitive waves version certainty_wording certainty_options certainty_order source"
+).split()
+_TYPES = ("SA", "MA", "NUM", "OA", "ID", "DATE")
+_ROLES = ("answer", "exclusive", "no_answer", "refused", "dont_know", "not_applicable")
+_MISSING_ROLES = ("no_answer", "refused", "dont_know", "not_applicable")
+
+
+# --- errors -----------------------------------------------------------------------------------
+
+
+class SurveyError(Exception):
+    """One clear sentence in Japanese and English that says what broke and what to do.
+
+    The text names variables, counts and file rows, and never an answer's value: it may be printed
+    anywhere.
+
+    Args:
+        code: Short stable name such as "CODE_UNKNOWN".
+        ja: The sentence in Japanese.
+        en: The same sentence in English.
+    """
+
+    exit_code: ClassVar[int] = 1
+
+    def __init__(self, code: str, ja: str, en: str) -> None:
+        super().__init__(code, ja, en)
+        self.code, self.ja, self.en = code, ja, en
+
+    def __str__(self) -> str:
+        return f"E-{self.code}: {self.ja} / {self.en}"
+
+
+class InputError(SurveyError):
+    """A data file cannot be used as it is."""
+
+    exit_code = 2
+
+
+class DisclosureError(SurveyError):
+    """A figure could point at a person."""
+
+    exit_code = 3
+
+
+class ModelError(SurveyError):
+    """A weight, an estimate or a model cannot be computed."""
+
+    exit_code = 4
+
+
+class ConfigError(SurveyError):
+    """The study file, the codebook or a parameter is wrong."""
+
+    exit_code = 5
+
+
+class KernelError(SurveyError):
+    """A notebook's kernel died."""
+
+    exit_code = 70
+
+
+class WriteError(SurveyError):
+    """A result cannot be written."""
+
+    exit_code = 74
+
+
+class LockedError(SurveyError):
+    """Another run of the same report is under way."""
+
+    exit_code = 75
+
+
+# --- study.yaml ---------------------------------------------------------------------------------
+
+Code = Annotated[str, BeforeValidator(str)]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+
+
+class Wave(_Part):
+    """One survey year: its files and when it was asked."""
+
+    responses: str
+    synthetic: str | None = None
+    sheet: str | None = None
+    fieldwork: str
+    population_date: str | None = None
+    population_note: str | None = None
+    benchmark_year: int | None = None
+    previous: int | None = None
+    expected_rows: int | None = Field(default=None, ge=1)
+
+
+class FileFormat(_Part):
+    """How the answers are delivered."""
+
+    format: Literal["csv", "xlsx", "sav"] = "csv"
+    encodings: tuple[str, ...] = ("utf-8-sig", "utf-8", "cp932")
+    unknown_columns: Literal["error", "ignore"] = "error"
+    how_to_get: str | None = None
+
+
+class Columns(_Part):
+    """Columns of the answer file that are not questions."""
+
+    respondent_id: str
+    duration_seconds: str | None = None
+    answered_on: str | None = None
+
+
+class MultiAnswer(_Part):
+    """What a chosen and an unchosen option hold; "code" is the option's own code."""
+
+    chosen: Code = "1"
+    unchosen: Code = "0"
+    separator: str | None = None
+
+
+class Design(_Part):
+    """Which variables are region, age and sex, and who belongs to the population."""
+
+    region: str
+    age_band: str
+    age: str | None = None
+    sex: str | None = None
+    minimum_age: int = Field(default=0, ge=0, le=120)
+    mode: str = "ウェブ調査"
+    error_note: str = "誤差は割付セルを層とし、層内の無作為抽出とみなした参考値"
+
+
+class Band(_Part):
+    """A band of a number, both ends included; `to: null` is open."""
+
+    code: Code
+    label: str
+    from_: float = Field(alias="from")
+    to: float | None = None
+
+
+class Net(_Part):
+    """Codes that may be merged under one name."""
+
+    code: Code
+    label: str
+    of: tuple[Code, ...] = Field(min_length=1)
+
+
+class Derived(_Part):
+    """A variable made from others: bands of a number, the sum of a scale, or merged codes."""
+
+    label: str
+    short_label: str | None = None
+    bands_of: str | None = None
+    bands: tuple[Band, ...] = ()
+    sum_of: tuple[str, ...] = ()
+    from_: float | None = Field(default=None, alias="from")
+    to: float | None = None
+    scale: str | None = None
+    recode_of: str | None = None
+    classes: tuple[Net, ...] = ()
+    sensitive: Literal["high", "normal"] = "normal"
+
+    @property
+    def kind(self) -> str:
+        """Which of bands, sum or recode this is."""
+        given = [
+            kind
+            for kind, value in (
+                ("bands", self.bands_of and self.bands),
+                ("sum", self.sum_of),
+                ("recode", self.recode_of and self.classes),
+            )
+            if value
+        ]
+        return given[0] if len(given) == 1 else "unclear"
+
+
+class Region(_Part):
+    """A region and the municipalities it holds."""
+
+    label: str
+    municipalities: tuple[str, ...] = ()
+
+
+class Margin(_Part):
+    """One margin for raking: its variables and the file that holds its targets."""
+
+    by: tuple[str, ...] = Field(min_length=1)
+    targets: str
+
+
+class Collapse(_Part):
+    """Codes of one cell variable that are weighted as one, everywhere or where `where` holds."""
+
+    variable: str
+    codes: tuple[Code, ...] = Field(min_length=2)
+    where: dict[str, tuple[Code, ...]] = Field(default_factory=dict)
+
+
+class Weighting(_Part):
+    """How respondents are weighted to the population."""
+
+    method: Literal["post_stratification", "raking", "given"]
+    label: str
+    cells: tuple[str, ...] = ()
+    strata: tuple[str, ...] = ()
+    psu: str | None = None
+    fpc: str | None = None
+    targets: str | None = None
+    base_weight: str | None = None
+    sample_share: dict[str, tuple[Code, ...]] = Field(default_factory=dict)
+    collapse: tuple[Collapse, ...] = ()
+    minimum_cell_n: int = Field(default=1, ge=1)
+    trim_ratio: float | None = Field(default=None, gt=1)
+    margins: tuple[Margin, ...] = ()
+
+
+class QualityRule(_Part):
+    """One rule of response quality and what it leads to."""
+
+    rule: Literal["speeder", "straightliner", "duplicate_text", "inconsistent", "test_record"]
+    variable: str | None = None
+    items: tuple[str, ...] = ()
+    threshold: float | None = None
+    when: str | None = None
+    action: Literal["flag", "quarantine"] = "flag"
+
+
+class Indicator(_Part):
+    """A share that the report speaks of: whose answer counts, out of whom."""
+
+    label: str
+    short_label: str | None = None
+    item: str
+    codes: tuple[Code, ...] = Field(min_length=1)
+    base: Literal["asked", "answered"] = "asked"
+
+
+class Tables(_Part):
+    """Which tables are made."""
+
+    base: Literal["asked", "answered"] = "asked"
+    axes: tuple[str | tuple[str, ...], ...]
+    crosses: tuple[str, ...]
+
+
+class Model(_Part):
+    """The factors of loneliness that the model holds."""
+
+    outcomes: tuple[str, ...]
+    factors: tuple[str, ...]
+    reference: dict[str, Code] = Field(default_factory=dict)
+    minimum_events_per_parameter: float = Field(default=10, ge=1)
+    minimum_events_per_level: int = Field(default=5, ge=1)
+
+
+class Marks(_Part):
+    """When a difference is marked."""
+
+    point_threshold: float = Field(default=3.0, ge=0)
+    confidence: float = Field(default=0.95, gt=0.5, lt=1)
+
+
+class Disclosure(_Part):
+    """Thresholds of the gate, in unweighted respondents; never below 5."""
+
+    base_minimum: int = Field(default=10, ge=5)
+    threshold: int = Field(default=10, ge=5)
+    threshold_two_way: int = Field(default=5, ge=5)
+    base_reference: int = Field(default=30, ge=10)
+    base_low: int = Field(default=50, ge=10)
+    area: Literal["prefecture", "below"] = "prefecture"
+
+
+class Benchmark(_Part):
+    """Which published figures stand beside ours, and how questions map (ours: theirs)."""
+
+    label: str
+    table: str = "national"
+    items: dict[str, str]
+    caveat: str
+
+
+_NO_BENCHMARK = Benchmark(label="", items={}, caveat="")
+
+
+class StudyFile(_Part):
+    """study.yaml: everything that makes one survey different from another."""
+
+    study: str
+    title: str
+    area: str
+    people: str
+    waves: dict[int, Wave] = Field(min_length=1)
+    file: FileFormat = FileFormat()
+    columns: Columns
+    multi_answer: MultiAnswer = MultiAnswer()
+    design: Design
+    derive: dict[str, Derived] = Field(default_factory=dict)
+    recode: dict[str, tuple[Net, ...]] = Field(default_factory=dict)
+    regions: dict[Code, Region] = Field(default_factory=dict)
+    weighting: Weighting
+    quality: tuple[QualityRule, ...] = ()
+    indicators: dict[str, Indicator]
+    tables: Tables
+    model: Model
+    marks: Marks = Marks()
+    disclosure: Disclosure = Disclosure()
+    benchmark: Benchmark | None = None
+    notes: tuple[str, ...] = ()
+
+
+# --- codebook -------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Item:
+    """One question as tables see it.
+
+    Attributes:
+        name: Name of the item, such as "lonely_direct".
+        label: Wording.
+        short_label: Wording for figures.
+        kind: SA, MA, NUM, OA or derived (a band or a merged answer, tabulated like SA).
+        options: Label of every code that is an answer, in questionnaire order.
+        missing: Label of every code that counts as asked but is no answer (refused, don't know).
+        no_answer: Codes that stand for no answer.
+        not_asked: Codes that put the person outside the base.
+        nets: Label and codes of every net of the recode tree, finest first.
+        columns: For MA the column of every option, in the order of `options`.
+        exclusive: For MA the codes that exclude the others.
+        sensitive: Whether the disclosure policy counts the item as sensitive.
+        question_no: Number in the questionnaire; empty for a derived item.
+        version: Version of the question in this wave.
+    """
+
+    name: str
+    label: str
+    short_label: str
+    kind: str
+    options: dict[str, str]
+    missing: dict[str, str] = field(default_factory=dict)
+    no_answer: tuple[str, ...] = ()
+    not_asked: tuple[str, ...] = ()
+    nets: dict[str, tuple[str, tuple[str, ...]]] = field(default_factory=dict)
+    columns: tuple[str, ...] = ()
+    exclusive: tuple[str, ...] = ()
+    sensitive: bool = False
+    question_no: str = ""
+    version: str = "1"
+
+    def indicators(self, respondents: pd.DataFrame, *, base: str = "asked") -> pd.DataFrame:
+        """Return one 0/1 column for every code and net of this item.
+
+        Args:
+            respondents: Cleaned respondents, shape (n, any).
+            base: "asked" counts people without an answer in the base and gives them a column
+                `no_answer`; "answered" leaves them out, as it does refusals and don't knows.
+
+        Returns:
+            Shape (n, k), float, columns are codes then nets; NaN outside the base.
+        """
+        chosen, base_mask = self._chosen(respondents, base=base)
+        for net, (_, codes) in self.nets.items():
+            chosen[net] = np.any([chosen[c] for c in codes if c in chosen], axis=0)
+        table = pd.DataFrame(chosen, index=respondents.index).astype(float)
+        return table.where(pd.Series(base_mask, index=respondents.index), axis=0)
+
+    def _chosen(
+        self, respondents: pd.DataFrame, *, base: str
+    ) -> tuple[dict[str, np.ndarray], np.ndarray]:
+        if self.kind == "MA":
+            status = respondents[self.name]
+            asked = status.notna().to_numpy()
+            answered = (status == "answered").fillna(value=False).to_numpy(bool)
+            chosen = {
+                code: (respondents[column] == 1).fillna(value=False).to_numpy(bool)
+                for code, column in zip(self.options, self.columns, strict=True)
+            }
+            none = asked & ~answered
+        else:
+            values = respondents[self.name].astype("string")
+            codes = values.fillna("").to_numpy(str)
+            asked = values.notna().to_numpy() & ~np.isin(codes, self.not_asked)
+            chosen = {code: codes == code for code in (*self.options, *self.missing)}
+            answered = np.isin(codes, list(self.options))
+            none = np.isin(codes, [NO_ANSWER, *self.no_answer])
+        if base == "answered":
+            return {code: chosen[code] for code in self.options}, answered
+        if none.any():
+            chosen[NO_ANSWER] = none
+        return chosen, asked
+
+    @property
+    def labels(self) -> dict[str, str]:
+        """Label of every code and net."""
+        nets = {name: label for name, (label, _) in self.nets.items()}
+        return {**self.options, **self.missing, NO_ANSWER: "無回答", **nets}
+
+
+@dataclass(frozen=True)
+class Codebook:
+    """The codebook of one wave.
+
+    Attributes:
+        columns: One row a column of the answer file, indexed by variable: item, type, label,
+            short_label, ask_if, required, scale, min, max, sensitive, version, question_no.
+        codes: One row a code: variable (for MA the option's column), item, code, code_label, role.
+        table: The whole file as read, all waves.
+    """
+
+    columns: pd.DataFrame
+    codes: pd.DataFrame
+    table: pd.DataFrame
+
+    def role(self, variable: str, *, roles: Iterable[str]) -> list[str]:
+        """Return the codes of a variable that have one of these roles."""
+        mine = self.codes[(self.codes["variable"] == variable) & self.codes["role"].isin(roles)]
+        return mine["code"].tolist()
+
+
+def _problem_list(problems: list[str]) -> str:
+    shown = problems[:12]
+    more = f" … (+{len(problems) - 12})" if len(problems) > 12 else ""
+    return "; ".join(shown) + more
+
+
+def read_codebook(path: Path, *, year: int) -> Codebook:
+    """Read a codebook and keep the rows of one wave.
+
+    Args:
+        path: UTF-8 CSV, one row a code (for MA a row a column); docs/data_dictionary.md has the
+            columns.
+        year: Survey wave; rows whose `waves` name other years only are left out.
+
+    Returns:
+        The codebook of that wave.
+
+    Raises:
+        ConfigError: The file is missing or one of its rows breaks a rule; every mistake is named
+            with its file row.
+    """
+    if not path.exists():
+        raise ConfigError(
+            "CODEBOOK_MISSING",
+            f"コードブック {path.name} が {path.parent.name} にありません。置いてください。",
+            f"There is no codebook {path.name} in {path.parent.name}: put it there.",
+        )
+    try:
+        table = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig")
+    except (UnicodeDecodeError, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
+        raise ConfigError(
+            "CODEBOOK_UNREADABLE",
+            f"コードブック {path.name} を UTF-8 の CSV として読めません。保存し直してください。",
+            f"The codebook {path.name} cannot be read as a UTF-8 CSV: save it again.",
+        ) from error
+    table.index = pd.RangeIndex(2, len(table) + 2, name="file_row")
+    problems = _check_codebook_columns(table)
+    if not problems:
+        in_wave = table["waves"].str.split().map(lambda years: not years or str(year) in years)
+        kept = table[in_wave]
+        problems = _check_codebook_rows(kept)
+    if problems:
+        raise ConfigError(
+            "CODEBOOK",
+            f"コードブック {path.name} に誤りがあります（{len(problems)} 件）: "
+            f"{_problem_list(problems)}。直してください。",
+            f"The codebook {path.name} has {len(problems)} mistake(s), listed before: mend them.",
+        )
+    return _split_codebook(kept, table)
+
+
+def _check_codebook_columns(table: pd.DataFrame) -> list[str]:
+    lacking = [name for name in _CODEBOOK_COLUMNS if name not in table.columns]
+    unknown = [name for name in table.columns if name not in _CODEBOOK_COLUMNS]
+    problems = [f"列 {name} がない (column missing)" for name in lacking]
+    return problems + [f"列 {name} は使えない (column not allowed)" for name in unknown]
+
+
+def _check_codebook_rows(table: pd.DataFrame) -> list[str]:
+    problems = []
+    first = table.drop_duplicates("variable")
+    for row, kind in first["type"].items():
+        if kind not in _TYPES:
+            problems.append(f"{row} 行目 type は {'/'.join(_TYPES)} のどれか (one of these)")
+    roles = table["role"].replace("", "answer")
+    for row in table.index[~roles.isin(_ROLES)]:
+        problems.append(f"{row} 行目 role は {'/'.join(_ROLES)} のどれか (one of these)")
+    kinds = table["variable"].map(first.set_index("variable")["type"])
+    owner = np.where(kinds == "MA", table["item"], table["variable"])
+    coded = table.assign(owner=owner)[kinds.isin(["SA", "MA"])]
+    for (owner_name, code), rows in coded.groupby(["owner", "code"]).groups.items():
+        if len(rows) > 1:
+            listed = "・".join(map(str, rows))
+            problems.append(f"{owner_name} のコード {code} が重複 (duplicate code): {listed} 行目")
+        if code == "":
+            problems.append(f"{owner_name} のコードが空 (empty code): {rows[0]} 行目")
+    repeated = table[~kinds.isin(["SA"]) & table["variable"].duplicated()]
+    for row, name in repeated["variable"].items():
+        problems.append(f"{row} 行目 {name} は一度だけ書く (variable repeated)")
+    return problems
+
+
+def _split_codebook(kept: pd.DataFrame, table: pd.DataFrame) -> Codebook:
+    columns = kept.drop_duplicates("variable").set_index("variable")
+    columns["item"] = columns["item"].where(columns["item"] != "", columns.index.to_series())
+    filled = columns.replace("", None)
+    texts = ["label", "short_label", "question_no", "ask_if", "scale", "version", "required"]
+    ma = columns["type"] == "MA"
+    columns.loc[ma, texts] = filled[ma].groupby("item")[texts].transform("first").fillna("")
+    columns["short_label"] = columns["short_label"].where(
+        columns["short_label"] != "", columns["label"]
+    )
+    columns["version"] = columns["version"].replace("", "1")
+    codes = kept[kept["variable"].map(columns["type"]).isin(["SA", "MA"])].copy()
+    codes["item"] = codes["variable"].map(columns["item"])
+    codes["role"] = codes["role"].replace("", "answer")
+    return Codebook(
+        columns=columns,
+        codes=codes[["variable", "item", "code", "code_label", "role"]],
+        table=table,
+    )
+
+
+# --- the study ----------------------------------------------------------------------------------
+
+
+def repository_root() -> Path:
+    """Return the folder that holds data/ and reports/: the repository, or TSUNAGARI_ROOT."""
+    return Path(os.environ.get("TSUNAGARI_ROOT") or Path(__file__).resolve().parents[2])
+
+
+def processed_dir(name: str, year: int) -> Path:
+    """Return the folder of a wave's results: the runner's staging folder while a run is on."""
+    staging = os.environ.get("TSUNAGARI_STAGING")
+    return Path(staging) if staging else repository_root() / "data/processed" / name / str(year)
+
+
+def release_dir(name: str, year: int) -> Path:
+    """Return the folder of a wave's released files."""
+    return repository_root() / "reports" / name / str(year)
+
+
+def read_table(path: Path) -> Any:
+    """Read a parquet or CSV table, or a JSON text, by the ending of its name.
+
+    Raises:
+        InputError: The file is not there: an earlier notebook has not run.
+    """
+    if not path.exists():
+        raise InputError(
+            "STEP_MISSING",
+            f"{path.parent.name}/{path.name} がまだありません。"
+            "前のノートブックを先に実行してください。",
+            f"{path.parent.name}/{path.name} is not there yet: run the earlier notebooks first.",
+        )
+    if path.suffix == ".parquet":
+        return pd.read_parquet(path)
+    if path.suffix == ".json":
+        return json.loads(path.read_text(encoding="utf-8"))
+    table = pd.read_csv(path, dtype=str, keep_default_na=False, na_values=[""], encoding="utf-8")
+    numbers = [name for name in _ESTIMATE_NUMBERS if name in table.columns]
+    return table.astype(dict.fromkeys(numbers, float))
+
+
+def write_table(path: Path, table: Any) -> None:
+    """Write a table as parquet or CSV, or a dictionary as JSON; the same input, the same bytes."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if path.suffix == ".parquet":
+        table.to_parquet(path, index=False)
+    elif path.suffix == ".json":
+        text = json.dumps(table, ensure_ascii=False, indent=1)
+        path.write_text(text + "\n", encoding="utf-8")
+    else:
+        table.to_csv(path, index=False, encoding="utf-8", lineterminator="\n")
+
+
+@dataclass(frozen=True)
+class Study:
+    """One wave of one study: what it asked, how it is analysed, where its files lie.
+
+    Attributes:
+        name: Folder under data/raw.
+        year: Survey wave.
+        config: The checked study.yaml.
+        codebook: The codebook of this wave.
+    """
+
+    name: str
+    year: int
+    config: StudyFile
+    codebook: Codebook
+
+    @property
+    def wave(self) -> Wave:
+        """What study.yaml says of this wave."""
+        return self.config.waves[self.year]
+
+    @property
+    def raw_dir(self) -> Path:
+        """Folder of study.yaml, codebook and targets."""
+        return repository_root() / "data/raw" / self.name
+
+    @property
+    def wave_dir(self) -> Path:
+        """Folder of this wave's files as received."""
+        return self.raw_dir / str(self.year)
+
+    @property
+    def responses_path(self) -> Path:
+        """The answer file: the real one where it is there, else the synthetic sample.
+
+        Raises:
+            InputError: Neither is there.
+        """
+        real = self.wave_dir / self.wave.responses
+        sample = self.wave_dir / (self.wave.synthetic or self.wave.responses)
+        found = next((path for path in (real, sample) if path.exists()), None)
+        if found is None:
+            place = f"data/raw/{self.name}/{self.year}/{self.wave.responses}"
+            hint = f" {self.config.file.how_to_get}" if self.config.file.how_to_get else ""
+            raise InputError(
+                "RESPONSES_MISSING",
+                f"回答ファイル {place} がありません。そこに置いてください。{hint}",
+                f"There is no answer file {place}: put it there.",
+            )
+        return found
+
+    @property
+    def is_synthetic(self) -> bool:
+        """Whether this wave's answers are the synthetic sample."""
+        return self.responses_path != self.wave_dir / self.wave.responses
+
+    @property
+    def synthetic_inputs(self) -> list[str]:
+        """Names of all synthetic inputs of this wave's report, an earlier wave's included."""
+        waves = [self] + ([self.previous] if self.previous else [])
+        return [f"{w.year}/{w.responses_path.name}" for w in waves if w.is_synthetic]
+
+    @cached_property
+    def previous(self) -> Study | None:
+        """The earlier wave that this one is compared with."""
+        if self.wave.previous is None:
+            return None
+        return open_study(self.name, self.wave.previous)
+
+    @property
+    def processed_dir(self) -> Path:
+        """Folder of results, with private/ and published/."""
+        return processed_dir(self.name, self.year)
+
+    def save(self, name: str, table: Any) -> None:
+        """Write a table or a dictionary under the processed folder.
+
+        Args:
+            name: Zone and file, such as "private/weights.parquet".
+            table: DataFrame for .parquet and .csv, dictionary for .json.
+        """
+        write_table(self.processed_dir / name, table)
+
+    def load(self, name: str) -> Any:
+        """Read what `save` wrote under the same name."""
+        return read_table(self.processed_dir / name)
+
+    @cached_property
+    def items(self) -> dict[str, Item]:
+        """Every item that tables can show, in questionnaire order, derived ones last."""
+        found = {}
+        for name, columns in self.codebook.columns.groupby("item", sort=False):
+            kind = columns["type"].iloc[0]
+            if kind in ("SA", "MA", "NUM", "OA"):
+                found[name] = self._question(name, columns)
+        return found | {name: self._derived(name) for name in self.config.derive}
+
+    def _nets(self, name: str) -> dict[str, tuple[str, tuple[str, ...]]]:
+        return {net.code: (net.label, net.of) for net in self.config.recode.get(name, ())}
+
+    def _question(self, name: str, columns: pd.DataFrame) -> Item:
+        first = columns.iloc[0]
+        codes = self.codebook.codes[self.codebook.codes["item"] == name]
+        is_missing = codes["role"].isin(_MISSING_ROLES)
+        counted = codes["role"].isin(["refused", "dont_know"])
+        to_labels = codes.set_index("code")["code_label"]
+        options = to_labels[(~is_missing).to_numpy()].to_dict()
+        kept = codes[~is_missing]
+        return Item(
+            name=name,
+            label=first["label"],
+            short_label=first["short_label"],
+            kind=first["type"],
+            options=options,
+            missing=to_labels[counted.to_numpy()].to_dict(),
+            no_answer=tuple(codes.loc[codes["role"] == "no_answer", "code"]),
+            not_asked=tuple(codes.loc[codes["role"] == "not_applicable", "code"]),
+            nets=self._nets(name),
+            columns=tuple(kept["variable"]) if first["type"] == "MA" else (),
+            exclusive=tuple(codes.loc[codes["role"] == "exclusive", "code"]),
+            sensitive=bool((columns["sensitive"] == "high").any()),
+            question_no=first["question_no"],
+            version=first["version"],
+        )
+
+    def _derived(self, name: str) -> Item:
+        rule = self.config.derive[name]
+        classes = rule.bands if rule.kind == "bands" else rule.classes
+        return Item(
+            name=name,
+            label=rule.label,
+            short_label=rule.short_label or rule.label,
+            kind="NUM" if rule.kind == "sum" else "derived",
+            options={each.code: each.label for each in classes},
+            nets=self._nets(name),
+            sensitive=rule.sensitive == "high",
+        )
+
+    @property
+    def axes(self) -> list[list[str]]:
+        """Every axis of the table plan as a list of variables."""
+        return [[a] if isinstance(a, str) else list(a) for a in self.config.tables.axes]
+
+
+def open_study(name: str, year: int) -> Study:
+    """Open one wave of a study and check its study file and codebook.
+
+    Args:
+        name: Folder under data/raw, such as "ehime".
+        year: Survey wave, four digits.
+
+    Returns:
+        The study.
+
+    Raises:
+        ConfigError: No such study or wave, or a mistake in study.yaml or the codebook; every
+            mistake is named with its key and what is allowed.
+    """
+    folder = repository_root() / "data/raw"
+    known = sorted(path.parent.name for path in folder.glob("*/study.yaml"))
+    if name not in known:
+        raise ConfigError(
+            "STUDY_UNKNOWN",
+            f"調査「{name}」はありません。選べるもの: {', '.join(known) or 'なし'}。",
+            f"There is no study '{name}'; choose one of: {', '.join(known) or 'none'}.",
+        )
+    config = _read_study_file(folder / name / "study.yaml")
+    if year not in config.waves:
+        waves = ", ".join(map(str, sorted(config.waves)))
+        raise ConfigError(
+            "WAVE_UNKNOWN",
+            f"調査「{name}」に {year} 年はありません。選べる年: {waves}。",
+            f"Study '{name}' has no wave {year}; choose one of: {waves}.",
+        )
+    codebook = read_codebook(folder / name / "codebook.csv", year=year)
+    study = Study(name=name, year=year, config=config, codebook=codebook)
+    _raise_study_file(_check_names(study) + _check_nets(study))
+    return study
+
+
+def _raise_study_file(problems: list[str]) -> None:
+    if problems:
+        raise ConfigError(
+            "STUDY_FILE",
+            f"study.yaml に誤りがあります（{len(problems)} 件）: {_problem_list(problems)}。"
+            "直してください。",
+            f"study.yaml has {len(problems)} mistake(s), listed before: mend them.",
+        )
+
+
+def _read_study_file(path: Path) -> StudyFile:
+    try:
+        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        mark = getattr(error, "problem_mark", None)
+        line = f"{mark.line + 1} 行目付近で" if mark else ""
+        raise ConfigError(
+            "STUDY_FILE",
+            f"study.yaml を{line}読めません。YAML（UTF-8）の書き方を直してください。",
+            "study.yaml is not valid YAML in UTF-8: mend it at the line named before.",
+        ) from error
+    try:
+        config = StudyFile.model_validate(raw)
+    except ValidationError as error:
+        problems = [_explain(mistake) for mistake in error.errors()]
+        _raise_study_file(problems)
+        raise
+    if config.study != path.parent.name:
+        _raise_study_file([f"study: フォルダー名 {path.parent.name} と同じにする (folder's name)"])
+    return config
+
+
+def _explain(mistake: dict[str, Any]) -> str:
+    """Say one pydantic mistake with its key and what is allowed."""
+    key = ".".join(str(part) for part in mistake["loc"])
+    kind = mistake["type"]
+    if kind == "missing":
+        return f"{key}: 必須です (required)"
+    if kind == "extra_forbidden":
+        allowed = _allowed_keys(mistake["loc"][:-1])
+        near = difflib.get_close_matches(str(mistake["loc"][-1]), allowed, n=1)
+        guess = f"; {near[0]} ?" if near else ""
+        return f"{key}: 知らないキー。使えるのは {', '.join(allowed)} (unknown key{guess})"
+    return f"{key}: {mistake['msg']}"
+
+
+def _allowed_keys(place: tuple[Any, ...]) -> list[str]:
+    model: Any = StudyFile
+    for part in place:
+        fields = getattr(model, "model_fields", {})
+        if part in fields:
+            inner = [fields[part].annotation]
+            while inner and not any(_is_part(each) for each in inner):
+                inner = [arg for each in inner for arg in getattr(each, "__args__", ())]
+            model = next((each for each in inner if _is_part(each)), None)
+    return [each.alias or name for name, each in getattr(model, "model_fields", {}).items()]
+
+
+def _is_part(model: Any) -> bool:
+    return isinstance(model, type) and issubclass(model, _Part)
+
+
+def _check_names(study: Study) -> list[str]:
+    """Return every name in study.yaml that neither the codebook nor `derive` knows."""
+    config, columns = study.config, list(study.codebook.columns.index)
+    variables, tabulated = [*columns, *config.derive], list(study.items)
+    uses: list[tuple[str, str | None, Iterable[str]]] = []  # key, name used, names known
+    uses += [(f"columns.{key}", name, columns) for key, name in config.columns]
+    for key in ("region", "age", "age_band", "sex"):
+        uses.append((f"design.{key}", getattr(config.design, key), variables))
+    for name, rule in config.derive.items():
+        sources = (rule.bands_of, rule.recode_of, *rule.sum_of)
+        uses += [(f"derive.{name}", source, variables) for source in sources]
+    uses += [("recode", name, tabulated) for name in config.recode]
+    for name in (*config.weighting.cells, *config.weighting.strata):
+        uses.append(("weighting.cells/strata", name, variables))
+    uses.append(("weighting.base_weight", config.weighting.base_weight, columns))
+    uses += [(f"indicators.{n}.item", i.item, tabulated) for n, i in config.indicators.items()]
+    uses += [("tables.axes", name, tabulated) for axis in study.axes for name in axis]
+    uses += [("tables.crosses", name, tabulated) for name in config.tables.crosses]
+    uses += [("model.outcomes", name, config.indicators) for name in config.model.outcomes]
+    uses += [("model.factors", name, tabulated) for name in config.model.factors]
+    uses += [("model.reference", name, config.model.factors) for name in config.model.reference]
+    uses += [("benchmark.items", n, tabulated) for n in (config.benchmark or _NO_BENCHMARK).items]
+    uses += [
+        (
+            f"waves.{year}.previous",
+            str(wave.previous) if wave.previous else None,
+            map(str, config.waves),
+        )
+        for year, wave in config.waves.items()
+    ]
+    problems = [_unknown(key, name, list(known)) for key, name, known in uses if name is not None]
+    unclear = [name for name, rule in config.derive.items() if rule.kind == "unclear"]
+    problems += [
+        f"derive.{name}: bands_of+bands, sum_of, recode_of+classes の一つ (exactly one)"
+        for name in unclear
+    ]
+    return [p for p in problems if p] + _check_codes(study) + _check_weighting(config.weighting)
+
+
+def _unknown(key: str, name: str, known: list[str]) -> str | None:
+    if name in known:
+        return None
+    near = difflib.get_close_matches(name, known, n=1)
+    guess = f"; {near[0]} ?" if near else ""
+    return f"{key}: {name} という名前はない (unknown name{guess})"
+
+
+def _check_codes(study: Study) -> list[str]:
+    """Return every code in indicators and model references that its item does not have."""
+    used = [(f"indicators.{n}.codes", i.item, i.codes) for n, i in study.config.indicators.items()]
+    used += [
+        (f"model.reference.{n}", n, [code]) for n, code in study.config.model.reference.items()
+    ]
+    found = [(key, study.items[name], codes) for key, name, codes in used if name in study.items]
+    return [
+        problem
+        for key, item, codes in found
+        for problem in (_unknown(key, code, list(item.labels)) for code in codes)
+        if problem
+    ]
+
+
+def _check_weighting(weighting: Weighting) -> list[str]:
+    problems = []
+    if weighting.method == "given" and not weighting.base_weight:
+        problems.append("weighting.base_weight: method: given では必須 (required)")
+    if weighting.method == "given" and (weighting.cells or weighting.margins):
+        problems.append("weighting.cells/margins: method: given では使えない (not allowed)")
+    if weighting.method != "given" and not (weighting.cells and weighting.targets):
+        problems.append(f"weighting.cells, targets: method: {weighting.method} では必須 (required)")
+    if weighting.margins and weighting.method != "raking":
+        problems.append("weighting.margins: method: raking だけで使える (raking only)")
+    if weighting.trim_ratio and weighting.method != "raking":
+        problems.append("weighting.trim_ratio: method: raking だけで使える (raking only)")
+    return problems
+
+
+def _check_nets(study: Study) -> list[str]:
+    """Return every net with unknown codes and every pair neither nested nor disjoint."""
+    problems = []
+    for name, nets in study.config.recode.items():
+        item = study.items.get(name)
+        seen: list[Net] = []
+        for net in nets:
+            unknown = [c for c in net.of if item and c not in {**item.options, **item.missing}]
+            if unknown:
+                problems.append(f"recode.{name}.{net.code}: コード {', '.join(unknown)} がない")
+            if item and net.code in item.options:
+                problems.append(f"recode.{name}.{net.code}: 質問のコードと同じ名前 (name taken)")
+            for other in seen:
+                both = set(net.of) & set(other.of)
+                if both and not set(other.of) <= set(net.of):
+                    problems.append(
+                        f"recode.{name}.{net.code}: {other.code} と重なる。入れ子か別々にし、"
+                        "細かいものを先に書く (nested, finest first, or disjoint)"
+                    )
+            seen.append(net)
+    return problems
