@@ -1,0 +1,1184 @@
+"""How many people does each respondent stand for, and how sure does that leave us?
+
+Post-stratification, raking on the cell table, trimming, weights as given; and `Design`, the one
+object that carries weights and sampling design to every table and model. Formulas: docs/methods.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from scipy import sparse
+
+from tsunagari.study import ConfigError, InputError, ModelError
+
+RAKING_TOLERANCE = 1e-10  # relative gap of any margin at which raking has converged
+RAKING_POLISH = 1e-14  # aimed at once converged: the cell table is small, rounds are cheap
+RAKING_POLISH_ROUNDS = 50
+RAKING_ROUNDS = 2_000
+TRIM_TOLERANCE = 1e-10  # aimed at; relative excess over the cap
+TRIM_ACCEPTED = 1e-6  # accepted after the last round
+TRIM_ROUNDS = 50  # statistics: raking and capping that takes longer does not end
+MARGIN_SUM_TOLERANCE = 1e-3  # relative gap between margin sums; smaller ones are rounding
+CERTAINTY = 1e-7  # sampling fraction so near 1 that a stratum adds no variance (as R survey)
+LONELY_PSU_RULES = ("fail", "certainty", "remove", "adjust", "average")
+_DENSE_CODES = 1e7  # most combinations counted in one array
+_SHOWN_CELLS = 12  # cells an error message names
+
+
+# --- the design -----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Design:
+    """Weights and sampling design of one survey; every estimate takes it.
+
+    Attributes:
+        weights: Calibrated weights in persons, shape (n,).
+        base_weights: Weights before calibration, shape (n,); None takes `weights`.
+        margins: One integer code array (n,) for each margin the weights were calibrated to. None
+            of them: not calibrated. One: post-stratified. More: raked.
+        totals: Population of every code of every margin, in persons; empty takes what the weights
+            achieve.
+        strata: Stratum code of each row, shape (n,), or None for one stratum.
+        psu: Primary sampling unit of each row, shape (n,), or None where each row is its own.
+        fpc: Number of PSUs in the row's stratum in the population, or (all at most 1) the sampling
+            fraction, shape (n,), or None for sampling with replacement.
+        lonely_psu: What a stratum with one PSU adds to a variance: "fail" raises an error,
+            "certainty" and "remove" add nothing, "adjust" measures it from zero, "average" takes
+            the mean of the other strata. As `survey.lonely.psu` in R.
+        scheme: Name of the weighting, such as "post_stratification: region x age_band".
+        cells: One table for each margin, a row a code: its variables and `population`.
+        n_trimmed: Weights that were capped.
+
+    Raises:
+        ModelError: A weight is missing, zero or negative, or lengths differ.
+    """
+
+    weights: np.ndarray
+    base_weights: np.ndarray | None = None
+    margins: tuple[np.ndarray, ...] = ()
+    totals: tuple[np.ndarray, ...] = ()
+    strata: np.ndarray | None = None
+    psu: np.ndarray | None = None
+    fpc: np.ndarray | None = None
+    lonely_psu: str = "fail"
+    scheme: str = "given"
+    cells: tuple[pd.DataFrame, ...] = ()
+    n_trimmed: int = 0
+
+    def __post_init__(self) -> None:
+        """Check lengths and signs, and fill what was left out."""
+        weights = np.asarray(self.weights, dtype=float)
+        base = weights if self.base_weights is None else np.asarray(self.base_weights, dtype=float)
+        object.__setattr__(self, "weights", weights)
+        object.__setattr__(self, "base_weights", base)
+        check_weights(weights, name="weights")
+        check_weights(base, name="base_weights")
+        parts = {"base_weights": base, "strata": self.strata, "psu": self.psu, "fpc": self.fpc}
+        parts |= {f"margins[{m}]": codes for m, codes in enumerate(self.margins)}
+        wrong = [name for name, part in parts.items() if part is not None and len(part) != self.n]
+        if wrong:
+            names = ", ".join(wrong)
+            raise ModelError(
+                "DESIGN_LENGTH",
+                f"設計の列 {names} の行数が重み {self.n} 行と合わない。同じ回答者の表から作る。",
+                f"{names} do not have the {self.n} rows of the weights; take them from one table.",
+            )
+        if self.lonely_psu not in LONELY_PSU_RULES:
+            allowed = ", ".join(LONELY_PSU_RULES)
+            raise ConfigError(
+                "LONELY_PSU_UNKNOWN",
+                f"lonely_psu は {allowed} のどれか。",
+                f"lonely_psu must be one of {allowed}.",
+            )
+        if self.margins and not self.totals:
+            totals = tuple(np.bincount(codes, weights) for codes in self.margins)
+            object.__setattr__(self, "totals", totals)
+
+    @property
+    def n(self) -> int:
+        """Number of respondents."""
+        return len(self.weights)
+
+    @cached_property
+    def _joint(self) -> tuple[np.ndarray, np.ndarray]:
+        """Code of each row's cell over all margins, and the margin codes of each cell (J, m)."""
+        return joint_codes(self.margins)
+
+    @cached_property
+    def _cell_sums(self) -> sparse.csr_array:
+        """Matrix (J, n) that sums base-weighted rows into cells."""
+        joint, table = self._joint
+        entries = (self.base_weights, (joint, np.arange(self.n)))
+        return sparse.csr_array(sparse.coo_array(entries, shape=(len(table), self.n)))
+
+    @cached_property
+    def _projection(self) -> tuple[np.ndarray, np.ndarray | None]:
+        """Root of each cell's base weight (J,), and a basis (J, r) of the margins there."""
+        joint, table = self._joint
+        root = np.sqrt(np.bincount(joint, self.base_weights, minlength=len(table)))
+        if len(self.margins) == 1:
+            return root, None
+        indicators = np.hstack([np.eye(t.max() + 1)[t] for t in table.T]) * root[:, None]
+        left, singular, _ = np.linalg.svd(indicators, full_matrices=False)
+        return root, left[:, singular > singular[0] * 1e-10]
+
+    def residuals(self, u: np.ndarray) -> np.ndarray:
+        """Return what calibration leaves of influence values.
+
+        Args:
+            u: Influence values, shape (n,) or (n, k).
+
+        Returns:
+            u minus its regression on the margins' indicators weighted by the base weights, in the
+            shape of u; u itself where nothing was calibrated.
+
+        References:
+            Deville and Särndal (1992), Calibration estimators, JASA 87(418).
+        """
+        u = np.asarray(u, dtype=float)
+        if not self.margins:
+            return u
+        joint, table = self._joint
+        if u.ndim == 1:
+            sums = np.bincount(joint, self.base_weights * u, minlength=len(table))[:, None]
+        else:
+            sums = self._cell_sums @ u
+        root, basis = self._projection
+        means = sums / (root**2)[:, None]
+        if basis is not None:
+            means = (basis @ (basis.T @ (means * root[:, None]))) / root[:, None]
+        return u - (means[joint, 0] if u.ndim == 1 else means[joint])
+
+    @cached_property
+    def _units(self) -> _Units:
+        """Strata and PSUs as codes, checked once."""
+        return _sampling_units(self)
+
+    def _spread(self, u: np.ndarray) -> tuple[np.ndarray, float]:
+        """Return scaled, centred PSU totals (P, k) and the factor of the "average" rule."""
+        units = self._units
+        z = self.weights[:, None] * self.residuals(u)
+        if units.row_psu is not None:
+            z = units.psu_sums @ z
+        centred = z - units.stratum_means(z)
+        if self.lonely_psu == "adjust":
+            lone = units.n_psu[units.stratum] == 1
+            centred[lone] = z[lone]
+        return centred * np.sqrt(units.scale)[units.stratum][:, None], units.average_factor
+
+    def covariance(self, u: np.ndarray) -> np.ndarray:
+        """Return the covariance of the weighted totals of influence values.
+
+        V = sum over strata of (1 - f) n/(n-1) * sum of (z - mean)(z - mean)', with z the PSU totals
+        of weight times residual.
+
+        Args:
+            u: Influence values, shape (n, k); rows outside a domain are zero.
+
+        Returns:
+            Shape (k, k).
+
+        Raises:
+            ModelError: A stratum has one PSU and `lonely_psu` is "fail".
+
+        References:
+            Binder (1983), On the variances of asymptotically normal estimators, ISR 51(3).
+        """
+        spread, factor = self._spread(np.asarray(u, dtype=float).reshape(self.n, -1))
+        return spread.T @ spread * factor
+
+    def variances(self, u: np.ndarray) -> np.ndarray:
+        """Return the diagonal of `covariance(u)`, shape (k,), without the rest of it."""
+        spread, factor = self._spread(np.asarray(u, dtype=float).reshape(self.n, -1))
+        return np.einsum("ij,ij->j", spread, spread) * factor
+
+    def degrees_of_freedom(self, mask: np.ndarray | None = None) -> int:
+        """Return the number of PSUs minus the number of strata among the rows of a mask.
+
+        Args:
+            mask: Rows inside the domain that answered, bool, shape (n,); None takes all.
+        """
+        inside = np.ones(self.n, dtype=bool) if mask is None else np.asarray(mask, dtype=bool)
+        groups = np.where(inside, 0, -1)
+        return int(self.degrees_of_freedom_by(groups, n_groups=1)[0])
+
+    def degrees_of_freedom_by(self, groups: np.ndarray, *, n_groups: int) -> np.ndarray:
+        """Return the degrees of freedom of every domain at once.
+
+        Args:
+            groups: Domain code of each row, shape (n,), -1 for rows in none.
+            n_groups: Number of domains.
+
+        Returns:
+            PSUs minus strata in each domain, int, shape (n_groups,).
+        """
+        units = self._units
+        inside = groups >= 0
+        group = groups[inside]
+        row_stratum = units.stratum if units.row_psu is None else units.stratum[units.row_psu]
+        n_strata = _distinct(group, row_stratum[inside], n_groups)
+        if units.row_psu is None:
+            return np.bincount(group, minlength=n_groups) - n_strata
+        return _distinct(group, units.row_psu[inside], n_groups) - n_strata
+
+
+def _distinct(group: np.ndarray, code: np.ndarray, n_groups: int) -> np.ndarray:
+    width = int(code.max()) + 1 if len(code) else 1
+    pairs = np.unique(group.astype(np.int64) * width + code)
+    return np.bincount(pairs // width, minlength=n_groups)
+
+
+@dataclass(frozen=True, eq=False)
+class _Units:
+    """PSUs and strata of a design: stratum of each PSU (P,), PSU of each row, scales (H,)."""
+
+    stratum: np.ndarray
+    row_psu: np.ndarray | None
+    n_psu: np.ndarray
+    scale: np.ndarray
+    average_factor: float
+
+    @cached_property
+    def psu_sums(self) -> sparse.csr_array:
+        n = len(self.row_psu)
+        entries = (np.ones(n), (self.row_psu, np.arange(n)))
+        return sparse.csr_array(sparse.coo_array(entries, shape=(len(self.stratum), n)))
+
+    @cached_property
+    def _stratum_average(self) -> sparse.csr_array:
+        n = len(self.stratum)
+        entries = (1 / self.n_psu[self.stratum], (self.stratum, np.arange(n)))
+        return sparse.csr_array(sparse.coo_array(entries, shape=(len(self.n_psu), n)))
+
+    def stratum_means(self, z: np.ndarray) -> np.ndarray:
+        """Mean of each row's stratum, shape (P, k) or (1, k) where there is one stratum."""
+        if len(self.n_psu) == 1:
+            return z.mean(axis=0, keepdims=True)
+        if z.shape[1] == 1:
+            return (np.bincount(self.stratum, z[:, 0]) / self.n_psu)[self.stratum][:, None]
+        return (self._stratum_average @ z)[self.stratum]
+
+
+def _sampling_units(design: Design) -> _Units:
+    n = design.n
+    strata = np.zeros(n, dtype=np.int64)
+    if design.strata is not None:
+        strata = factorise(design.strata)[0]
+    if design.psu is None:
+        row_psu, stratum, first = None, strata, np.arange(n)
+    else:
+        pairs, _ = joint_codes((strata, factorise(design.psu)[0]))
+        row_psu, first = pairs, np.unique(pairs, return_index=True)[1]
+        stratum = strata[first]
+    n_psu = np.bincount(stratum)
+    fraction = np.zeros(len(n_psu))
+    if design.fpc is not None:
+        fraction = _sampling_fractions(design.fpc, strata=strata, n_psu=n_psu)
+    left = 1 - fraction
+    left[left < CERTAINTY] = 0
+    scale = left * np.where(n_psu > 1, n_psu / np.maximum(n_psu - 1, 1), 1.0)
+    lone = (n_psu == 1) & (left > 0)
+    if lone.any():
+        _check_lone(design, n_lone=int(lone.sum()), n_strata=len(n_psu))
+    if design.lonely_psu in ("certainty", "remove", "average"):
+        scale = np.where(lone, 0.0, scale)
+    factor = 1.0
+    if design.lonely_psu == "average" and lone.any():
+        factor = len(n_psu) / (len(n_psu) - int(lone.sum()))
+    return _Units(stratum, row_psu, n_psu, scale, factor)
+
+
+def _check_lone(design: Design, *, n_lone: int, n_strata: int) -> None:
+    if design.lonely_psu == "fail":
+        raise ModelError(
+            "LONELY_PSU",
+            f"{n_strata} 層のうち {n_lone} 層に抽出単位が 1 つしかなく、分散を計算できない。"
+            "層をまとめるか、lonely_psu を指定する。",
+            f"{n_lone} of {n_strata} strata hold a single sampling unit, so no variance can be "
+            "computed; collapse strata or name a lonely_psu rule.",
+        )
+    if design.lonely_psu == "average" and n_lone == n_strata:
+        raise ModelError(
+            "LONELY_PSU",
+            "すべての層に抽出単位が 1 つしかない。層をまとめる。",
+            "Every stratum holds a single sampling unit; collapse strata.",
+        )
+
+
+def _sampling_fractions(fpc: np.ndarray, *, strata: np.ndarray, n_psu: np.ndarray) -> np.ndarray:
+    """Return the sampling fraction of each stratum from population sizes or fractions."""
+    fpc = np.asarray(fpc, dtype=float)
+    first = np.unique(strata, return_index=True)[1]
+    value = fpc[first]
+    bad = ~(value > 0) | (fpc != value[strata])[np.argsort(strata, kind="stable")].any()
+    if not bad.any():
+        fraction = value if (fpc <= 1).all() else n_psu / value
+        bad = ~(fraction <= 1 + CERTAINTY)
+    if bad.any():
+        raise ModelError(
+            "FPC",
+            "有限母集団修正 (fpc) は層の中で同じ正の値で、標本の抽出単位数以上でなければならない。",
+            "The finite population correction must be one positive value in each stratum, not "
+            "below the number of sampled units.",
+        )
+    return np.minimum(fraction, 1)
+
+
+# --- cells and codes ------------------------------------------------------------------------------
+
+
+def factorise(values: np.ndarray | pd.Series) -> tuple[np.ndarray, np.ndarray]:
+    """Return integer codes (n,) in sorted order of the values, and the values; -1 for missing."""
+    codes, levels = pd.factorize(pd.Series(values), sort=True)
+    return codes.astype(np.int64), np.asarray(levels)
+
+
+def joint_codes(margins: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    """Return the code of each row's combination and the combinations that occur.
+
+    Args:
+        margins: Code arrays, each shape (n,), none negative.
+
+    Returns:
+        Codes 0..J-1, shape (n,), and the margins' codes of each combination, shape (J, m).
+    """
+    if len(margins) == 1:
+        return margins[0], np.arange(int(margins[0].max()) + 1)[:, None]
+    shape = tuple(int(codes.max()) + 1 for codes in margins)
+    flat = np.ravel_multi_index(tuple(margins), shape)
+    if np.prod([float(size) for size in shape]) > _DENSE_CODES:
+        present, position_of_row = np.unique(flat, return_inverse=True)
+        return position_of_row, np.column_stack(np.unravel_index(present, shape))
+    present = np.flatnonzero(np.bincount(flat))
+    position = np.zeros(int(np.prod(shape)), dtype=np.int64)
+    position[present] = np.arange(len(present))
+    return position[flat], np.column_stack(np.unravel_index(present, shape))
+
+
+def check_weights(
+    weights: np.ndarray, *, name: str, file_rows: Sequence[int] | None = None
+) -> None:
+    """Refuse weights that are missing, infinite, zero or negative.
+
+    Args:
+        weights: Shape (n,).
+        name: Column they came from.
+        file_rows: Row of each in the answer file, for the message.
+
+    Raises:
+        ModelError: Names the column, the count and the first rows.
+    """
+    bad = ~(np.isfinite(weights) & (weights > 0))
+    if not bad.any():
+        return
+    where = np.flatnonzero(bad)[:_SHOWN_CELLS]
+    rows = where + 1 if file_rows is None else np.asarray(file_rows)[where]
+    shown = ", ".join(str(row) for row in rows)
+    kind = "行" if file_rows is None else "ファイルの行"
+    kind_en = "rows" if file_rows is None else "file rows"
+    raise ModelError(
+        "WEIGHT_NOT_POSITIVE",
+        f"重み {name} に、欠測・0・負の値が {int(bad.sum())} 件ある ({kind} {shown})。"
+        "値を直すか、その行を除外してから重みを付ける。",
+        f"{int(bad.sum())} values of weight {name} are missing, zero or negative ({kind_en} "
+        f"{shown}); correct them or leave those rows out before weighting.",
+    )
+
+
+# --- calibration ----------------------------------------------------------------------------------
+
+
+def post_stratify(base_weights: np.ndarray, cells: np.ndarray, *, totals: np.ndarray) -> np.ndarray:
+    """Return weights that give every cell its population: d * N_cell / sum of d in the cell.
+
+    Args:
+        base_weights: Positive, shape (n,).
+        cells: Cell code of each row, shape (n,).
+        totals: Population of each cell in persons, shape (n_cells,), positive.
+
+    Returns:
+        Weights in persons, shape (n,).
+
+    References:
+        Holt and Smith (1979), Post Stratification, JRSS A 142(1).
+
+    Example:
+        >>> d = np.ones(3)
+        >>> post_stratify(d, np.array([0, 0, 1]), totals=np.array([100.0, 80.0])).tolist()
+        [50.0, 50.0, 80.0]
+    """
+    sums = np.bincount(cells, base_weights, minlength=len(totals))
+    return base_weights * (totals / sums)[cells]
+
+
+def rake_cells(
+    sums: np.ndarray,
+    table: np.ndarray,
+    *,
+    totals: Sequence[np.ndarray],
+    rounds: int = RAKING_ROUNDS,
+) -> np.ndarray:
+    """Return one factor a cell so that the cell table meets every margin.
+
+    Iterative proportional fitting on the table of cells, never on the rows. It has converged when
+    every margin is within 1e-10; a few more rounds then take out what is left.
+
+    Args:
+        sums: Base weight of each cell, shape (J,), not negative.
+        table: Margin codes of each cell, shape (J, m).
+        totals: Population of each code of each margin, m arrays.
+        rounds: Most rounds before giving up.
+
+    Returns:
+        Factors, shape (J,).
+
+    Raises:
+        ModelError: Not converged; the message names the margin that is furthest off.
+
+    References:
+        Deming and Stephan (1940), Annals of Mathematical Statistics 11(4).
+    """
+    factors = np.ones(len(sums))
+    gap, polishing, best = np.inf, 0, None
+    for _ in range(rounds):
+        for codes, total in zip(table.T, totals, strict=True):
+            achieved = np.bincount(codes, sums * factors, minlength=len(total))
+            ratio = np.divide(total, achieved, out=np.ones_like(total), where=achieved > 0)
+            factors = factors * ratio[codes]
+        before, gap = gap, _worst_gap(sums * factors, table, totals)[0]
+        if gap <= RAKING_TOLERANCE:
+            polishing += 1
+            if best is None or gap < before:
+                best = factors
+            if gap <= RAKING_POLISH or gap >= before or polishing > RAKING_POLISH_ROUNDS:
+                return best
+    if best is not None:
+        return best
+    gap, margin = _worst_gap(sums * factors, table, totals)
+    raise ModelError(
+        "RAKING_NOT_CONVERGED",
+        f"レイキングが {rounds} 回で収束しない (周辺 {margin + 1} 番目で相対誤差 {gap:.1e})。"
+        "回答者のいない組合せが原因のことが多い。コードをまとめるか、周辺を減らす。",
+        f"Raking did not converge in {rounds} rounds (margin number {margin + 1} is off by "
+        f"{gap:.1e}); combinations without respondents are the usual cause: collapse codes or "
+        "drop a margin.",
+    )
+
+
+def _worst_gap(
+    sums: np.ndarray, table: np.ndarray, totals: Sequence[np.ndarray]
+) -> tuple[float, int]:
+    """Return the largest relative gap of any margin and which margin it is."""
+    gaps = []
+    for codes, total in zip(table.T, totals, strict=True):
+        achieved = np.bincount(codes, sums, minlength=len(total))
+        known = total > 0
+        gaps.append(np.max(np.abs(achieved[known] / total[known] - 1)))
+    return float(np.max(gaps)), int(np.argmax(gaps))
+
+
+def rake(
+    base_weights: np.ndarray, margins: Sequence[np.ndarray], *, totals: Sequence[np.ndarray]
+) -> np.ndarray:
+    """Return weights that meet several margins at once.
+
+    Args:
+        base_weights: Positive, shape (n,).
+        margins: Code arrays, each shape (n,).
+        totals: Population of each code of each margin, in persons.
+
+    Returns:
+        Weights in persons, shape (n,).
+
+    Raises:
+        ModelError: Not converged.
+    """
+    joint, table = joint_codes(margins)
+    sums = np.bincount(joint, base_weights, minlength=len(table))
+    return base_weights * rake_cells(sums, table, totals=totals)[joint]
+
+
+def rake_and_trim(
+    base_weights: np.ndarray,
+    margins: Sequence[np.ndarray],
+    *,
+    totals: Sequence[np.ndarray],
+    trim_ratio: float,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return raked weights of which none is above a multiple of their mean.
+
+    The loop w = min(w, ratio * mean), rake again; at most 50 rounds.
+
+    Args:
+        base_weights: Positive, shape (n,).
+        margins: Code arrays, each shape (n,).
+        totals: Population of each code of each margin, in persons.
+        trim_ratio: Largest weight as a multiple of the mean weight, above 1.
+
+    Returns:
+        Weights, shape (n,), and which of them were capped in any round, bool, shape (n,).
+
+    Raises:
+        ModelError: The cap cannot be kept together with the margins.
+    """
+    joint, table = joint_codes(margins)
+    weights, touched = base_weights, np.zeros(len(base_weights), dtype=bool)
+    excess = np.inf
+    for step in range(TRIM_ROUNDS + 1):
+        sums = np.bincount(joint, weights, minlength=len(table))
+        weights = weights * rake_cells(sums, table, totals=totals)[joint]
+        cap = trim_ratio * weights.mean()
+        excess = weights.max() / cap - 1
+        if excess <= TRIM_TOLERANCE or step == TRIM_ROUNDS:
+            break
+        touched |= weights > cap
+        weights = np.minimum(weights, cap)
+    if excess > TRIM_ACCEPTED:
+        n_over = int((weights > cap * (1 + TRIM_ACCEPTED)).sum())
+        raise ModelError(
+            "TRIM_NOT_CONVERGED",
+            f"重みの上限 (平均の {trim_ratio:g} 倍) と周辺が {TRIM_ROUNDS} 回で両立しない "
+            f"(上限超え {n_over} 件)。上限を上げるか、コードをまとめる。",
+            f"The cap of {trim_ratio:g} times the mean and the margins do not go together in "
+            f"{TRIM_ROUNDS} rounds ({n_over} weights above it); raise the cap or collapse codes.",
+        )
+    return weights, touched
+
+
+def calibrate(base_weights: np.ndarray, design: Design) -> np.ndarray:
+    """Return other base weights calibrated to the margins of a design.
+
+    Args:
+        base_weights: Not negative, shape (n,): those of a replicate, say. A cell without any
+            weight is left at zero, and the others keep their own totals.
+        design: Its margins and totals.
+
+    Returns:
+        Weights, shape (n,).
+    """
+    if not design.margins:
+        return base_weights
+    joint, table = design._joint
+    sums = np.bincount(joint, base_weights, minlength=len(table))
+    return base_weights * calibration_factors(sums, design)[joint]
+
+
+def calibration_factors(sums: np.ndarray, design: Design) -> np.ndarray:
+    """Return the factor of each cell that calibrates cell sums (J,) to a design's margins."""
+    _, table = design._joint
+    if len(design.margins) == 1:
+        total = design.totals[0]
+        return np.divide(total, sums, out=np.zeros_like(sums), where=sums > 0)
+    totals = []
+    for codes, total in zip(table.T, design.totals, strict=True):
+        present = np.bincount(codes, sums, minlength=len(total)) > 0
+        kept = np.where(present, total, 0.0)
+        totals.append(kept * (total.sum() / kept.sum()))
+    return rake_cells(sums, table, totals=totals)
+
+
+# --- from a study's settings to a design ----------------------------------------------------------
+
+
+def weigh_respondents(
+    respondents: pd.DataFrame,
+    targets: pd.DataFrame | Sequence[pd.DataFrame] | None,
+    *,
+    settings: Any,
+    labels: Mapping[str, Mapping[str, str]] | None = None,
+) -> Design:
+    """Return the design with weights as the study file says.
+
+    Args:
+        respondents: One row a respondent, shape (n, any), with the variables of `settings`.
+        targets: Population, columns the cell variables and `population` (persons). For raking
+            either one table that holds every margin's variables, or one table a margin: first that
+            of `cells`, then those of `margins`. None for method "given".
+        settings: `study.config.weighting`: method, cells, strata, psu, fpc, base_weight,
+            sample_share, collapse, minimum_cell_n, trim_ratio, margins.
+        labels: Label of every code of every cell variable, for messages.
+
+    Returns:
+        The design; weights in persons, rows in the order of `respondents`.
+
+    Raises:
+        InputError: A respondent has no value for a cell, a stratum or a PSU.
+        ModelError: A base weight is missing, zero or negative; a cell has respondents and no
+            population or the reverse; raking or trimming does not converge.
+        ConfigError: Method, column or margins do not fit.
+
+    Example:
+        >>> from types import SimpleNamespace
+        >>> people = pd.DataFrame({"region": ["N", "N", "S"]})
+        >>> adults = pd.DataFrame({"region": ["N", "S"], "population": [100, 80]})
+        >>> plan = SimpleNamespace(method="post_stratification", cells=["region"])
+        >>> weigh_respondents(people, adults, settings=plan).weights.tolist()
+        [50.0, 50.0, 80.0]
+    """
+    plan = _Plan.of(settings)
+    if len(respondents) == 0:
+        raise InputError(
+            "NO_RESPONDENTS",
+            "回答者が 0 人なので重みを付けられない。取り込みの結果を確かめる。",
+            "There are no respondents to weight; look at the result of cleaning.",
+        )
+    base = _base_weights(respondents, plan)
+    units = _unit_columns(respondents, plan)
+    if plan.method == "given":
+        return Design(weights=base, scheme=f"given: {plan.base_weight}", **units)
+    if plan.method not in ("post_stratification", "raking"):
+        raise ConfigError(
+            "WEIGHTING_METHOD",
+            "weighting.method は post_stratification, raking, given のどれか。",
+            "weighting.method must be post_stratification, raking or given.",
+        )
+    margins = _margins(respondents, targets, plan=plan, base=base, labels=labels or {})
+    codes, totals = tuple(m.codes for m in margins), tuple(m.totals for m in margins)
+    touched = np.zeros(len(base), dtype=bool)
+    if plan.method == "post_stratification":
+        weights = post_stratify(base, codes[0], totals=totals[0])
+        _check_cap(weights, margins[0], plan=plan, labels=labels or {})
+    elif plan.trim_ratio:
+        weights, touched = rake_and_trim(base, codes, totals=totals, trim_ratio=plan.trim_ratio)
+    else:
+        weights = rake(base, codes, totals=totals)
+    return Design(
+        weights=weights,
+        base_weights=base,
+        margins=codes,
+        totals=totals,
+        scheme=f"{plan.method}: " + " + ".join(" x ".join(m.by) for m in margins),
+        cells=tuple(m.table for m in margins),
+        n_trimmed=int(touched.sum()),
+        **units,
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Plan:
+    """The weighting part of a study file, with what it may leave out filled in."""
+
+    method: str
+    cells: tuple[str, ...] = ()
+    strata: tuple[str, ...] = ()
+    psu: str | None = None
+    fpc: str | None = None
+    base_weight: str | None = None
+    sample_share: Mapping[str, Sequence[str]] | None = None
+    collapse: tuple[Any, ...] = ()
+    minimum_cell_n: int = 1
+    trim_ratio: float | None = None
+    margins: tuple[Any, ...] = ()
+    lonely_psu: str = "collapse"
+
+    @classmethod
+    def of(cls, settings: Any) -> _Plan:
+        given = {name: getattr(settings, name, None) for name in cls.__dataclass_fields__}
+        kept = {name: value for name, value in given.items() if value is not None}
+        for name in ("cells", "strata", "collapse", "margins"):
+            if name in kept:
+                kept[name] = tuple(kept[name])
+        return cls(**kept)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Margin:
+    by: tuple[str, ...]
+    codes: np.ndarray
+    totals: np.ndarray
+    table: pd.DataFrame
+
+
+def _column(respondents: pd.DataFrame, name: str, *, key: str) -> pd.Series:
+    if name not in respondents.columns:
+        raise ConfigError(
+            "WEIGHTING_COLUMN",
+            f"weighting.{key} の変数 {name} が回答者の表にない。",
+            f"Variable {name} of weighting.{key} is not in the table of respondents.",
+        )
+    return respondents[name]
+
+
+def _base_weights(respondents: pd.DataFrame, plan: _Plan) -> np.ndarray:
+    if plan.base_weight is None:
+        if plan.method == "given":
+            raise ConfigError(
+                "WEIGHTING_BASE",
+                "weighting.method が given のときは base_weight に重みの列を書く。",
+                "With weighting.method given, base_weight must name the column of weights.",
+            )
+        return np.ones(len(respondents))
+    column = _column(respondents, plan.base_weight, key="base_weight")
+    base = pd.to_numeric(column, errors="coerce").to_numpy(dtype=float, na_value=np.nan)
+    rows = respondents["file_row"].to_numpy() if "file_row" in respondents.columns else None
+    check_weights(base, name=plan.base_weight, file_rows=rows)
+    return base
+
+
+def _text(respondents: pd.DataFrame, names: Sequence[str], *, key: str) -> pd.DataFrame:
+    """Return columns as strings; refuse rows without a value."""
+    table = pd.DataFrame(
+        {name: _column(respondents, name, key=key).astype("string") for name in names}
+    )
+    for name in names:
+        missing = table[name].isna().to_numpy()
+        if missing.any():
+            where = np.flatnonzero(missing)[:_SHOWN_CELLS]
+            rows = respondents["file_row"].to_numpy()[where] if "file_row" in respondents else where
+            shown = ", ".join(str(row) for row in rows)
+            raise InputError(
+                "NO_CELL",
+                f"{name} に値のない回答者が {int(missing.sum())} 人いて、重みを付けられない "
+                f"(行 {shown})。取り込みで除外する。",
+                f"{int(missing.sum())} respondents have no {name} and cannot be weighted (rows "
+                f"{shown}); quarantine them in cleaning.",
+            )
+    return table
+
+
+def _unit_columns(respondents: pd.DataFrame, plan: _Plan) -> dict[str, Any]:
+    """Return strata, PSUs and fpc of the design, lone strata collapsed."""
+    units: dict[str, Any] = {}
+    if plan.lonely_psu != "collapse":
+        units["lonely_psu"] = plan.lonely_psu
+    if plan.psu:
+        units["psu"] = factorise(_text(respondents, [plan.psu], key="psu")[plan.psu])[0]
+    if plan.fpc:
+        column = _column(respondents, plan.fpc, key="fpc")
+        units["fpc"] = pd.to_numeric(column).to_numpy(dtype=float)
+    if not plan.strata:
+        return units
+    strata = _text(respondents, plan.strata, key="strata")
+    declared = joint_codes([factorise(strata[name])[0] for name in strata])[0]
+    units["strata"] = declared
+    if plan.psu:  # a PSU is one within its own stratum, also after strata are merged
+        units["psu"] = joint_codes((declared, units["psu"]))[0]
+    if plan.lonely_psu != "collapse":
+        return units
+    certain = np.zeros(int(declared.max()) + 1, dtype=bool)
+    if plan.fpc:
+        n_psu = np.bincount(_stratum_of_units(declared, units.get("psu")))
+        fraction = _sampling_fractions(units["fpc"], strata=declared, n_psu=n_psu)
+        certain = fraction > 1 - CERTAINTY
+        population_units = n_psu / fraction
+    units["strata"] = collapse_lone_strata(strata, psu=units.get("psu"), certain=certain[declared])
+    if plan.fpc:
+        merged = np.zeros(len(n_psu), dtype=np.int64)
+        merged[declared] = units["strata"]
+        units["fpc"] = np.bincount(merged, population_units)[units["strata"]]
+    return units
+
+
+def _stratum_of_units(strata: np.ndarray, psu: np.ndarray | None) -> np.ndarray:
+    """Return the stratum code of each sampling unit."""
+    return strata if psu is None else joint_codes((strata, psu))[1][:, 0]
+
+
+def collapse_lone_strata(
+    strata: pd.DataFrame, *, psu: np.ndarray | None = None, certain: np.ndarray | None = None
+) -> np.ndarray:
+    """Return stratum codes in which no stratum holds a single sampling unit.
+
+    A lone stratum joins the smaller neighbour in the order of its last variable, first among those
+    that agree in every other variable, else in the order of all.
+
+    Args:
+        strata: Stratum variables, shape (n, 1..m), no missing values.
+        psu: Sampling unit code of each row, shape (n,), or None where each row is its own.
+        certain: Rows of strata taken with certainty, bool, shape (n,): they add no variance, so
+            they stay alone and nothing joins them.
+
+    Returns:
+        Codes, int, shape (n,).
+
+    Raises:
+        ModelError: There is a single sampling unit in all.
+
+    Example:
+        >>> table = pd.DataFrame({"region": list("NNNS"), "age": list("1123")})
+        >>> collapse_lone_strata(table.iloc[:3]).tolist()
+        [0, 0, 0]
+    """
+    factors = [factorise(strata[name])[0] for name in strata]
+    codes, table = joint_codes(factors)
+    n_units = np.bincount(_stratum_of_units(codes, psu), minlength=len(table))
+    if n_units.sum() < 2:
+        raise ModelError(
+            "ONE_SAMPLING_UNIT",
+            "抽出単位が 1 つしかなく、誤差を計算できない。",
+            "There is a single sampling unit, so no error can be computed.",
+        )
+    free = np.ones(len(table), dtype=bool)
+    if certain is not None:
+        free[codes[certain]] = False
+    parent = _merge_lone(table, n_units, free=free)
+    return np.unique(parent, return_inverse=True)[1][codes]
+
+
+def _merge_lone(table: np.ndarray, n_units: np.ndarray, *, free: np.ndarray) -> np.ndarray:
+    """Return the stratum each stratum (rows of `table`, in order) is counted with."""
+    parent = np.arange(len(table))
+    while True:
+        sizes = np.bincount(parent, n_units, minlength=len(table))
+        lone = np.flatnonzero((sizes == 1) & free)
+        if len(lone) == 0:
+            return parent
+        stratum = lone[0]
+        others = np.flatnonzero((sizes > 0) & free & (np.arange(len(table)) != stratum))
+        if len(others) == 0:
+            raise ModelError(
+                "LONELY_PSU",
+                "抽出単位が 1 つの層に、まとめる相手の層がない。",
+                "A stratum with one sampling unit has no other stratum to join.",
+            )
+        kin = others[(table[others, :-1] == table[stratum, :-1]).all(axis=1)]
+        pool = kin if len(kin) else others
+        near = [*pool[pool < stratum][-1:], *pool[pool > stratum][:1]]
+        parent[parent == stratum] = min(near, key=lambda other: (sizes[other], other))
+
+
+def _margins(
+    respondents: pd.DataFrame,
+    targets: pd.DataFrame | Sequence[pd.DataFrame] | None,
+    *,
+    plan: _Plan,
+    base: np.ndarray,
+    labels: Mapping[str, Mapping[str, str]],
+) -> list[_Margin]:
+    """Return every margin with its codes and totals, checked against each other."""
+    groups = [tuple(plan.cells)]
+    if plan.method == "raking":
+        groups += [tuple(margin.by) for margin in plan.margins]
+    if not groups[0]:
+        raise ConfigError(
+            "WEIGHTING_CELLS",
+            "weighting.cells に、重みを付けるセルの変数を書く。",
+            "weighting.cells must name the variables of the weighting cells.",
+        )
+    tables = [targets] * len(groups) if isinstance(targets, pd.DataFrame) else list(targets or [])
+    if len(tables) != len(groups):
+        raise ConfigError(
+            "WEIGHTING_TARGETS",
+            f"母集団の表が {len(tables)} 個で、周辺 {len(groups)} 個に足りない。",
+            f"{len(tables)} tables of population for {len(groups)} margins; give one each.",
+        )
+    margins = [
+        _margin(respondents, table, by=by, plan=plan, base=base, labels=labels)
+        for by, table in zip(groups, tables, strict=True)
+    ]
+    return _match_sums(margins)
+
+
+def _match_sums(margins: list[_Margin]) -> list[_Margin]:
+    """Refuse margins whose sums differ; scale rounding gaps to the first margin's sum."""
+    whole = margins[0].totals.sum()
+    for margin in margins[1:]:
+        other = margin.totals.sum()
+        if abs(other / whole - 1) > MARGIN_SUM_TOLERANCE:
+            name = " x ".join(margin.by)
+            first = " x ".join(margins[0].by)
+            raise ConfigError(
+                "MARGIN_SUM",
+                f"周辺 {name} の合計 {other:,.0f} 人が {first} の合計 {whole:,.0f} 人と "
+                "0.1 % を超えて違う。同じ母集団・同じ時点の表にそろえる。",
+                f"Margin {name} sums to {other:,.0f} persons and {first} to {whole:,.0f}, more "
+                "than 0.1 % apart; take both from one population and date.",
+            )
+    return [replace(m, totals=m.totals * (whole / m.totals.sum())) for m in margins]
+
+
+def _margin(
+    respondents: pd.DataFrame,
+    targets: pd.DataFrame,
+    *,
+    by: tuple[str, ...],
+    plan: _Plan,
+    base: np.ndarray,
+    labels: Mapping[str, Mapping[str, str]],
+) -> _Margin:
+    population = _population(targets, by)
+    sample = _text(respondents, by, key="cells")
+    for rule in plan.collapse:
+        sample = _collapse(sample, rule)
+        population = _collapse(population, rule)
+    population = population.groupby(list(by), as_index=False, sort=True)["population"].sum()
+    shares = {v: {str(c) for c in codes} for v, codes in (plan.sample_share or {}).items()}
+    shares = {v: codes for v, codes in shares.items() if v in by}
+    if shares:
+        population = _add_sample_shares(population, sample, base=base, shares=shares)
+    keys = pd.MultiIndex.from_frame(pd.concat([population[list(by)], sample[list(by)]]))
+    codes, levels = pd.factorize(keys, sort=True)
+    n_known = len(population)
+    totals = np.zeros(len(levels))
+    totals[codes[:n_known]] = population["population"].to_numpy(dtype=float)
+    counts = np.bincount(codes[n_known:], minlength=len(levels))
+    table = pd.DataFrame(list(levels), columns=list(by))
+    _check_cells(table, totals=totals, counts=counts, plan=plan, labels=labels)
+    kept = np.flatnonzero(counts)
+    position = np.zeros(len(levels), dtype=np.int64)
+    position[kept] = np.arange(len(kept))
+    table = table.iloc[kept].reset_index(drop=True).assign(population=totals[kept])
+    return _Margin(by=by, codes=position[codes[n_known:]], totals=totals[kept], table=table)
+
+
+def _population(targets: pd.DataFrame, by: tuple[str, ...]) -> pd.DataFrame:
+    missing = [name for name in (*by, "population") if name not in targets.columns]
+    if missing:
+        names = ", ".join(missing)
+        raise ConfigError(
+            "TARGET_COLUMN",
+            f"母集団の表に列 {names} がない。",
+            f"The table of population lacks the columns {names}.",
+        )
+    population = targets[[*by, "population"]].copy()
+    population[list(by)] = population[list(by)].astype("string")
+    values = pd.to_numeric(population["population"], errors="coerce").astype(float)
+    bad = ~(values >= 0) | ~np.isfinite(values) | population[list(by)].isna().any(axis=1)
+    if bad.any() or values.sum() == 0:
+        raise ConfigError(
+            "TARGET_NOT_NUMBER",
+            f"母集団の表に、コードがない行や人数が空・負の行が {int(bad.sum())} 行ある。",
+            f"{int(bad.sum())} rows of the table of population lack a code or a number of persons "
+            "that is 0 or more.",
+        )
+    population["population"] = values
+    return population
+
+
+def _collapse(table: pd.DataFrame, rule: Any) -> pd.DataFrame:
+    """Return the table with the rule's codes merged into one, where its condition holds."""
+    where = dict(getattr(rule, "where", None) or {})
+    if rule.variable not in table.columns or any(name not in table.columns for name in where):
+        return table
+    hit = table[rule.variable].isin([str(code) for code in rule.codes])
+    for name, codes in where.items():
+        hit &= table[name].isin([str(code) for code in codes])
+    merged = table.copy()
+    merged.loc[hit, rule.variable] = "+".join(str(code) for code in rule.codes)
+    return merged
+
+
+def _add_sample_shares(
+    population: pd.DataFrame,
+    sample: pd.DataFrame,
+    *,
+    base: np.ndarray,
+    shares: Mapping[str, set[str]],
+) -> pd.DataFrame:
+    """Give categories the population does not know the sample's own share of their group.
+
+    In each group of the other variables a listed category keeps its base-weighted share of the
+    group's respondents; the categories the population knows share the rest in proportion.
+    """
+    by = list(sample.columns)
+    group_by = [name for name in by if name not in shares]
+    unknown = np.zeros(len(sample), dtype=bool)
+    known = population.copy()
+    for name, codes in shares.items():
+        unknown |= sample[name].isin(codes).to_numpy()
+        known = known[~known[name].isin(codes)]
+    rows = sample.assign(_base=base, _all="")
+    known = known.assign(_all="")
+    group = ["_all", *group_by]
+    n_group = known.groupby(group)["population"].sum().rename("_group_population")
+    d_group = rows.groupby(group)["_base"].sum().rename("_group_base")
+    odd = rows[unknown].groupby(["_all", *by], as_index=False)["_base"].sum()
+    odd = odd.join(d_group, on=group).join(n_group, on=group)
+    odd["population"] = odd["_base"] / odd["_group_base"] * odd["_group_population"].fillna(0)
+    taken = odd.groupby(group)["population"].sum().rename("_taken")
+    known = known.join(taken, on=group).join(n_group, on=group)
+    known["population"] *= 1 - known["_taken"].fillna(0) / known["_group_population"].where(
+        known["_group_population"] > 0, 1.0
+    )
+    return pd.concat([known[[*by, "population"]], odd[[*by, "population"]]], ignore_index=True)
+
+
+def _name_cells(
+    table: pd.DataFrame, which: np.ndarray, labels: Mapping[str, Mapping[str, str]]
+) -> str:
+    names = []
+    for _, row in table[which].head(_SHOWN_CELLS).iterrows():
+        parts = []
+        for variable in table.columns:
+            code = row[variable]
+            label = labels.get(variable, {}).get(code)
+            parts.append(f"{variable}={code}" + (f" ({label})" if label else ""))
+        names.append(" x ".join(parts))
+    more = int(which.sum()) - len(names)
+    return "; ".join(names) + (f"; +{more}" if more > 0 else "")
+
+
+def _check_cells(
+    table: pd.DataFrame,
+    *,
+    totals: np.ndarray,
+    counts: np.ndarray,
+    plan: _Plan,
+    labels: Mapping[str, Mapping[str, str]],
+) -> None:
+    """Refuse cells with respondents and no population, and the reverse, and thin ones."""
+    no_people = (counts > 0) & (totals <= 0)
+    if no_people.any():
+        cells = _name_cells(table, no_people, labels)
+        raise ModelError(
+            "CELL_WITHOUT_POPULATION",
+            f"回答者がいるのに母集団が 0 人のセルが {int(no_people.sum())} 個ある: {cells}。"
+            "母集団の表、または weighting.sample_share を直す。",
+            f"{int(no_people.sum())} weighting cells have respondents and no population: {cells}; "
+            "correct the table of population or weighting.sample_share.",
+        )
+    empty = (counts == 0) & (totals > 0)
+    if empty.any():
+        cells = _name_cells(table, empty, labels)
+        raise ModelError(
+            "CELL_WITHOUT_RESPONDENTS",
+            f"回答者が 0 人の割付セルが {int(empty.sum())} 個ある: {cells}。"
+            "weighting.collapse で隣のコードとまとめる。",
+            f"{int(empty.sum())} weighting cells have population and no respondents: {cells}; "
+            "merge them with a neighbour in weighting.collapse.",
+        )
+    thin = (counts > 0) & (counts < plan.minimum_cell_n)
+    for variable, codes in (plan.sample_share or {}).items():
+        if variable in table.columns:
+            thin &= ~table[variable].isin([str(code) for code in codes]).to_numpy()
+    if thin.any():
+        cells = _name_cells(table, thin, labels)
+        raise ModelError(
+            "CELL_TOO_THIN",
+            f"回答者が {plan.minimum_cell_n} 人未満の割付セルが {int(thin.sum())} 個ある: "
+            f"{cells}。weighting.collapse で隣のコードとまとめる。",
+            f"{int(thin.sum())} weighting cells have fewer than {plan.minimum_cell_n} respondents: "
+            f"{cells}; merge them with a neighbour in weighting.collapse.",
+        )
+
+
+def _check_cap(
+    weights: np.ndarray,
+    margin: _Margin,
+    *,
+    plan: _Plan,
+    labels: Mapping[str, Mapping[str, str]],
+) -> None:
+    """Under post-stratification a cap cannot be kept: name the cells to collapse."""
+    if not plan.trim_ratio:
+        return
+    over = weights > plan.trim_ratio * weights.mean() * (1 + TRIM_ACCEPTED)
+    if over.any():
+        which = np.bincount(margin.codes[over], minlength=len(margin.totals)) > 0
+        cells = _name_cells(margin.table[list(margin.by)], which, labels)
+        raise ModelError(
+            "CAP_NEEDS_COLLAPSE",
+            f"事後層化では重みに上限を付けられない (付け直すと元に戻る)。上限を超えるセル "
+            f"{int(which.sum())} 個をまとめる: {cells}。",
+            f"Post-stratification cannot keep a cap on weights (re-weighting undoes it); collapse "
+            f"the {int(which.sum())} cells above it: {cells}.",
+        )
+
+
+# --- diagnostics ----------------------------------------------------------------------------------
+
+
+def kish_design_effect(weights: np.ndarray) -> float:
+    """Return n * sum(w^2) / (sum w)^2, the cost of unequal weights.
+
+    References:
+        Kish (1992), Weighting for unequal P_i, Journal of Official Statistics 8(2).
+
+    Example:
+        >>> kish_design_effect(np.array([1.0, 1.0, 2.0]))  # 3 * 6 / 16
+        1.125
+    """
+    return float(len(weights) * np.square(weights).sum() / weights.sum() ** 2)
+
+
+def diagnose_weights(design: Design) -> pd.DataFrame:
+    """Return the weights' diagnostics as rows of the estimates table.
+
+    Args:
+        design: Weights and design.
+
+    Returns:
+        One row a measure: n_respondents, population, design_effect (Kish), n_effective, weight_min,
+        weight_max, weight_ratio (largest to smallest), weight_cv, n_trimmed.
+    """
+    weights = design.weights
+    effect = kish_design_effect(weights)
+    figures = [
+        ("n_respondents", "respondents", design.n),
+        ("population", "persons", weights.sum()),
+        ("design_effect", "ratio", effect),
+        ("n_effective", "respondents", design.n / effect),
+        ("weight_min", "persons", weights.min()),
+        ("weight_max", "persons", weights.max()),
+        ("weight_ratio", "ratio", weights.max() / weights.min()),
+        ("weight_cv", "ratio", weights.std() / weights.mean()),
+        ("n_trimmed", "respondents", design.n_trimmed),
+    ]
+    rows = pd.DataFrame(figures, columns=["measure", "unit", "estimate"])
+    return rows.assign(
+        table_id="weights",
+        domain="all",
+        domain_value="all",
+        item="weight",
+        item_value="",
+        estimate=rows["estimate"].astype(float),
+        n_unweighted=design.n,
+        n_effective=design.n / effect,
+        weighting=design.scheme,
+    )
+
+
+def margins_before_after(design: Design) -> pd.DataFrame:
+    """Return target, base-weighted and achieved population of every cell of every margin.
+
+    Args:
+        design: A calibrated design from `weigh_respondents`.
+
+    Returns:
+        Columns margin, cell, n_unweighted, target_persons, before_persons (base weights brought to
+        the same total), after_persons, variance_share (the cell's part of the sum of squared
+        weights: what drives Kish's design effect), design_weight_mean (persons per respondent).
+        Empty for a design without calibration.
+    """
+    parts = []
+    for codes, totals, table in zip(design.margins, design.totals, design.cells, strict=True):
+        variables = [name for name in table.columns if name != "population"]
+        n_cells = len(totals)
+        before = np.bincount(codes, design.base_weights, minlength=n_cells)
+        counts = np.bincount(codes, minlength=n_cells)
+        after = np.bincount(codes, design.weights, minlength=n_cells)
+        squares = np.bincount(codes, np.square(design.weights), minlength=n_cells)
+        part = {
+            "margin": " x ".join(variables),
+            "cell": table[variables].agg(" x ".join, axis=1),
+            "n_unweighted": counts,
+            "target_persons": totals,
+            "before_persons": before / before.sum() * totals.sum(),
+            "after_persons": after,
+            "variance_share": squares / squares.sum(),
+            "design_weight_mean": after / counts,
+        }
+        parts.append(pd.DataFrame(part))
+    columns = (
+        "margin cell n_unweighted target_persons before_persons after_persons variance_share "
+        "design_weight_mean"
+    ).split()
+    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=columns)
+
+
+def tabulate_weights(respondents: pd.DataFrame, design: Design) -> pd.DataFrame:
+    """Return the table `private/weights.parquet`: respondent_id, base_weight, weight."""
+    return pd.DataFrame(
+        {
+            "respondent_id": respondents["respondent_id"].to_numpy(),
+            "base_weight": design.base_weights,
+            "weight": design.weights,
+        }
+    )
