@@ -285,8 +285,6 @@ class Model(_Part):
     outcomes: tuple[str, ...]
     factors: tuple[str, ...]
     reference: dict[str, Code] = Field(default_factory=dict)
-    minimum_events_per_parameter: float = Field(default=10, ge=1)
-    minimum_events_per_level: int = Field(default=5, ge=1)
 
 
 class Marks(_Part):
@@ -696,6 +694,13 @@ class Study:
     def load(self, name: str) -> Any:
         """Read what `save` wrote under the same name."""
         return read_table(self.processed_dir / name)
+
+    def load_benchmark(self) -> pd.DataFrame:
+        """Return the published figures that stand beside ours; empty without a benchmark."""
+        plan = self.config.benchmark
+        if plan is None:
+            return pd.DataFrame()
+        return read_table(repository_root() / "data/raw" / plan.table / "benchmarks.csv")
 
     @cached_property
     def items(self) -> dict[str, Item]:

@@ -1,0 +1,273 @@
+"""A study is a folder: every mistake in it is named with its key and what is allowed."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+
+from tsunagari import study
+
+CODEBOOK = """\
+question_no,item,variable,type,label,short_label,code,code_label,role,min,max,ask_if,required,\
+scale,sensitive,waves,version,certainty_wording,certainty_options,certainty_order,source
+,,id,ID,番号,,,,,,,,yes,,,,,own,own,own,test
+S1,,region,SA,地域,,1,北,,,,,yes,,,,,own,own,own,test
+,,region,,,,2,南,,,,,,,,,,,,,
+1,,age,NUM,年齢,,,,,0,110,,yes,,,,,own,own,own,test
+2,,lonely,SA,孤独感,,1,ない,,,,,yes,,,,,own,own,own,test
+,,lonely,,,,2,ある,,,,,,,,,,,,,
+,,lonely,,,,8,答えたくない,refused,,,,,,,,,,,,
+,,lonely,,,,9,無回答,no_answer,,,,,,,,,,,,
+3,event,event_1,MA,出来事,,1,転居,,,,lonely=2,,,,,,own,own,own,test
+,event,event_2,MA,,,2,死別,,,,,,,,,,,,,
+,event,event_3,MA,,,3,ない,exclusive,,,,,,,,,,,,
+4,,old,SA,以前の質問,,1,はい,,,,,,,,2021,,own,own,own,test
+"""
+
+pytestmark = pytest.mark.usefixtures("folder")
+
+GOOD = {
+    "study": "small",
+    "title": "小さな調査",
+    "area": "県",
+    "people": "県民",
+    "waves": {
+        2022: {"responses": "responses.csv", "synthetic": "sample.csv", "fieldwork": "2023年1月"},
+        2023: {"responses": "responses.csv", "fieldwork": "2024年1月", "previous": 2022},
+    },
+    "columns": {"respondent_id": "id"},
+    "design": {"region": "region", "age": "age", "age_band": "age_band"},
+    "derive": {
+        "age_band": {
+            "label": "年代",
+            "bands_of": "age",
+            "bands": [
+                {"code": "y", "label": "若い", "from": 16, "to": 39},
+                {"code": "o", "label": "40以上", "from": 40, "to": None},
+            ],
+        }
+    },
+    "weighting": {
+        "method": "post_stratification",
+        "label": "事後層化",
+        "cells": ["region"],
+        "targets": "population.csv",
+    },
+    "indicators": {"lonely_yes": {"label": "ある人", "item": "lonely", "codes": [2]}},
+    "tables": {"axes": ["region"], "crosses": ["lonely"]},
+    "model": {"outcomes": ["lonely_yes"], "factors": ["region"]},
+}
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch) -> Path:
+    monkeypatch.setenv("TSUNAGARI_ROOT", str(tmp_path))
+    monkeypatch.delenv("TSUNAGARI_STAGING", raising=False)
+    place = tmp_path / "data/raw/small"
+    (place / "2022").mkdir(parents=True)
+    (place / "codebook.csv").write_text(CODEBOOK, encoding="utf-8")
+    write(place, GOOD)
+    return place
+
+
+def write(place: Path, content: dict) -> None:
+    text = yaml.safe_dump(content, allow_unicode=True, sort_keys=False)
+    (place / "study.yaml").write_text(text, encoding="utf-8")
+
+
+def changed(**parts) -> dict:
+    return {**GOOD, **parts}
+
+
+def test_a_good_study_opens():
+    survey = study.open_study("small", 2022)
+    assert survey.wave.fieldwork == "2023年1月"
+    assert list(survey.items) == ["region", "age", "lonely", "event", "age_band"]
+    assert survey.axes == [["region"]]
+    assert survey.config.indicators["lonely_yes"].codes == ("2",)  # a number in YAML is a code
+
+
+def test_unknown_study_names_those_there_are():
+    with pytest.raises(study.ConfigError, match="選べるもの: small") as error:
+        study.open_study("smal", 2022)
+    assert error.value.exit_code == 5
+    assert " / There is no study 'smal'" in str(error.value)
+
+
+def test_unknown_year_names_those_there_are():
+    with pytest.raises(study.ConfigError, match="選べる年: 2022, 2023"):
+        study.open_study("small", 2021)
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (changed(titel="x"), r"titel: 知らないキー.*title"),
+        ({k: v for k, v in GOOD.items() if k != "area"}, r"area: 必須です"),
+        (changed(study="other"), r"study: フォルダー名 small"),
+        (
+            changed(weighting={**GOOD["weighting"], "method": "guess"}),
+            r"weighting.method.*'post_stratification', 'raking' or 'given'",
+        ),
+        (changed(weighting={"method": "given", "label": "x"}), r"weighting.base_weight.*必須"),
+        (
+            changed(weighting={**GOOD["weighting"], "trim_ratio": 5}),
+            r"weighting.trim_ratio.*raking",
+        ),
+        (
+            changed(indicators={"a": {"label": "x", "item": "lonley", "codes": [2]}}),
+            r"indicators.a.item: lonley.*lonely \?",
+        ),
+        (
+            changed(indicators={"lonely_yes": {"label": "x", "item": "lonely", "codes": [7]}}),
+            r"indicators.lonely_yes.codes: 7",
+        ),
+        (changed(tables={"axes": ["regon"], "crosses": []}), r"tables.axes: regon.*region \?"),
+        (changed(disclosure={"threshold": 3}), r"disclosure.threshold.*5"),
+        (
+            changed(recode={"lonely": [{"code": "a", "label": "x", "of": ["1", "5"]}]}),
+            r"recode.lonely.a: コード 5 がない",
+        ),
+        (
+            changed(
+                recode={
+                    "event": [
+                        {"code": "a", "label": "x", "of": ["1", "2"]},
+                        {"code": "b", "label": "x", "of": ["2", "3"]},
+                    ]
+                }
+            ),
+            r"recode.event.b: a と重なる",
+        ),
+        (
+            changed(waves={2022: {"responses": "r.csv", "fieldwork": "x", "previous": 2020}}),
+            r"waves.2022.previous: 2020",
+        ),
+    ],
+)
+def test_every_mistake_is_named_with_its_key(folder, content, words):
+    write(folder, content)
+    with pytest.raises(study.ConfigError, match=words):
+        study.open_study("small", 2022)
+
+
+def test_all_mistakes_are_named_at_once(folder):
+    write(folder, changed(titel="x", people=None))
+    with pytest.raises(study.ConfigError, match=r"2 件.*people.*titel|2 件.*titel.*people"):
+        study.open_study("small", 2022)
+
+
+def test_yaml_that_does_not_parse_names_its_line(folder):
+    (folder / "study.yaml").write_text("study: small\ntitle: [\n", encoding="utf-8")
+    with pytest.raises(study.ConfigError, match=r"\d 行目付近"):
+        study.open_study("small", 2022)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        (",,region,,,,2,南", ",,region,,,,1,南", r"region のコード 1 が重複.*3・4 行目"),
+        (",event,event_2,MA,,,2,", ",event,event_2,MA,,,1,", r"event のコード 1 が重複"),
+        (",,id,ID,", ",,id,KEY,", r"2 行目 type は SA/MA"),
+        (",refused,", ",refusal,", r"8 行目 role は"),
+        ("question_no,", "number,", r"列 question_no がない.*列 number は使えない"),
+    ],
+)
+def test_codebook_mistakes_name_the_row(folder, old, new, words):
+    assert old in CODEBOOK
+    (folder / "codebook.csv").write_text(CODEBOOK.replace(old, new, 1), encoding="utf-8")
+    with pytest.raises(study.ConfigError, match=words):
+        study.open_study("small", 2022)
+
+
+def test_rows_of_another_wave_are_left_out():
+    assert "old" not in study.open_study("small", 2022).codebook.columns.index
+
+
+# --- indicators ---------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def people() -> pd.DataFrame:
+    return pd.DataFrame(
+        {
+            "lonely": ["1", "2", "8", "9", study.NO_ANSWER, None],
+            "event": [None, "answered", None, None, "no_answer", None],
+            "event_1": pd.array([None, 1, None, None, 0, None], dtype="Int8"),
+            "event_2": pd.array([None, 1, None, None, 0, None], dtype="Int8"),
+            "event_3": pd.array([None, 0, None, None, 0, None], dtype="Int8"),
+        }
+    ).astype({"lonely": "string", "event": "string"})
+
+
+def test_base_asked_counts_no_answer_in_and_the_unasked_out(people):
+    table = study.open_study("small", 2022).items["lonely"].indicators(people, base="asked")
+    assert list(table.columns) == ["1", "2", "8", "no_answer"]
+    # Five were asked; code 9 and a blank are one thing: no answer.
+    assert table.sum().tolist() == [1, 1, 1, 2]
+    assert table.notna().all(axis=1).tolist() == [True] * 5 + [False]
+
+
+def test_base_answered_leaves_refusals_and_no_answer_out(people):
+    table = study.open_study("small", 2022).items["lonely"].indicators(people, base="answered")
+    assert list(table.columns) == ["1", "2"]
+    assert table.notna().all(axis=1).tolist() == [True, True, False, False, False, False]
+
+
+def test_multi_answer_has_respondents_as_base(people):
+    item = study.open_study("small", 2022).items["event"]
+    asked = item.indicators(people, base="asked")
+    assert asked.notna().all(axis=1).sum() == 2  # the two who were asked
+    assert asked.sum().to_dict() == {"1": 1, "2": 1, "3": 0, "no_answer": 1}
+    assert item.indicators(people, base="answered").notna().all(axis=1).sum() == 1
+
+
+def test_a_net_is_the_union_of_its_codes(folder, people):
+    nets = {"event": [{"code": "any", "label": "どれか", "of": ["1", "2"]}]}
+    write(folder, changed(recode=nets))
+    item = study.open_study("small", 2022).items["event"]
+    assert item.indicators(people)["any"].dropna().tolist() == [1.0, 0.0]
+    assert item.labels["any"] == "どれか"
+
+
+# --- files --------------------------------------------------------------------------------------
+
+
+def test_the_real_file_wins_over_the_sample(folder):
+    survey = study.open_study("small", 2022)
+    with pytest.raises(study.InputError, match=r"data/raw/small/2022/responses.csv がありません"):
+        survey.responses_path  # noqa: B018
+    (folder / "2022/sample.csv").write_text("id\n1\n")
+    assert survey.is_synthetic
+    assert survey.synthetic_inputs == ["2022/sample.csv"]
+    (folder / "2022/responses.csv").write_text("id\n1\n")
+    assert not survey.is_synthetic
+    assert survey.synthetic_inputs == []
+
+
+def test_an_earlier_synthetic_wave_keeps_the_banner(folder):
+    (folder / "2022/sample.csv").write_text("id\n1\n")
+    (folder / "2023").mkdir()
+    (folder / "2023/responses.csv").write_text("id\n1\n")
+    assert study.open_study("small", 2023).synthetic_inputs == ["2022/sample.csv"]
+
+
+def test_tables_come_back_as_they_were_saved():
+    survey = study.open_study("small", 2022)
+    table = pd.DataFrame({"item_value": ["01", "NA"], "estimate": [0.1, np.nan]})
+    for name in ("private/a.csv", "private/a.parquet"):
+        survey.save(name, table)
+        back = survey.load(name)
+        assert back["item_value"].tolist() == ["01", "NA"]  # neither 1 nor missing
+        assert back["estimate"].tolist()[0] == 0.1
+    with pytest.raises(study.InputError, match="前のノートブック"):
+        survey.load("private/b.csv")
+
+
+def test_staging_folder_replaces_the_processed_folder(tmp_path, monkeypatch):
+    monkeypatch.setenv("TSUNAGARI_STAGING", str(tmp_path / "staging"))
+    survey = study.open_study("small", 2022)
+    survey.save("published/about.json", {"a": 1})
+    assert (tmp_path / "staging/published/about.json").exists()
