@@ -1,0 +1,1104 @@
+"""Which circumstances go with loneliness, other things equal: a weighted logit of a survey.
+
+Levels merge along the study's recode tree until the model can carry them, separation is found by
+linear programming before anything is fitted, and every variance comes from the scores through the
+design. What a sentence uses is the average marginal effect, in percentage points.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+import statsmodels.api as sm
+from scipy import linalg, optimize, special, stats
+
+from tsunagari.comparison import adjust_p_values
+from tsunagari.study import ESTIMATE_COLUMNS, NO_ANSWER, Item, ModelError
+from tsunagari.weighting import Design
+
+MINIMUM_EVENTS_PER_PARAMETER = 10.0  # Peduzzi et al. (1996); events = the rarer of the two answers
+MINIMUM_EVENTS_PER_LEVEL = 5  # SDC-1 P15: each level x outcome
+MINIMUM_LEVEL_N = 10  # SDC-1 P15: each dummy level
+MINIMUM_BASE_N = 50  # SDC-1 P3: models and tests need this base
+MINIMUM_RESIDUAL_DF = 100  # SDC-1 P15
+MAXIMUM_MISSING_SHARE = 0.30  # above this a complete-case model is refused, not warned about
+_SCORE_TOLERANCE = 1e-9  # score over the sum of weights
+_RANK_TOLERANCE = 1e-9
+
+Net = tuple[str, str, Sequence[str]]
+
+
+# --- factors and outcome ------------------------------------------------------------------------
+
+
+def build_factors(respondents: pd.DataFrame, items: Iterable[Item]) -> pd.DataFrame:
+    """Return the codes of the model's factors, blank where there is no usable answer.
+
+    Args:
+        respondents: Cleaned respondents, shape (n, any).
+        items: Single-answer or derived items, one a factor.
+
+    Returns:
+        Strings, shape (n, p), columns are item names; "" for no answer, refused, don't know and
+        not asked.
+
+    Raises:
+        ModelError: An item is not a single-answer one.
+    """
+    factors = {}
+    for item in items:
+        if item.kind not in ("SA", "derived"):
+            raise ModelError(
+                "MODEL_FACTOR_KIND",
+                f"要因 {item.name} は単一回答ではないため、モデルに入れられません。"
+                "選択肢の列か区分した変数を指定してください。",
+                f"The factor {item.name} is not a single-answer item: name an option's column or "
+                "a banded variable.",
+            )
+        codes = respondents[item.name].astype("string").fillna("").to_numpy(str)
+        factors[item.name] = np.where(np.isin(codes, list(item.options)), codes, "").astype(object)
+    return pd.DataFrame(factors, index=respondents.index)
+
+
+def binary_outcome(item: Item, respondents: pd.DataFrame, *, codes: Collection[str]) -> np.ndarray:
+    """Return who gave one of these answers, among those who answered.
+
+    Args:
+        item: The question.
+        respondents: Cleaned respondents, shape (n, any).
+        codes: Codes or nets that count as the event.
+
+    Returns:
+        Float 0/1, shape (n,); NaN for no answer, refused, don't know and not asked.
+    """
+    table = item.indicators(respondents, base="answered")
+    return table[list(codes)].max(axis=1, skipna=False).to_numpy(float)
+
+
+def _as_nets(nets: Mapping[str, Any]) -> dict[str, list[Net]]:
+    """Bring Item.nets (name -> (label, codes)) and lists of (net, label, codes) to one form."""
+    return {
+        factor: [(net, label, codes) for net, (label, codes) in tree.items()]
+        if isinstance(tree, Mapping)
+        else [(net, label, tuple(codes)) for net, label, codes in tree]
+        for factor, tree in nets.items()
+    }
+
+
+def _text_codes(column: pd.Series) -> np.ndarray:
+    codes = column.astype("string").fillna("").to_numpy(str).astype(object)
+    codes[codes == NO_ANSWER] = ""
+    return codes
+
+
+# --- merging levels -----------------------------------------------------------------------------
+
+
+class MergedFactors(NamedTuple):
+    """Factors after merging.
+
+    Attributes:
+        factors: Levels, shape (n, p), "" where a person has no level in the model.
+        log: What was merged or left out, estimates-style rows with a Japanese reason.
+        left_out: Whose level was left out, bool, shape (n,).
+        reference: The level each factor is compared with, after merging.
+        labels: Label of every level of every factor, codes first, then nets.
+    """
+
+    factors: pd.DataFrame
+    log: pd.DataFrame
+    left_out: np.ndarray
+    reference: dict[str, str]
+    labels: dict[str, dict[str, str]]
+
+
+@dataclass
+class _Merging:
+    """Current level of everybody, and how it came about."""
+
+    levels: dict[str, np.ndarray]
+    outcome: np.ndarray
+    nets: dict[str, list[Net]]
+    members: dict[str, dict[str, frozenset[str]]] = field(default_factory=dict)
+    why: dict[tuple[str, str], str] = field(default_factory=dict)
+    left_out: list[tuple[str, str, int]] = field(default_factory=list)
+    left_out_rows: np.ndarray | None = None
+    dropped: list[tuple[str, int]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        for factor, codes in self.levels.items():
+            present = sorted(set(codes) - {""})
+            self.members[factor] = {code: frozenset([code]) for code in present}
+        self.left_out_rows = np.zeros(len(self.outcome), dtype=bool)
+
+    def complete(self) -> np.ndarray:
+        """Return who enters the model, bool, shape (n,)."""
+        answered = ~np.isnan(self.outcome)
+        for codes in self.levels.values():
+            answered &= codes != ""
+        return answered
+
+    def counts(self, factor: str) -> pd.DataFrame:
+        """Return people and events per level among complete rows, thinnest first."""
+        rows = self.complete()
+        frame = pd.DataFrame(
+            {"level": self.levels[factor][rows].astype(str), "y": self.outcome[rows]}
+        )
+        table = frame.groupby("level")["y"].agg(n="size", events="sum").reset_index()
+        return table.sort_values(["n", "level"], ignore_index=True)
+
+    def net_for(self, factor: str, *, level: str | None, present: set[str]) -> Net | None:
+        """Return the finest net that joins levels (with the given one) and leaves two or more."""
+        nets = self.nets.get(factor, [])
+        for net in sorted(nets, key=lambda entry: len(entry[2])) if level else nets:
+            codes = frozenset(net[2])
+            members = {name: self.members[factor][name] for name in present}
+            inside = {name for name, own in members.items() if own <= codes}
+            cut = any(own & codes and not own <= codes for own in members.values())
+            if cut or len(inside) < 2 or inside == present:
+                continue
+            if level is None or level in inside:
+                return net
+        return None
+
+    def merge(self, factor: str, net: Net, *, why: str) -> None:
+        """Give every code of the net the net's name."""
+        codes = frozenset(net[2])
+        inside = [name for name, own in self.members[factor].items() if own <= codes]
+        thin = any(self.why.get((factor, name)) == "thin" for name in inside)
+        merged = frozenset().union(*(self.members[factor].pop(name) for name in inside))
+        self.members[factor][net[0]] = merged
+        self.levels[factor] = np.where(
+            np.isin(self.levels[factor].astype(str), inside), net[0], self.levels[factor]
+        ).astype(object)
+        self.why[factor, net[0]] = "thin" if thin else why
+
+    def leave_out(self, factor: str, level: str) -> None:
+        """Take the people of a level out of the model, or the factor if one level would remain."""
+        present = set(self.counts(factor)["level"])
+        at_level = (self.levels[factor] == level) & self.complete()
+        if len(present) <= 2:
+            self.dropped.append((factor, int(self.complete().sum())))
+            del self.levels[factor]
+            return
+        self.left_out.append((factor, level, int(at_level.sum())))
+        self.left_out_rows |= self.levels[factor] == level
+        self.levels[factor] = np.where(self.levels[factor] == level, "", self.levels[factor])
+
+    def rarer(self) -> float:
+        """Return the smaller of events and non-events among complete rows."""
+        answers = self.outcome[self.complete()]
+        return float(min(answers.sum(), len(answers) - answers.sum()))
+
+    def n_parameters(self) -> int:
+        """Return the number of coefficients apart from the constant."""
+        return sum(max(len(self.counts(factor)) - 1, 0) for factor in self.levels)
+
+
+def merge_levels(
+    factors: pd.DataFrame,
+    outcome: np.ndarray,
+    *,
+    nets: Mapping[str, Any],
+    reference: Mapping[str, str] | None = None,
+    labels: Mapping[str, Mapping[str, str]] | None = None,
+    outcome_name: str = "outcome",
+    minimum_events_per_parameter: float = MINIMUM_EVENTS_PER_PARAMETER,
+    minimum_events_per_level: int = MINIMUM_EVENTS_PER_LEVEL,
+    minimum_level_n: int = MINIMUM_LEVEL_N,
+) -> MergedFactors:
+    """Merge answers along the recode tree until a logit can carry them.
+
+    A level with fewer than `minimum_level_n` people, or fewer than `minimum_events_per_level`
+    events or non-events, joins the smallest net that holds it. Then, while there are fewer than
+    `minimum_events_per_parameter` events (the rarer answer) a coefficient, the factor with the
+    most levels (ties: column order) merges by its next finest net. A thin level without a net is
+    left out with its people counted; a factor that would keep one level is dropped instead.
+    A net that would leave a single level is not used. The outcome decides by its counts alone.
+
+    Args:
+        factors: String codes, shape (n, p); "" or missing where there is no usable answer.
+        outcome: 0/1, shape (n,), NaN outside the model.
+        nets: Per factor a list of (net, label, codes), finest first, or `Item.nets`.
+        reference: Level to compare with per factor; follows the merging.
+        labels: Label of every code per factor, in questionnaire order.
+        outcome_name: Stands in the log's `domain_value`.
+        minimum_events_per_parameter: Events a coefficient.
+        minimum_events_per_level: Events, and non-events, a level.
+        minimum_level_n: People a level.
+
+    Returns:
+        Merged factors, log, people left out, reference levels and labels. The same input gives
+        the same result whatever the order of the rows.
+
+    Raises:
+        ModelError: ONE_CLASS_OUTCOME or TOO_FEW_EVENTS, or a factor without any answer.
+    """
+    state = _Merging(
+        levels={name: _text_codes(factors[name]) for name in factors},
+        outcome=np.asarray(outcome, dtype=float),
+        nets=_as_nets(nets),
+    )
+    _refuse_unusable(state, outcome_name=outcome_name, minimum=minimum_events_per_level)
+    _merge_thin(state, minimum_events=minimum_events_per_level, minimum_n=minimum_level_n)
+    is_low = _merge_until(state, minimum=minimum_events_per_parameter)
+    names = _label_levels(factors, nets=state.nets, labels=labels)
+    log = _merge_log(state, labels=names, outcome_name=outcome_name, is_low=is_low)
+    merged = pd.DataFrame(state.levels, index=factors.index)
+    followed = _follow_reference(state, reference or {})
+    return MergedFactors(merged, log, state.left_out_rows, followed, names)
+
+
+def _refuse_unusable(state: _Merging, *, outcome_name: str, minimum: int) -> None:
+    for factor, codes in state.levels.items():
+        if not (codes[~np.isnan(state.outcome)] != "").any():
+            _raise_all_missing(factor)
+    rows = state.complete()
+    if not rows.any():
+        raise ModelError(
+            "MODEL_NO_COMPLETE_ROWS",
+            f"{outcome_name} のモデルで、すべての要因に答えた人がいません。"
+            "要因を減らしてください。",
+            f"Nobody answered every factor of the model of {outcome_name}: use fewer factors.",
+        )
+    _refuse_one_class(state.outcome[rows], outcome_name=outcome_name)
+    if state.rarer() < 2 * minimum:
+        raise ModelError(
+            "TOO_FEW_EVENTS",
+            f"{outcome_name} に該当する人(または該当しない人)が少なく({2 * minimum}人未満)、"
+            "どの要因も2区分に分けられません。モデルを外すか、回答を統合してください。",
+            f"Fewer than {2 * minimum} people are in the rarer class of {outcome_name}, so that no "
+            "factor can have two levels: leave the model out or merge answers of the outcome.",
+        )
+
+
+def _refuse_one_class(answers: np.ndarray, *, outcome_name: str) -> None:
+    if len(answers) == 0 or answers.min() == answers.max():
+        raise ModelError(
+            "ONE_CLASS_OUTCOME",
+            f"{outcome_name} の値が全員同じです({len(answers)}人)。モデルは計算できません。"
+            "指標の定義を確かめてください。",
+            f"Everybody has the same value of {outcome_name} ({len(answers)} people): there is no "
+            "model to fit; check the indicator's definition.",
+        )
+
+
+def _raise_all_missing(factor: str) -> None:
+    raise ModelError(
+        "ALL_MISSING_PREDICTOR",
+        f"要因 {factor} に使える回答が1件もありません。study.yaml の要因から外してください。",
+        f"The factor {factor} has no usable answer at all: take it out of the study's factors.",
+    )
+
+
+def _merge_thin(state: _Merging, *, minimum_events: int, minimum_n: int) -> None:
+    while True:
+        stuck = None
+        for factor in state.levels:
+            counts = state.counts(factor)
+            present = set(counts["level"])
+            non_events = counts["n"] - counts["events"]
+            thin = (counts["n"] < minimum_n) | (counts["events"] < minimum_events)
+            for level in counts["level"][thin | (non_events < minimum_events)]:
+                net = state.net_for(factor, level=level, present=present)
+                if net is not None:
+                    state.merge(factor, net, why="thin")
+                    break
+                stuck = stuck or (factor, level)
+            else:
+                continue
+            break
+        else:
+            if stuck is None:
+                return
+            state.leave_out(*stuck)
+
+
+def _merge_until(state: _Merging, *, minimum: float) -> bool:
+    """Merge for events per parameter; return whether it stayed too low."""
+    while state.rarer() < minimum * state.n_parameters():
+        present = {factor: set(state.counts(factor)["level"]) for factor in state.levels}
+        for factor in sorted(present, key=lambda name: -len(present[name])):
+            net = state.net_for(factor, level=None, present=present[factor])
+            if net is not None:
+                state.merge(factor, net, why="parameters")
+                break
+        else:
+            return True
+    return False
+
+
+def _label_levels(
+    factors: pd.DataFrame,
+    *,
+    nets: dict[str, list[Net]],
+    labels: Mapping[str, Mapping[str, str]] | None,
+) -> dict[str, dict[str, str]]:
+    names = {}
+    for factor in factors:
+        present = {code: code for code in sorted(set(_text_codes(factors[factor])) - {""})}
+        tree = {net: label for net, label, _ in nets.get(factor, [])}
+        given = dict((labels or {}).get(factor, {}))
+        every = {**tree, **present, **given}
+        order = [code for code in (*given, *present) if code not in tree]
+        place = {code: order.index(code) for code in reversed(order)}
+        for net, _, codes in nets.get(factor, []):
+            place[net] = min((place[code] for code in codes if code in place), default=len(order))
+        names[factor] = {level: every[level] for level in sorted(every, key=place.__getitem__)}
+    return names
+
+
+def _follow_reference(state: _Merging, reference: Mapping[str, str]) -> dict[str, str]:
+    """Return the level that now holds each named reference code."""
+    followed = {}
+    for factor, code in reference.items():
+        for level, codes in state.members.get(factor, {}).items():
+            if factor in state.levels and (level == code or code in codes):
+                followed[factor] = level
+    return followed
+
+
+_MERGE_REASONS = {
+    "thin": "回答者か該当者の少ない区分があるため",
+    "parameters": "係数1つあたりの該当者を確保するため",
+}
+
+
+def _merge_log(
+    state: _Merging, *, labels: dict[str, dict[str, str]], outcome_name: str, is_low: bool
+) -> pd.DataFrame:
+    rows = []
+    for factor in state.levels:
+        counts = state.counts(factor).set_index("level")["n"]
+        for level in labels[factor]:
+            codes = state.members[factor].get(level, frozenset())
+            if len(codes) < 2 or level not in counts:
+                continue
+            old = "」「".join(labels[factor][code] for code in labels[factor] if code in codes)
+            text = f"「{old}」を「{labels[factor][level]}」にまとめた"
+            text += f"({_MERGE_REASONS[state.why[factor, level]]})。"
+            rows.append((factor, level, labels[factor][level], counts[level], text))
+    for factor, level, n in state.left_out:
+        label = labels[factor][level]
+        text = f"「{label}」は少なく、まとめる先も決められていないため、モデルから外した。"
+        rows.append((factor, level, label, n, text))
+    for factor, n in state.dropped:
+        text = "2つ以上の区分に十分な回答者または該当者がいないため、要因から外した。"
+        rows.append((factor, "dropped", "要因から除外", n, text))
+    if is_low:
+        text = "係数1つあたりの該当者が目安に届かない(LowEPV)。オッズ比は参考にとどめる。"
+        rows.append(("model", "low_epv", "該当者の不足", int(state.rarer()), text))
+    return _merge_rows(rows, outcome_name=outcome_name)
+
+
+def _merge_rows(rows: list[tuple], *, outcome_name: str) -> pd.DataFrame:
+    table = pd.DataFrame(rows, columns=["item", "item_value", "item_label", "estimate", "reason"])
+    table = table.assign(
+        table_id="model_merges",
+        measure="count",
+        unit="persons",
+        domain="outcome",
+        domain_value=outcome_name,
+        n_unweighted=table["estimate"],
+        n_cell=table["estimate"],
+    )
+    return table.reindex(columns=list(ESTIMATE_COLUMNS))
+
+
+# --- the logit ----------------------------------------------------------------------------------
+
+
+class Note(NamedTuple):
+    """A sentence about a model, without numbers in it, and the people it is about."""
+
+    code: str
+    text: str
+    n: int
+    item: str = "model"
+
+
+@dataclass(frozen=True)
+class FittedLogit:
+    """A weighted logit with what its rows need.
+
+    Attributes:
+        outcome_name: Name of the indicator that is explained.
+        terms: One row a level, the reference included: factor, level, label, column (position
+            among the coefficients, -1 for a reference), n, n_events, n_effective.
+        coefficients: Log odds, shape (p,), the constant first.
+        covariance: Design-based, shape (p, p).
+        influence: Influence of every row of the design on the coefficients, shape (n, p).
+        rows: Who is in the model, bool, shape (n,).
+        matrix: Dummies of the people in the model, shape (n_in, p).
+        outcome: 0/1 of the people in the model, shape (n_in,).
+        df: Design degrees of freedom - p + 1.
+        notes: What a reader must know about the model.
+    """
+
+    outcome_name: str
+    terms: pd.DataFrame
+    coefficients: np.ndarray
+    covariance: np.ndarray
+    influence: np.ndarray
+    rows: np.ndarray
+    matrix: np.ndarray
+    outcome: np.ndarray
+    df: int
+    notes: tuple[Note, ...] = ()
+
+    @property
+    def std_errors(self) -> np.ndarray:
+        """Standard errors of the log odds, shape (p,)."""
+        return np.sqrt(np.diag(self.covariance))
+
+    @property
+    def n_events(self) -> int:
+        """People in the model with the event."""
+        return int(self.outcome.sum())
+
+    @property
+    def events_per_parameter(self) -> float:
+        """The rarer answer per coefficient, the constant aside."""
+        rarer = min(self.n_events, len(self.outcome) - self.n_events)
+        return rarer / (len(self.coefficients) - 1)
+
+
+def fit_logit(
+    design: Design,
+    outcome: np.ndarray,
+    *,
+    factors: pd.DataFrame,
+    reference: Mapping[str, str] | None = None,
+    labels: Mapping[str, Mapping[str, str]] | None = None,
+    outcome_name: str = "outcome",
+    maximum_missing_share: float = MAXIMUM_MISSING_SHARE,
+    minimum_base_n: int = MINIMUM_BASE_N,
+    minimum_residual_df: int = MINIMUM_RESIDUAL_DF,
+) -> FittedLogit:
+    """Fit a logit of dummies by weighted maximum likelihood, complete cases only.
+
+    People without an outcome or an answer stay in the design with no influence. The covariance is
+    that of the weighted scores by the design's own rule: residuals of the calibration, strata,
+    clusters. Separation is looked for by linear programming before anything is fitted.
+
+    Args:
+        design: The survey design, n rows.
+        outcome: 0/1, shape (n,); NaN outside the domain of the model.
+        factors: Levels, shape (n, p); "" or missing where a person has none.
+        reference: Level to compare with; the most frequent one where it is not named.
+        labels: Labels of the levels per factor; their order is the order of the rows.
+        outcome_name: Name for messages and table ids.
+        maximum_missing_share: Largest share of people with an outcome that may lack an answer.
+        minimum_base_n: Fewest people in a model.
+        minimum_residual_df: Smallest number of people minus coefficients.
+
+    Returns:
+        The fitted model. Constant factors and people left out stand in its notes.
+
+    Raises:
+        ModelError: ONE_CLASS_OUTCOME, ALL_MISSING_PREDICTOR, LISTWISE_DELETION,
+            MODEL_BASE_TOO_SMALL, COLLINEARITY, MODEL_SEPARATION, MODEL_NOT_CONVERGED,
+            MODEL_DF, MODEL_NO_FACTOR or MODEL_LENGTH.
+
+    References:
+        Binder (1983), International Statistical Review 51. Konis (2007) on separation.
+    """
+    levels, answers = _check_lengths(design, outcome, factors=factors)
+    rows, notes = _complete_rows(
+        levels, answers, outcome_name=outcome_name, maximum_missing_share=maximum_missing_share
+    )
+    rows &= np.asarray(design.weights) > 0
+    answers = answers[rows]
+    _refuse_one_class(answers, outcome_name=outcome_name)
+    terms, constant = _list_terms(levels, rows=rows, reference=reference or {}, labels=labels or {})
+    notes += constant
+    matrix = _dummies(terms, levels=levels, rows=rows)
+    _refuse_small(
+        matrix, name=outcome_name, minimum_base_n=minimum_base_n, minimum_df=minimum_residual_df
+    )
+    _refuse_collinear(matrix, terms=terms, outcome_name=outcome_name)
+    _refuse_separation(matrix, answers, terms=terms, outcome_name=outcome_name)
+    weights = np.asarray(design.weights, dtype=float)[rows]
+    coefficients = _maximise(matrix, answers, weights=weights, outcome_name=outcome_name)
+    influence = np.zeros((len(rows), matrix.shape[1]))
+    influence[rows] = _coefficient_influence(
+        matrix, answers, coefficients=coefficients, weights=weights
+    )
+    df = int(design.degrees_of_freedom(rows)) - matrix.shape[1] + 1
+    if df < 1:
+        _raise_no_df(outcome_name, n_parameters=matrix.shape[1])
+    return FittedLogit(
+        outcome_name=outcome_name,
+        terms=_count_terms(terms, levels=levels, rows=rows, answers=answers, weights=weights),
+        coefficients=coefficients,
+        covariance=np.asarray(design.covariance(influence)),
+        influence=influence,
+        rows=rows,
+        matrix=matrix,
+        outcome=answers,
+        df=df,
+        notes=tuple(notes),
+    )
+
+
+def _check_lengths(
+    design: Design, outcome: np.ndarray, *, factors: pd.DataFrame
+) -> tuple[dict[str, np.ndarray], np.ndarray]:
+    answers = np.asarray(outcome, dtype=float)
+    n = len(design.weights)
+    if len(answers) != n or len(factors) != n:
+        raise ModelError(
+            "MODEL_LENGTH",
+            f"行数が合いません(設計 {n}、目的変数 {len(answers)}、要因 {len(factors)})。"
+            "同じ回答者の表から作ってください。",
+            f"Numbers of rows differ (design {n}, outcome {len(answers)}, factors {len(factors)}): "
+            "make all three from the same respondents.",
+        )
+    if not np.isin(answers[~np.isnan(answers)], (0.0, 1.0)).all():
+        raise ModelError(
+            "MODEL_OUTCOME_VALUES",
+            "目的変数に 0 と 1 以外の値があります。該当を 1、非該当を 0 にしてください。",
+            "The outcome has values other than 0 and 1: code the event 1 and its absence 0.",
+        )
+    return {name: _text_codes(factors[name]) for name in factors}, answers
+
+
+def _complete_rows(
+    levels: dict[str, np.ndarray],
+    answers: np.ndarray,
+    *,
+    outcome_name: str,
+    maximum_missing_share: float,
+) -> tuple[np.ndarray, list[Note]]:
+    domain = ~np.isnan(answers)
+    rows = domain.copy()
+    missing = {}
+    for factor, codes in levels.items():
+        has_level = codes != ""
+        if domain.any() and not (has_level & domain).any():
+            _raise_all_missing(factor)
+        if (domain & ~has_level).any():
+            missing[factor] = int((domain & ~has_level).sum())
+        rows &= has_level
+    n_before, n_after = int(domain.sum()), int(rows.sum())
+    notes = [
+        Note("no_answer", "この要因に答えがないため、モデルに入っていない。", n, factor)
+        for factor, n in missing.items()
+    ]
+    by_factor_ja = "、".join(f"{factor} {n}人" for factor, n in missing.items())
+    if n_before and 1 - n_after / n_before > maximum_missing_share:
+        by_factor_en = ", ".join(f"{factor} {n}" for factor, n in missing.items())
+        raise ModelError(
+            "LISTWISE_DELETION",
+            f"{outcome_name} のモデルで、要因の無回答により {n_before}人が {n_after}人に減ります"
+            f"({by_factor_ja})。無回答の多い要因を外してください。",
+            f"Missing answers take the model of {outcome_name} from {n_before} to {n_after} people "
+            f"({by_factor_en}): take out the factors with many missing answers.",
+        )
+    if missing:
+        text = "どれかの要因に答えがない人を除いた(要因ごとの人数は重複を含む)。"
+        notes.append(Note("listwise_deletion", text, n_before - n_after))
+    return rows, notes
+
+
+def _list_terms(
+    levels: dict[str, np.ndarray],
+    *,
+    rows: np.ndarray,
+    reference: Mapping[str, str],
+    labels: Mapping[str, Mapping[str, str]],
+) -> tuple[pd.DataFrame, list[Note]]:
+    terms, notes, column = [], [], 1
+    for factor, codes in levels.items():
+        counts = pd.Series(codes[rows].astype(str)).value_counts()
+        names = labels.get(factor, {})
+        present = [level for level in names if level in counts.index]
+        present += sorted(set(counts.index) - set(present))
+        if len(present) < 2:
+            text = "全員が同じ区分のため、モデルから外した(ConstantPredictor)。"
+            notes.append(Note("constant_predictor", text, int(rows.sum()), factor))
+            continue
+        base = reference.get(factor)
+        if base not in present:
+            base = max(present, key=lambda level: counts[level])
+            if factor in reference:
+                text = "指定した基準の区分に人がいないため、最も多い区分を基準にした。"
+                notes.append(Note("reference_changed", text, int(counts[base]), factor))
+        for level in present:
+            is_base = level == base
+            terms.append((factor, level, names.get(level, level), -1 if is_base else column))
+            column += not is_base
+    return pd.DataFrame(terms, columns=["factor", "level", "label", "column"]), notes
+
+
+def _dummies(terms: pd.DataFrame, *, levels: dict[str, np.ndarray], rows: np.ndarray) -> np.ndarray:
+    used = terms[terms["column"] > 0]
+    columns = [np.ones(int(rows.sum()))]
+    columns += [
+        (levels[factor][rows] == level).astype(float)
+        for factor, level in zip(used["factor"], used["level"], strict=True)
+    ]
+    return np.column_stack(columns)
+
+
+def _count_terms(
+    terms: pd.DataFrame,
+    *,
+    levels: dict[str, np.ndarray],
+    rows: np.ndarray,
+    answers: np.ndarray,
+    weights: np.ndarray,
+) -> pd.DataFrame:
+    counted = []
+    for factor, level in zip(terms["factor"], terms["level"], strict=True):
+        at = levels[factor][rows] == level
+        w = weights[at]
+        counted.append((at.sum(), int(answers[at].sum()), w.sum() ** 2 / (w**2).sum()))
+    table = pd.DataFrame(counted, columns=["n", "n_events", "n_effective"], index=terms.index)
+    return terms.join(table)
+
+
+def _name_terms(terms: pd.DataFrame, *, columns: Iterable[int]) -> str:
+    chosen = terms[terms["column"].isin(list(columns))]
+    return ", ".join(f"{f}={v}" for f, v in zip(chosen["factor"], chosen["level"], strict=True))
+
+
+def _refuse_small(matrix: np.ndarray, *, name: str, minimum_base_n: int, minimum_df: int) -> None:
+    n, p = matrix.shape
+    if p == 1:
+        raise ModelError(
+            "MODEL_NO_FACTOR",
+            f"{name} のモデルに2区分以上の要因が残りません。要因か統合の木を見直してください。",
+            f"No factor with two levels is left in the model of {name}: look at the factors or "
+            "the recode tree.",
+        )
+    if n < minimum_base_n:
+        raise ModelError(
+            "MODEL_BASE_TOO_SMALL",
+            f"{name} のモデルに使えるのは {n}人で、{minimum_base_n}人に足りません。"
+            "要因を減らしてください。",
+            f"The model of {name} has {n} people, fewer than {minimum_base_n}: use fewer factors.",
+        )
+    if n - p < minimum_df:
+        raise ModelError(
+            "MODEL_DF",
+            f"{name} のモデルは {n}人に係数 {p}個で、残りの自由度が {minimum_df} に足りません。"
+            "要因を減らすか区分を統合してください。",
+            f"The model of {name} has {p} coefficients for {n} people, fewer than {minimum_df} "
+            "residual degrees of freedom: use fewer factors or merge levels.",
+        )
+
+
+def _raise_no_df(name: str, *, n_parameters: int) -> None:
+    raise ModelError(
+        "MODEL_DF",
+        f"{name} のモデルは係数 {n_parameters}個に対して調査設計の自由度が足りません。"
+        "要因を減らしてください。",
+        f"The design has too few degrees of freedom for the {n_parameters} coefficients of the "
+        f"model of {name}: use fewer factors.",
+    )
+
+
+def _refuse_collinear(matrix: np.ndarray, *, terms: pd.DataFrame, outcome_name: str) -> None:
+    triangle, order = linalg.qr(matrix, mode="r", pivoting=True)
+    size = np.abs(np.diag(triangle))
+    if (size > _RANK_TOLERANCE * size[0]).all():
+        return
+    null = linalg.null_space(matrix, rcond=_RANK_TOLERANCE)
+    involved = np.flatnonzero(np.abs(null).max(axis=1) > 1e-6)
+    names = _name_terms(terms, columns=involved)
+    raise ModelError(
+        "COLLINEARITY",
+        f"{outcome_name} のモデルで次の区分が互いに決まってしまいます: {names}。"
+        "どれかの要因を外すか、区分を統合してください。",
+        f"In the model of {outcome_name} these levels determine one another: {names}. Take out one "
+        "of the factors or merge levels.",
+    )
+
+
+def _refuse_separation(
+    matrix: np.ndarray, answers: np.ndarray, *, terms: pd.DataFrame, outcome_name: str
+) -> None:
+    """Look for a direction that never speaks against an answer (Konis 2007).
+
+    With z = x for an event and -x otherwise, maximise sum z'b under z'b >= 0 and |b| <= 1: above
+    zero, the likelihood has no maximum.
+    """
+    signed = np.unique(matrix * np.where(answers == 1, 1.0, -1.0)[:, None], axis=0)
+    found = optimize.linprog(
+        -signed.sum(axis=0), A_ub=-signed, b_ub=np.zeros(len(signed)), bounds=(-1, 1)
+    )
+    if found.status != 0 or -found.fun < 1e-7:
+        return
+    is_complete = bool((signed @ found.x > 1e-9).all())
+    names = _name_terms(terms, columns=_sparse_direction(signed))
+    kind_ja, kind_en = ("完全に", "completely") if is_complete else ("一部で", "for some people")
+    raise ModelError(
+        "MODEL_SEPARATION",
+        f"{outcome_name} のモデルは、次の区分で答えが{kind_ja}分かれ、係数が定まりません: {names}。"
+        "study.yaml の recode で区分を統合するか、要因を外してください。",
+        f"In the model of {outcome_name} these levels separate the answers {kind_en}, so that "
+        f"there is no finite coefficient: {names}. Merge the levels in the study's recode tree or "
+        "take the factor out.",
+    )
+
+
+def _sparse_direction(signed: np.ndarray) -> np.ndarray:
+    """Return the columns of the separating direction with the smallest sum of sizes."""
+    both = np.hstack([signed, -signed])
+    cost = np.ones(both.shape[1])
+    cost[[0, signed.shape[1]]] = 1e-3  # the constant is free: it names no level
+    total = both.sum(axis=0)[None, :]
+    found = optimize.linprog(cost, A_ub=-both, b_ub=np.zeros(len(both)), A_eq=total, b_eq=[1.0])
+    direction = found.x[: signed.shape[1]] - found.x[signed.shape[1] :]
+    return np.flatnonzero(np.abs(direction) > 1e-9 * np.abs(direction).max())
+
+
+def _maximise(
+    matrix: np.ndarray, answers: np.ndarray, *, weights: np.ndarray, outcome_name: str
+) -> np.ndarray:
+    """Return the weighted maximum likelihood estimates, shape (p,).
+
+    statsmodels' var_weights give the right coefficients; freq_weights would only differ in the
+    standard errors, which we do not take from there. A last Newton step takes the score to the
+    rounding error, where R's svyglm with epsilon = 1e-12 stands too.
+    """
+    scaled = weights / weights.mean()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        model = sm.GLM(answers, matrix, family=sm.families.Binomial(), var_weights=scaled)
+        coefficients = np.asarray(model.fit(tol=1e-12, maxiter=100).params, dtype=float)
+    for _ in range(2):
+        mean = special.expit(matrix @ coefficients)
+        score = matrix.T @ (scaled * (answers - mean))
+        hessian = (matrix * (scaled * mean * (1 - mean))[:, None]).T @ matrix
+        coefficients = coefficients + linalg.solve(hessian, score, assume_a="pos")
+    score = matrix.T @ (scaled * (answers - special.expit(matrix @ coefficients)))
+    if not np.isfinite(coefficients).all() or np.abs(score).max() > _SCORE_TOLERANCE * len(answers):
+        raise ModelError(
+            "MODEL_NOT_CONVERGED",
+            f"{outcome_name} のモデルの計算が収束しません。要因を減らすか区分を統合してください。",
+            f"The model of {outcome_name} does not converge: use fewer factors or merge levels.",
+        )
+    return coefficients
+
+
+def _coefficient_influence(
+    matrix: np.ndarray, answers: np.ndarray, *, coefficients: np.ndarray, weights: np.ndarray
+) -> np.ndarray:
+    mean = special.expit(matrix @ coefficients)
+    hessian = (matrix * (weights * mean * (1 - mean))[:, None]).T @ matrix
+    scores = matrix * (answers - mean)[:, None]
+    return linalg.solve(hessian, scores.T, assume_a="pos").T
+
+
+# --- rows of the estimates table ----------------------------------------------------------------
+
+
+def odds_ratio_rows(
+    model: FittedLogit, *, weighting: str = "", wave: int | None = None, confidence: float = 0.95
+) -> pd.DataFrame:
+    """Return one odds ratio a level; the reference has 1, a mark, and no interval.
+
+    Args:
+        model: The fitted model.
+        weighting: Name of the weighting scheme.
+        wave: Survey year.
+        confidence: Of the intervals.
+
+    Returns:
+        Estimates rows, measure odds_ratio; `std_error` on the log scale; p adjusted within the
+        model (Benjamini-Hochberg).
+    """
+    column = model.terms["column"].to_numpy()
+    is_base = column < 0
+    beta = np.where(is_base, 0.0, model.coefficients[column])
+    error = np.where(is_base, np.nan, model.std_errors[column])
+    reach = stats.t.ppf(0.5 + confidence / 2, model.df) * error
+    values = {
+        "measure": "odds_ratio",
+        "unit": "ratio",
+        "estimate": np.exp(beta),
+        "std_error": error,
+        "lower": np.exp(beta - reach),
+        "upper": np.exp(beta + reach),
+        "p_value": _two_sided(beta, error, df=model.df),
+    }
+    return _term_rows(model, values, weighting=weighting, wave=wave)
+
+
+def marginal_effect_rows(
+    design: Design,
+    model: FittedLogit,
+    *,
+    wave: int | None = None,
+    confidence: float = 0.95,
+    point_threshold: float = 3.0,
+) -> pd.DataFrame:
+    """Return average marginal effects against each factor's reference, in percentage points.
+
+    Everybody in the model is given first one level, then the reference, the rest as it is; the
+    effect is the weighted mean of the difference. Its influence holds the coefficients' part and
+    the sampling of the people it is averaged over.
+
+    Args:
+        design: The design the model was fitted with.
+        model: The fitted model.
+        wave: Survey year.
+        confidence: Of the intervals.
+        point_threshold: Smallest gap in points that may carry a mark.
+
+    Returns:
+        Estimates rows, measure marginal_effect_points; the reference has 0. Marked when the
+        adjusted test holds and the gap reaches the threshold.
+
+    References:
+        Graubard and Korn (1999), Predictive margins with survey data, Biometrics 55.
+    """
+    effects, influence = marginal_effects(design, model)
+    is_base = model.terms["column"].to_numpy() < 0
+    error = np.sqrt(np.diag(np.asarray(design.covariance(influence))))
+    error = np.where(is_base, np.nan, error) * 100
+    reach = stats.t.ppf(0.5 + confidence / 2, model.df) * error
+    points = effects * 100
+    values = {
+        "measure": "marginal_effect_points",
+        "unit": "points",
+        "estimate": points,
+        "std_error": error,
+        "lower": points - reach,
+        "upper": points + reach,
+        "p_value": _two_sided(points, error, df=model.df),
+    }
+    rows = _term_rows(model, values, weighting=design.scheme, wave=wave)
+    holds = (rows["p_adjusted"] < 1 - confidence) & (rows["estimate"].abs() >= point_threshold)
+    signs = np.where(rows["estimate"] > 0, "▲", "▽")
+    return rows.assign(mark=np.where(holds, signs, rows["mark"]))
+
+
+def marginal_effects(design: Design, model: FittedLogit) -> tuple[np.ndarray, np.ndarray]:
+    """Return average marginal effects and the influence of every row of the design on them.
+
+    Args:
+        design: The design the model was fitted with.
+        model: The fitted model, k terms.
+
+    Returns:
+        Effects as shares, shape (k,), 0 for a reference; influence, shape (n, k).
+    """
+    weights = np.asarray(design.weights, dtype=float)[model.rows]
+    total = weights.sum()
+    effects = np.zeros(len(model.terms))
+    influence = np.zeros((len(model.rows), len(model.terms)))
+    for _, own in model.terms.groupby("factor", sort=False):
+        columns = own.loc[own["column"] > 0, "column"].to_numpy()
+        base = model.matrix.copy()
+        base[:, columns] = 0.0
+        mean_base = special.expit(base @ model.coefficients)
+        for term in own.index[own["column"] > 0]:
+            moved = base.copy()
+            moved[:, own.loc[term, "column"]] = 1.0
+            mean = special.expit(moved @ model.coefficients)
+            effects[term] = weights @ (mean - mean_base) / total
+            slope = (weights * mean * (1 - mean)) @ moved
+            slope -= (weights * mean_base * (1 - mean_base)) @ base
+            influence[:, term] = model.influence @ (slope / total)
+            influence[model.rows, term] += (mean - mean_base - effects[term]) / total
+    return effects, influence
+
+
+def _two_sided(estimate: np.ndarray, error: np.ndarray, *, df: int) -> np.ndarray:
+    with np.errstate(invalid="ignore"):
+        return 2 * stats.t.sf(np.abs(estimate) / error, df)
+
+
+def _term_rows(
+    model: FittedLogit, values: dict[str, Any], *, weighting: str, wave: int | None
+) -> pd.DataFrame:
+    terms = model.terms
+    is_base = (terms["column"] < 0).to_numpy()
+    rows = pd.DataFrame({**values, "item": terms["factor"], "item_value": terms["level"]})
+    rows = rows.assign(
+        wave=wave,
+        table_id=f"model_{model.outcome_name}",
+        domain="all",
+        domain_value="all",
+        item_label=terms["label"],
+        df=model.df,
+        p_adjusted=adjust_p_values(rows["p_value"].to_numpy()),
+        n_unweighted=terms["n"],
+        n_cell=terms["n"],
+        n_effective=terms["n_effective"],
+        weighting=weighting,
+        mark=np.where(is_base, "基準", ""),
+        reason=np.where(is_base, "比較の基準の区分", ""),
+    )
+    return rows.reindex(columns=list(ESTIMATE_COLUMNS))
+
+
+def fact_rows(model: FittedLogit, *, weighting: str = "", wave: int | None = None) -> pd.DataFrame:
+    """Return the model's size and its notes.
+
+    Args:
+        model: The fitted model.
+        weighting: Name of the weighting scheme.
+        wave: Survey year.
+
+    Returns:
+        Estimates rows with item "model": counts n, events, non_events, parameters, and, for the
+        gate (SDC-1 P15), the fewest people of a level and the fewest of a level x outcome; the
+        ratio events_per_parameter; and one count a note with its Japanese sentence in `reason`.
+    """
+    n, p = model.matrix.shape
+    thinnest = np.minimum(model.terms["n_events"], model.terms["n"] - model.terms["n_events"]).min()
+    facts = [
+        ("model", "n", "モデルに使った回答者", n, ""),
+        ("model", "events", "該当者", model.n_events, ""),
+        ("model", "non_events", "非該当者", n - model.n_events, ""),
+        ("model", "parameters", "係数の数(定数項を除く)", p - 1, ""),
+        ("model", "smallest_level", "最も少ない区分の回答者", model.terms["n"].min(), ""),
+        ("model", "smallest_level_outcome", "最も少ない区分×該当・非該当", thinnest, ""),
+        ("model", "events_per_parameter", "係数1つあたりの該当者", model.events_per_parameter, ""),
+    ]
+    facts += [(note.item, note.code, "注記", note.n, note.text) for note in model.notes]
+    if model.events_per_parameter < MINIMUM_EVENTS_PER_PARAMETER:
+        text = "係数1つあたりの該当者が目安に届かない(LowEPV)。オッズ比は参考にとどめる。"
+        facts.append(("model", "low_epv", "注記", min(model.n_events, n - model.n_events), text))
+    columns = ["item", "item_value", "item_label", "estimate", "reason"]
+    rows = pd.DataFrame(facts, columns=columns)
+    is_ratio = rows["item_value"] == "events_per_parameter"
+    is_parameter = rows["item_value"] == "parameters"
+    rows = rows.assign(
+        wave=wave,
+        table_id=f"model_{model.outcome_name}",
+        measure=np.where(is_ratio, "ratio", "count"),
+        unit=np.select([is_ratio, is_parameter], ["ratio", "coefficients"], default="persons"),
+        domain="all",
+        domain_value="all",
+        n_unweighted=n,
+        n_cell=np.where(is_ratio | is_parameter, n, rows["estimate"]),
+        weighting=weighting,
+    )
+    return rows.reindex(columns=list(ESTIMATE_COLUMNS))
+
+
+# --- one call for a notebook --------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class ModelReport:
+    """What notebook 04 shows and saves for one outcome.
+
+    Attributes:
+        rows: Odds ratios, marginal effects, facts; or one row that says why there is no model.
+        merges: The log of merged levels.
+        model: The fitted model, None when it was withheld.
+        error: The error that withheld it, None otherwise.
+    """
+
+    rows: pd.DataFrame
+    merges: pd.DataFrame
+    model: FittedLogit | None
+    error: ModelError | None = None
+
+
+def model_outcome(
+    design: Design,
+    outcome: np.ndarray,
+    *,
+    factors: pd.DataFrame,
+    items: Mapping[str, Item],
+    outcome_name: str,
+    wave: int | None = None,
+    reference: Mapping[str, str] | None = None,
+    minimum_events_per_parameter: float = MINIMUM_EVENTS_PER_PARAMETER,
+    minimum_events_per_level: int = MINIMUM_EVENTS_PER_LEVEL,
+    confidence: float = 0.95,
+    point_threshold: float = 3.0,
+) -> ModelReport:
+    """Merge, fit and lay out one model; a model that cannot be fitted becomes a notice.
+
+    Args:
+        design: The survey design, n rows.
+        outcome: 0/1, shape (n,), NaN where a person gave no answer.
+        factors: From `build_factors`, shape (n, p).
+        items: Items of the factors by name: labels and nets.
+        outcome_name: Name of the indicator.
+        wave: Survey year.
+        reference: Level to compare with per factor.
+        minimum_events_per_parameter: Events a coefficient.
+        minimum_events_per_level: Events, and non-events, a level.
+        confidence: Of the intervals.
+        point_threshold: Smallest marked gap in points.
+
+    Returns:
+        Rows and log in the columns of the estimates table.
+    """
+    merges = pd.DataFrame(columns=list(ESTIMATE_COLUMNS))
+    try:
+        merged = merge_levels(
+            factors,
+            outcome,
+            nets={name: items[name].nets for name in factors},
+            reference=reference,
+            labels={name: items[name].labels for name in factors},
+            outcome_name=outcome_name,
+            minimum_events_per_parameter=minimum_events_per_parameter,
+            minimum_events_per_level=minimum_events_per_level,
+        )
+        merges = merged.log.assign(wave=wave, weighting=design.scheme)
+        model = fit_logit(
+            design,
+            np.where(merged.left_out, np.nan, outcome),
+            factors=merged.factors,
+            reference=merged.reference,
+            labels=merged.labels,
+            outcome_name=outcome_name,
+        )
+    except ModelError as error:
+        rows = _withheld_rows(error, outcome_name=outcome_name, wave=wave, scheme=design.scheme)
+        return ModelReport(rows, merges, None, error)
+    common = {"wave": wave, "confidence": confidence}
+    parts = [
+        odds_ratio_rows(model, weighting=design.scheme, **common),
+        marginal_effect_rows(design, model, point_threshold=point_threshold, **common),
+        fact_rows(model, weighting=design.scheme, wave=wave),
+    ]
+    return ModelReport(pd.concat(parts, ignore_index=True), merges, model)
+
+
+# What a reader outside learns: no numbers and no levels, which could point at people.
+_WITHHELD = {
+    "ONE_CLASS_OUTCOME": "該当する人としない人に分かれないため、モデルは示さない。",
+    "TOO_FEW_EVENTS": "該当する人が少ないため、モデルは示さない。",
+    "MODEL_SEPARATION": "答えがはっきり分かれる区分があり係数が定まらないため、モデルは示さない。",
+    "LISTWISE_DELETION": "要因に無回答が多いため、モデルは示さない。",
+    "ALL_MISSING_PREDICTOR": "使える回答のない要因があるため、モデルは示さない。",
+    "COLLINEARITY": "要因どうしが重なり係数が定まらないため、モデルは示さない。",
+    "MODEL_NOT_CONVERGED": "計算が収束しないため、モデルは示さない。",
+}
+
+
+def _withheld_rows(
+    error: ModelError, *, outcome_name: str, wave: int | None, scheme: str
+) -> pd.DataFrame:
+    row = {
+        "wave": wave,
+        "table_id": f"model_{outcome_name}",
+        "measure": "count",
+        "unit": "persons",
+        "domain": "all",
+        "domain_value": "all",
+        "item": "model",
+        "item_value": error.code,
+        "item_label": "モデルは示さない",
+        "weighting": scheme,
+        "status": "suppressed",
+        "reason": _WITHHELD.get(error.code, "条件を満たさないため、モデルは示さない。"),
+    }
+    return pd.DataFrame([row]).reindex(columns=list(ESTIMATE_COLUMNS))

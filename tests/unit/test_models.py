@@ -1,0 +1,453 @@
+"""Factors of loneliness: agreement with R survey, merging by hand, influence by perturbation."""
+
+import dataclasses
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from tsunagari import models
+from tsunagari.study import ESTIMATE_COLUMNS, Item, ModelError
+from tsunagari.weighting import Design, post_stratify, rake
+
+REFERENCE = Path(__file__).resolve().parents[1] / "reference"
+DESIGNS = ["poststratified", "stratified", "clustered", "raked"]
+BANDS = ["60s", "16-19", "20s", "30s", "40s", "50s", "70s", "80+"]
+REFERENCE_LEVELS = {"age_band": "60s", "sex": "1", "job": "1", "confidant": "1"}
+LABELS = {"age_band": {band: band for band in BANDS}}
+
+
+@pytest.fixture(scope="module")
+def truth():
+    return json.loads((REFERENCE / "models_reference.json").read_text(encoding="utf-8"))
+
+
+@pytest.fixture(scope="module")
+def sample():
+    text = {"job": str, "confidant": str, "sex": str, "age_band": str}
+    return pd.read_csv(REFERENCE / "models_sample_now.csv", dtype=text, keep_default_na=True)
+
+
+def codes(*columns):
+    return tuple(np.unique(column, return_inverse=True)[1] for column in columns)
+
+
+def make_design(sample, name):
+    base = sample["base_weight"].to_numpy()
+    persons = sample.drop_duplicates("cell")
+    if name == "clustered":
+        return Design(
+            weights=base, strata=sample["stratum"].to_numpy(), psu=sample["psu"].to_numpy()
+        )
+    if name == "raked":
+        margins = codes(sample["age_band"], sample["sex"])
+        totals = tuple(
+            persons.groupby(by)["cell_persons"].sum().to_numpy(float) for by in ("age_band", "sex")
+        )
+        weights = rake(base, margins, totals=totals)
+        return Design(weights=weights, base_weights=base, margins=margins)
+    (cells,) = codes(sample["cell"])
+    totals = persons.sort_values("cell")["cell_persons"].to_numpy(float)
+    strata = sample["stratum"].to_numpy() if name == "stratified" else None
+    weights = post_stratify(base, cells, totals=totals)
+    return Design(weights=weights, base_weights=base, margins=(cells,), strata=strata)
+
+
+def fit(design, sample):
+    return models.fit_logit(
+        design,
+        sample["lonely"].to_numpy(),
+        factors=sample[["age_band", "sex", "job", "confidant"]],
+        reference=REFERENCE_LEVELS,
+        labels=LABELS,
+        outcome_name="lonely",
+    )
+
+
+# --- against R ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", DESIGNS)
+def test_logit_agrees_with_svyglm(truth, sample, name):
+    model = fit(make_design(sample, name), sample)
+    expected = truth[name]["logit"]
+    np.testing.assert_allclose(model.coefficients, expected["coef"], rtol=1e-9, atol=1e-10)
+    np.testing.assert_allclose(model.std_errors, expected["se"], rtol=1e-7)
+    assert model.df == expected["df"]
+
+
+@pytest.mark.parametrize("name", DESIGNS)
+def test_marginal_effects_agree_with_explicit_influence_in_r(truth, sample, name):
+    design = make_design(sample, name)
+    rows = models.marginal_effect_rows(design, fit(design, sample))
+    wanted = [("age_band", "20s"), ("sex", "2"), ("job", "3"), ("confidant", "2")]
+    rows = rows.set_index(["item", "item_value"]).loc[wanted]
+    expected = truth[name]["logit"]
+    np.testing.assert_allclose(rows["estimate"], 100 * np.array(expected["ame"]), rtol=1e-9)
+    np.testing.assert_allclose(rows["std_error"], 100 * np.array(expected["ame_se"]), rtol=1e-7)
+
+
+# --- what must hold -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("row", [3, 400, 1111])
+def test_influence_is_the_derivative_by_the_weight(sample, row):
+    # The influence of a person is how fast an estimate moves with that person's weight.
+    design = make_design(sample, "poststratified")
+    model = fit(design, sample)
+    _, influence = models.marginal_effects(design, model)
+    step = 1e-4 * design.weights[row]
+    moved = []
+    for sign in (1, -1):
+        weights = design.weights.copy()
+        weights[row] += sign * step
+        other = dataclasses.replace(design, weights=weights, totals=())
+        refitted = fit(other, sample)
+        effects, _ = models.marginal_effects(other, refitted)
+        moved.append((refitted.coefficients, effects))
+    slopes = [(up - down) / (2 * step) for up, down in zip(*moved, strict=True)]
+    for slope, expected in zip(slopes, (model.influence[row], influence[row]), strict=True):
+        np.testing.assert_allclose(slope, expected, atol=1e-6 * np.abs(expected).max())
+
+
+def test_row_order_and_weight_scale_change_nothing(sample):
+    order = np.random.default_rng(5).permutation(len(sample))
+    shuffled = sample.iloc[order].reset_index(drop=True)
+    design = make_design(sample, "poststratified")
+    rows = models.odds_ratio_rows(fit(design, sample))
+    again = models.odds_ratio_rows(fit(make_design(shuffled, "poststratified"), shuffled))
+    larger = dataclasses.replace(design, weights=1000 * design.weights, totals=())
+    scaled = models.odds_ratio_rows(fit(larger, sample))
+    for other in (again, scaled):
+        np.testing.assert_allclose(other["estimate"], rows["estimate"], rtol=1e-10)
+        np.testing.assert_allclose(other["std_error"], rows["std_error"], rtol=1e-9)
+
+
+def test_two_by_two_table_by_hand():
+    # Equal weights. Level a: 20 of 100, level b: 50 of 100.
+    # Odds ratio (50/50) / (20/80) = 4. SE of its log, with the design's n/(n-1):
+    # sqrt((1/20 + 1/80 + 1/50 + 1/50) * 200/199). Marginal effect 0.50 - 0.20 = 30 points,
+    # SE sqrt((0.16/100 + 0.25/100) * 200/199).
+    level = np.repeat(["a", "b"], 100)
+    outcome = np.r_[np.ones(20), np.zeros(80), np.ones(50), np.zeros(50)]
+    design = Design(weights=np.ones(200))
+    model = models.fit_logit(
+        design, outcome, factors=pd.DataFrame({"x": level}), reference={"x": "a"}
+    )
+    odds = models.odds_ratio_rows(model)
+    effect = models.marginal_effect_rows(design, model)
+    assert odds["estimate"].tolist() == pytest.approx([1.0, 4.0])
+    assert odds["std_error"][1] == pytest.approx(np.sqrt(0.1025 * 200 / 199))
+    assert effect["estimate"].tolist() == pytest.approx([0.0, 30.0])
+    assert effect["std_error"][1] == pytest.approx(100 * np.sqrt(0.0041 * 200 / 199))
+    assert odds["df"].unique().tolist() == [198]  # 200 - 1 stratum - 2 coefficients + 1
+    assert effect["mark"].tolist() == ["基準", "▲"]
+    assert odds["n_unweighted"].tolist() == [100, 100]
+
+
+def test_reference_rows_are_marked_and_have_no_interval(sample):
+    rows = models.odds_ratio_rows(fit(make_design(sample, "poststratified"), sample), wave=2023)
+    base = rows[rows["mark"] == "基準"]
+    assert dict(zip(base["item"], base["item_value"], strict=True)) == REFERENCE_LEVELS
+    assert (base["estimate"] == 1).all()
+    assert base[["std_error", "lower", "upper", "p_value", "p_adjusted"]].isna().all(axis=None)
+    others = rows[rows["mark"] != "基準"]
+    numbers = ["estimate", "std_error", "lower", "upper", "df", "p_value", "p_adjusted"]
+    assert others[numbers].notna().all(axis=None)
+    assert rows.columns.tolist() == list(ESTIMATE_COLUMNS)
+    assert rows["item_value"].tolist()[:8] == BANDS  # in the order of the labels
+
+
+def test_people_without_answers_are_counted_and_stay_in_the_design(sample):
+    design = make_design(sample, "poststratified")
+    model = fit(design, sample)
+    without_job = int((sample["job"].isna() & sample["lonely"].notna()).sum())
+    asked = int(sample["lonely"].notna().sum())
+    facts = models.fact_rows(model).set_index(["item", "item_value"])["estimate"]
+    assert facts["model", "n"] == asked - without_job
+    assert facts["model", "listwise_deletion"] == facts["job", "no_answer"] == without_job
+    assert model.influence.shape == (len(sample), 12)
+    assert (model.influence[~model.rows] == 0).all()
+
+
+# --- merging --------------------------------------------------------------------------------------
+
+NETS = {"x": [("bc", "BかC", ["b", "c"]), ("bcd", "B以下", ["b", "c", "d"])]}
+
+
+def people(*groups):
+    """(level, n, events) -> factor column and outcome."""
+    level = np.concatenate([np.repeat(code, n) for code, n, _ in groups])
+    outcome = np.concatenate([np.r_[np.ones(k), np.zeros(n - k)] for _, n, k in groups])
+    return pd.DataFrame({"x": level.astype(object)}), outcome
+
+
+def test_thin_level_joins_the_smallest_net_that_holds_it():
+    # c has 9 people (< 10) and joins b; d is large enough and stays. Events 40+40+4+40 = 124 for
+    # 2 coefficients: nothing more to merge.
+    factors, outcome = people(("a", 200, 40), ("b", 100, 40), ("c", 9, 4), ("d", 100, 40))
+    merged = models.merge_levels(factors, outcome, nets=NETS, reference={"x": "c"})
+    assert sorted(set(merged.factors["x"])) == ["a", "bc", "d"]
+    assert merged.reference == {"x": "bc"}
+    row = merged.log.iloc[0]
+    assert (row["item"], row["item_value"], row["estimate"]) == ("x", "bc", 109)
+    assert "「b」「c」を「BかC」にまとめた" in row["reason"]
+
+
+@pytest.mark.parametrize(
+    ("n", "events"), [(9, 5), (40, 4), (40, 36)], ids=["people", "events", "non-events"]
+)
+def test_each_minimum_makes_a_level_thin(n, events):
+    factors, outcome = people(("a", 300, 100), ("b", 100, 40), ("c", n, events), ("d", 99, 40))
+    merged = models.merge_levels(factors, outcome, nets=NETS)
+    assert "c" not in set(merged.factors["x"])
+    kept = models.merge_levels(*people(("a", 300, 100), ("b", 99, 40), ("c", 10, 5)), nets=NETS)
+    assert "c" in set(kept.factors["x"])
+
+
+def test_thin_level_goes_up_the_tree_until_it_is_large_enough():
+    # b and c together have 4 events, so that the next net takes d in too.
+    factors, outcome = people(("a", 200, 60), ("b", 20, 2), ("c", 20, 2), ("d", 60, 30))
+    merged = models.merge_levels(factors, outcome, nets=NETS)
+    assert sorted(set(merged.factors["x"])) == ["a", "bcd"]
+
+
+def test_thin_level_without_a_net_is_left_out_and_counted():
+    factors, outcome = people(("a", 200, 60), ("b", 200, 60), ("d", 100, 40), ("e", 8, 2))
+    merged = models.merge_levels(factors, outcome, nets=NETS)
+    assert merged.left_out.sum() == 8
+    assert (merged.factors["x"] == "").sum() == 8
+    assert merged.log[["item_value", "estimate"]].to_numpy().tolist() == [["e", 8]]
+    report = models.model_outcome(
+        Design(weights=np.ones(508)),
+        outcome,
+        factors=factors,
+        items={"x": item("x", "abcde")},
+        outcome_name="y",
+    )
+    facts = report.rows.set_index(["item", "item_value"])["estimate"]
+    assert facts["model", "n"] == 500
+    assert ("model", "listwise_deletion") not in facts.index  # left out is not "no answer"
+
+
+def test_factor_that_would_keep_one_level_is_dropped_with_its_people_kept():
+    factors, outcome = people(("a", 300, 100), ("z", 4, 1))
+    factors["y"] = np.where(np.arange(304) % 2 == 0, "1", "2")
+    merged = models.merge_levels(factors, outcome, nets={})
+    assert merged.factors.columns.tolist() == ["y"]
+    assert merged.left_out.sum() == 0
+    assert merged.log[["item", "item_value"]].to_numpy().tolist() == [["x", "dropped"]]
+
+
+def test_merges_until_there_are_events_enough_for_the_coefficients():
+    # 30 events, 3 coefficients need 30: kept. With 29 the factor's finest net merges.
+    enough = people(("a", 100, 10), ("b", 100, 10), ("c", 100, 5), ("d", 100, 5))
+    short = people(("a", 100, 9), ("b", 100, 10), ("c", 100, 5), ("d", 100, 5))
+    assert models.merge_levels(*enough, nets=NETS).log.empty
+    merged = models.merge_levels(*short, nets=NETS)
+    assert sorted(set(merged.factors["x"])) == ["a", "bc", "d"]
+    assert "係数1つあたり" in merged.log["reason"][0]
+
+
+def test_the_factor_with_most_levels_merges_first_and_an_exhausted_tree_is_noted():
+    factors, outcome = people(("a", 100, 5), ("b", 100, 5), ("c", 100, 5), ("d", 100, 5))
+    factors["z"] = np.tile(["1", "2"], 200)
+    merged = models.merge_levels(factors, outcome, nets=NETS | {"z": [("12", "全部", ["1", "2"])]})
+    # 20 events for 4 coefficients; bc leaves 3, bcd leaves 2: enough. z keeps its two levels.
+    assert sorted(set(merged.factors["x"])) == ["a", "bcd"]
+    assert set(merged.factors["z"]) == {"1", "2"}
+    low = models.merge_levels(factors, outcome, nets={})
+    assert low.log["item_value"].tolist() == ["low_epv"]
+
+
+def test_merging_does_not_depend_on_row_order():
+    factors, outcome = people(("a", 60, 8), ("b", 30, 3), ("c", 25, 6), ("d", 40, 7), ("e", 9, 1))
+    order = np.random.default_rng(1).permutation(len(outcome))
+    one = models.merge_levels(factors, outcome, nets=NETS)
+    two = models.merge_levels(factors.iloc[order], outcome[order], nets=NETS)
+    pd.testing.assert_frame_equal(one.log, two.log)
+    assert one.factors["x"].iloc[order].tolist() == two.factors["x"].tolist()
+
+
+def test_merge_log_says_no_count_in_words():
+    factors, outcome = people(("a", 200, 40), ("b", 100, 40), ("c", 9, 4), ("e", 7, 3))
+    log = models.merge_levels(factors, outcome, nets=NETS).log
+    assert not log["reason"].str.contains(r"\d+人", regex=True).any()
+
+
+# --- errors ---------------------------------------------------------------------------------------
+
+
+def bad_fit(factors, outcome, **options):
+    return models.fit_logit(
+        Design(weights=np.ones(len(outcome))), outcome, factors=factors, **options
+    )
+
+
+@pytest.fixture
+def plain():
+    level = np.tile(["1", "2", "3"], 100)
+    outcome = (np.arange(300) % 5 == 0).astype(float)
+    return pd.DataFrame({"x": level, "y": np.repeat(["a", "b"], 150)}), outcome
+
+
+def raised(code, factors, outcome, **options):
+    with pytest.raises(ModelError) as caught:
+        bad_fit(factors, outcome, **options)
+    assert caught.value.code == code
+    assert "nan" not in str(caught.value).lower()
+    return str(caught.value)
+
+
+def test_perfect_separation_is_named(plain):  # MOD-01
+    factors, outcome = plain
+    text = raised("MODEL_SEPARATION", factors.assign(z=np.where(outcome == 1, "p", "q")), outcome)
+    assert "z=" in text
+    assert "x=" not in text
+
+
+def test_quasi_separation_by_a_rare_level_is_named(plain):  # MOD-02
+    factors, outcome = plain
+    rare = np.where(np.isin(np.arange(300), [0, 10, 20]), "rare", "often")
+    assert "z=rare" in raised("MODEL_SEPARATION", factors.assign(z=rare), outcome)
+
+
+def test_separation_by_two_factors_together_is_found():
+    # No level is all events, but the union of x=2 and z=2 holds every event: x=1, z=1 has none.
+    x, z = np.repeat(["1", "2"], 100), np.tile(["1", "2"], 100)
+    outcome = ((x == "2") | (z == "2")) & (np.arange(200) % 3 > 0)
+    factors = pd.DataFrame({"x": x, "z": z, "w": np.where(x == z, "1", "2")})
+    text = raised("MODEL_SEPARATION", factors, outcome.astype(float))
+    assert "x=" in text
+    assert "z=" in text
+
+
+def test_one_class_outcome(plain):  # MOD-04
+    raised("ONE_CLASS_OUTCOME", plain[0], np.zeros(300))
+    raised("ONE_CLASS_OUTCOME", plain[0], np.full(300, np.nan))
+
+
+def test_constant_predictor_is_dropped_and_named(plain):  # MOD-05
+    factors, outcome = plain
+    model = bad_fit(factors.assign(z="1"), outcome)
+    assert [(note.code, note.item) for note in model.notes] == [("constant_predictor", "z")]
+    assert "z" not in set(model.terms["factor"])
+
+
+def test_collinear_levels_are_named(plain):  # MOD-06
+    factors, outcome = plain
+    text = raised("COLLINEARITY", factors.assign(z=factors["y"]), outcome)
+    assert "y=b" in text
+    assert "z=b" in text
+    assert "x=" not in text
+
+
+def test_all_missing_predictor_is_named(plain):  # MOD-07
+    factors, outcome = plain
+    assert "z" in raised("ALL_MISSING_PREDICTOR", factors.assign(z=pd.NA), outcome)
+    with pytest.raises(ModelError, match="ALL_MISSING_PREDICTOR"):
+        models.merge_levels(factors.assign(z="no_answer"), outcome, nets={})
+
+
+def test_few_events_per_parameter_are_noted(plain):  # MOD-08
+    # Every fifth of 300: 60 events for 3 coefficients is enough. Three of every 45: 20 (6 whole
+    # rounds of 45 and one of 30 with 2), 6.7 a coefficient.
+    factors, outcome = plain
+    assert "low_epv" not in models.fact_rows(bad_fit(factors, outcome))["item_value"].tolist()
+    few = np.isin(np.arange(300) % 45, [0, 16, 32]).astype(float)
+    facts = models.fact_rows(bad_fit(factors, few))
+    assert "low_epv" in facts["item_value"].tolist()
+
+
+def test_deletion_of_too_many_rows_is_refused_with_counts(plain):  # MIS-06
+    factors, outcome = plain
+    missing = factors.assign(y=factors["y"].where(np.arange(300) % 3 > 0, ""))
+    assert "y 100" in raised("LISTWISE_DELETION", missing, outcome)
+
+
+def test_not_converged_prints_no_numbers(plain, monkeypatch):  # MOD-03
+    factors, outcome = plain
+    monkeypatch.setattr(models, "_SCORE_TOLERANCE", 0.0)
+    monkeypatch.setattr(models.linalg, "solve", lambda _, score, **__: 0.5 + 0 * score)
+    raised("MODEL_NOT_CONVERGED", factors, outcome)
+
+
+def test_too_few_people_or_degrees_of_freedom(plain):
+    factors, outcome = plain
+    raised("MODEL_BASE_TOO_SMALL", factors[:49], outcome[:49])
+    raised("MODEL_DF", factors[:100], outcome[:100])
+    raised("MODEL_LENGTH", factors[:10], outcome)
+    raised("MODEL_NO_FACTOR", factors.assign(x="1", y="1"), outcome)
+    raised("MODEL_OUTCOME_VALUES", factors, outcome + 1)
+
+
+def test_few_events_in_all_are_refused_before_merging():
+    factors, outcome = people(("a", 100, 5), ("b", 100, 4))
+    with pytest.raises(ModelError, match="TOO_FEW_EVENTS"):
+        models.merge_levels(factors, outcome, nets={})
+
+
+# --- the notebook's call --------------------------------------------------------------------------
+
+
+def item(name, options, **parts):
+    labels = {code: f"{code}の人" for code in options}
+    return Item(name=name, label=name, short_label=name, kind="SA", options=labels, **parts)
+
+
+def test_factors_and_outcome_leave_out_what_is_no_answer():
+    respondents = pd.DataFrame({"x": ["1", "2", "9", "no_answer", pd.NA]}, dtype="string")
+    one = item("x", "12", missing={"9": "答えたくない"})
+    assert models.build_factors(respondents, [one])["x"].tolist() == ["1", "2", "", "", ""]
+    outcome = models.binary_outcome(one, respondents, codes=["2"])
+    np.testing.assert_array_equal(outcome, [0, 1, np.nan, np.nan, np.nan])
+    with pytest.raises(ModelError, match="MODEL_FACTOR_KIND"):
+        models.build_factors(respondents, [dataclasses.replace(one, kind="MA")])
+
+
+def test_model_outcome_lays_out_rows_under_the_contract(sample):
+    names = ["age_band", "sex", "job", "confidant"]
+    levels = {"age_band": BANDS[1:5] + ["50s", "60s", "70s", "80+"], "sex": "12", "job": "123"}
+    young = {"young": ("16〜29歳", ("16-19", "20s")), "old": ("70歳以上", ("70s", "80+"))}
+    items = {name: item(name, levels.get(name, "12")) for name in names}
+    items["age_band"] = item("age_band", levels["age_band"], nets=young)
+    report = models.model_outcome(
+        make_design(sample, "stratified"),
+        sample["lonely"].to_numpy(),
+        factors=sample[names],
+        items=items,
+        outcome_name="lonely_often",
+        wave=2023,
+        reference=REFERENCE_LEVELS,
+    )
+    assert report.error is None
+    assert set(report.rows["table_id"]) == {"model_lonely_often"}
+    assert set(report.merges["table_id"]) == {"model_merges"}
+    assert {"odds_ratio", "marginal_effect_points", "count", "ratio"} == set(report.rows["measure"])
+    keys = ["table_id", "measure", "domain", "domain_value", "item", "item_value"]
+    for rows in (report.rows, report.merges):
+        assert not rows.duplicated(keys).any()
+        assert rows["estimate"].notna().all()
+        assert rows.columns.tolist() == list(ESTIMATE_COLUMNS)
+    ages = report.rows.query("measure == 'odds_ratio' and item == 'age_band'")
+    assert ages["item_value"].iloc[0] == "young"  # a net stands where its first answer stood
+
+
+def test_model_that_cannot_be_fitted_becomes_a_notice_without_levels_or_numbers():
+    factors, outcome = people(("a", 100, 0), ("b", 100, 50))
+    factors["z"] = factors["x"]
+    report = models.model_outcome(
+        Design(weights=np.ones(200)),
+        outcome,
+        factors=factors,
+        items={"x": item("x", "ab"), "z": item("z", "ab")},
+        outcome_name="y",
+        minimum_events_per_level=1,
+    )
+    assert report.model is None
+    assert report.error is not None
+    assert report.rows["estimate"].isna().all()
+    assert report.rows["status"].tolist() == ["suppressed"]
+    assert not report.rows["reason"].str.contains(r"\d|=", regex=True).any()
