@@ -6,14 +6,15 @@ the `Design` and returns rows of the estimates table. Formulas: docs/methods.md.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 from scipy import sparse, special, stats
 
-from tsunagari.study import ModelError
-from tsunagari.weighting import Design
+from tsunagari.study import ConfigError, ModelError
+from tsunagari.weighting import Design, calibrate
 
 CONFIDENCE = 0.95
 BETA_UNDER_N = 50  # base below which a proportion's interval is the beta (Korn-Graubard) one
@@ -84,6 +85,21 @@ def _values(table: pd.DataFrame | pd.Series, n: int, *, name: str) -> pd.DataFra
     return table.astype("Float64").astype(float)
 
 
+def _indicators(table: pd.DataFrame | pd.Series, n: int) -> pd.DataFrame:
+    table = _values(table, n, name="indicators")
+    _check_indicators(table.to_numpy())
+    return table
+
+
+def _check_indicators(values: np.ndarray) -> None:
+    if not np.isin(values[~np.isnan(values)], (0.0, 1.0)).all():
+        raise ModelError(
+            "NOT_AN_INDICATOR",
+            "割合の計算に 0・1 以外の値がある。数値には means を使う。",
+            "Percents need 0 and 1 only; use means for numbers.",
+        )
+
+
 def _base_groups(values: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
     """Return columns that share a base, and that base: rows where they are not missing."""
     answered = ~np.isnan(values)
@@ -110,11 +126,7 @@ def _base(design: Design, domains: _Domains, answered: np.ndarray) -> _Base:
     inside = np.where(answered, domains.codes, -1)
     kept = inside >= 0
     if not kept.any():
-        raise ModelError(
-            "NO_ANSWERS",
-            "回答が 1 件もないので推定できない。質問の対象と無回答を確かめる。",
-            "There is no answer to estimate from; look at who was asked and who answered.",
-        )
+        raise _no_answers()
     counts = np.bincount(inside[kept], minlength=domains.count)
     index = np.flatnonzero(counts)
     position = np.full(domains.count + 1, -1, dtype=np.int64)
@@ -280,15 +292,9 @@ def percents(
     Raises:
         ModelError: No answers at all, rows that do not match, values other than 0 and 1.
     """
-    table = _values(indicators, design.n, name="indicators")
+    table = _indicators(indicators, design.n)
     columns = [str(name) for name in table.columns]
     values = table.to_numpy()
-    if not np.isin(values[~np.isnan(values)], (0.0, 1.0)).all():
-        raise ModelError(
-            "NOT_AN_INDICATOR",
-            "割合の計算に 0・1 以外の値がある。数値には means を使う。",
-            "Percents need 0 and 1 only; use means for numbers.",
-        )
     domains = _domains(by, design.n)
     parts = []
     for which, answered in _base_groups(values):
@@ -483,16 +489,57 @@ def differences(
         upper in points, p_value two-sided by t, n_unweighted of the domain.
 
     Raises:
-        ModelError: No answers at all, fewer than two domains with answers.
+        ModelError: No answers at all, fewer than two domains with answers, values not 0 or 1.
 
     References:
         Zou and Donner (2008), Statistics in Medicine 27(10), for the side at 0 or 100 %.
     """
-    table = _values(indicators, design.n, name="indicators")
+    return _all_differences(
+        design, _indicators(indicators, design.n), by=by, unit="points", confidence=confidence
+    )
+
+
+def mean_differences(
+    design: Design,
+    values: pd.DataFrame | pd.Series,
+    *,
+    by: pd.DataFrame | pd.Series,
+    unit: str = "score",
+    confidence: float = CONFIDENCE,
+) -> pd.DataFrame:
+    """Return each domain's mean minus the rest's, with the covariance of the two.
+
+    Args:
+        design: Weights and design, n rows.
+        values: Numbers, NaN outside the base, shape (n, k).
+        by: Domain variables, shape (n, 1..m).
+        unit: Unit of the values.
+        confidence: Coverage of the intervals.
+
+    Returns:
+        As `differences`, measure difference_mean; a side of one person has no row and stands in
+        `attrs["left_out"]`.
+
+    Raises:
+        ModelError: No answers at all, fewer than two domains with answers or with two people.
+    """
+    table = _values(values, design.n, name="values")
+    return _all_differences(design, table, by=by, unit=unit, confidence=confidence)
+
+
+def _all_differences(
+    design: Design,
+    table: pd.DataFrame,
+    *,
+    by: pd.DataFrame | pd.Series,
+    unit: str,
+    confidence: float,
+) -> pd.DataFrame:
     columns = [str(name) for name in table.columns]
     values = table.to_numpy()
     domains = _domains(by, design.n)
-    parts = []
+    measure = "difference_points" if unit == "points" else "difference_mean"
+    parts, left_out = [], []
     for which, answered in _base_groups(values):
         base = _base(design, domains, answered)
         if len(base.index) < 2:
@@ -501,76 +548,629 @@ def differences(
                 "比べる相手の領域がない (回答のある領域が 1 つだけ)。",
                 "There is nothing to compare with: only one domain has answers.",
             )
-        chosen = np.where(answered[:, None], values[:, which], 0.0)
-        part = _difference_grid(
-            design, base, chosen, columns=[columns[c] for c in which], confidence=confidence
-        )
-        parts.append(part.assign(measure="difference_points", unit="points"))
-    return _assemble(parts, columns, domains)
+        inside = base.groups >= 0
+        for position, domain in enumerate(base.index):
+            group = base.groups == position
+            part = difference_between(
+                design,
+                table.iloc[:, which],
+                group=group,
+                other=inside & ~group,
+                unit=unit,
+                confidence=confidence,
+            ).assign(domain=domains.name, domain_value=domains.labels[domain], measure=measure)
+            lone = unit != "points" and 1 in (group.sum(), inside.sum() - group.sum())
+            left_out.append(part.loc[[lone] * len(part), ["domain", "domain_value", "item_value"]])
+            parts.append(part.loc[[not lone] * len(part)])
+    rows = _assemble(parts, columns, domains)
+    return _with_left_out(rows, pd.concat(left_out, ignore_index=True))
 
 
-def _difference_grid(
-    design: Design, base: _Base, chosen: np.ndarray, *, columns: list[str], confidence: float
+def difference_between(
+    design: Design,
+    values: pd.DataFrame | pd.Series,
+    *,
+    group: np.ndarray,
+    other: np.ndarray,
+    unit: str = "points",
+    confidence: float = CONFIDENCE,
 ) -> pd.DataFrame:
-    inside = base.groups >= 0
-    n_domains, k = len(base.index), chosen.shape[1]
-    estimate, error = np.empty((2, n_domains, k))
-    df = max(1, design.degrees_of_freedom(inside))
-    t_value = stats.t.isf((1 - confidence) / 2, df)
-    cell = np.empty((n_domains, k), dtype=np.int64)
-    for position in range(n_domains):
-        sides = [base.groups == position, inside & (base.groups != position)]
-        shares, u, extra = [], [], np.zeros(k)
-        for side in sides:
-            one = _base(design, _Domains("all", np.zeros(design.n, dtype=np.int64), ("all",)), side)
-            count = _sums(one, chosen)[0].round().astype(np.int64)
-            share = (design.weights[side] @ chosen[side]) / one.weight[0]
-            share = np.where(count == 0, 0.0, np.where(count == one.n[0], 1.0, share))
-            shares.append(share)
-            u.append(np.where(side[:, None], chosen - share, 0.0) / one.weight[0])
-            extra += _edge_variance(share, one, t_value=t_value, confidence=confidence)
-            if side is sides[0]:
-                cell[position] = count
-        variance = _clean_error(design.variances(u[0] - u[1]), 1.0) ** 2 + extra
-        estimate[position], error[position] = shares[0] - shares[1], np.sqrt(variance)
-    return _grid(
-        base,
-        columns,
-        design,
-        **_points(estimate, error, t_value=t_value, df=df),
-        df=np.full(n_domains, df),
-        n_cell=cell,
+    """Return one group minus another, which may overlap: a region against the whole, say.
+
+    Args:
+        design: Weights and design, n rows.
+        values: 0/1 for unit "points", else numbers; NaN outside the base, shape (n, k).
+        group: Rows of the first group, bool, shape (n,).
+        other: Rows of the second, bool, shape (n,); rows in both keep their covariance.
+        unit: "points" multiplies by 100 and guards sides at 0 or 100 %.
+        confidence: Coverage of the intervals.
+
+    Returns:
+        One row a column: estimate, std_error, lower, upper, df (rows of either group), p_value,
+        n_unweighted, n_effective and n_cell of the first group.
+
+    Raises:
+        ModelError: A group has no answers.
+    """
+    table = _values(values, design.n, name="values")
+    if unit == "points":
+        _check_indicators(table.to_numpy())
+    parts = []
+    for which, answered in _base_groups(table.to_numpy()):
+        number = np.where(answered[:, None], table.to_numpy()[:, which], 0.0)
+        sides = [_side(design, np.asarray(mask, bool) & answered) for mask in (group, other)]
+        part = _contrast(design, sides, number, unit=unit, confidence=confidence)
+        names = np.asarray([str(table.columns[c]) for c in which], dtype=object)
+        parts.append(part.assign(item_value=names))
+    rows = pd.concat(parts, ignore_index=True)
+    order = rows["item_value"].map({str(c): p for p, c in enumerate(table.columns)})
+    rows = rows.iloc[np.argsort(order.to_numpy(), kind="stable")].reset_index(drop=True)
+    rows = rows.assign(
+        measure="difference_points" if unit == "points" else "difference_mean",
+        unit=unit,
+        domain="all",
+        domain_value="all",
+        weighting=design.scheme,
     )
+    return rows[[name for name in ROW_COLUMNS if name in rows.columns]]
 
 
-def _points(
-    estimate: np.ndarray, error: np.ndarray, *, t_value: float, df: float
-) -> dict[str, np.ndarray]:
-    """Return estimate, error, interval in points and the two-sided p value of a difference."""
+def _side(design: Design, mask: np.ndarray) -> _Base:
+    return _base(design, _Domains("all", np.zeros(design.n, dtype=np.int64), ("all",)), mask)
+
+
+def _contrast(
+    design: Design, sides: list[_Base], number: np.ndarray, *, unit: str, confidence: float
+) -> pd.DataFrame:
+    """Return estimate, error, interval and test of the first side minus the second."""
+    either = (sides[0].groups == 0) | (sides[1].groups == 0)
+    df = max(1, design.degrees_of_freedom(either))
+    t_value = stats.t.isf((1 - confidence) / 2, df)
+    mean, u, guard = [], [], 0.0
+    for side in sides:
+        mask = side.groups == 0
+        count = _sums(side, number)[0]
+        one = (design.weights[mask] @ number[mask]) / side.weight[0]
+        if unit == "points":
+            one = np.where(count == 0, 0.0, np.where(count == side.n[0], 1.0, one))
+            guard = guard + _edge_variance(one, side, t_value=t_value, confidence=confidence)
+        mean.append(one)
+        u.append(np.where(mask[:, None], number - one, 0.0) / side.weight[0])
+    scale = np.maximum(np.abs(mean[0]), np.abs(mean[1]))
+    error = np.sqrt(_clean_error(design.variances(u[0] - u[1]), scale) ** 2 + guard)
+    estimate = mean[0] - mean[1]
     statistic = np.divide(np.abs(estimate), error, out=np.full_like(error, np.inf), where=error > 0)
-    statistic = np.where((error == 0) & (estimate == 0), 0.0, statistic)
-    return {
-        "estimate": 100 * estimate,
-        "std_error": 100 * error,
-        "lower": 100 * np.maximum(estimate - t_value * error, -1),
-        "upper": 100 * np.minimum(estimate + t_value * error, 1),
+    statistic = np.where((error == 0) & (np.abs(estimate) <= NOISE * scale), 0.0, statistic)
+    by, most = (100, 1.0) if unit == "points" else (1, np.inf)
+    figures = {
+        "estimate": by * estimate,
+        "std_error": by * error,
+        "lower": by * np.maximum(estimate - t_value * error, -most),
+        "upper": by * np.minimum(estimate + t_value * error, most),
+        "df": df,
         "p_value": 2 * stats.t.sf(statistic, df),
+        "n_unweighted": sides[0].n[0],
+        "n_effective": sides[0].n_effective[0],
     }
+    if unit == "points":
+        figures["n_cell"] = _sums(sides[0], number)[0].round().astype(np.int64)
+    return pd.DataFrame(figures)
 
 
 def _edge_variance(
-    share: np.ndarray, one: _Base, *, t_value: float, confidence: float
+    share: np.ndarray, side: _Base, *, t_value: float, confidence: float
 ) -> np.ndarray:
     """Variance that stands in for a side at 0 or 1: (length of its beta interval / t)^2."""
-    size, n = one.n_effective[0], one.n[0]
     same = np.ones_like(share)
     lower, upper = proportion_intervals(
         share,
         variance=0 * same,
-        n=n * same,
-        n_effective=size * same,
+        n=side.n[0] * same,
+        n_effective=side.n_effective[0] * same,
         df=same,
         confidence=confidence,
     )
     edge = (share <= 0) | (share >= 1)
     return np.where(edge, ((upper - lower) / t_value) ** 2, 0.0)
+
+
+def covariances(design: Design, values: pd.DataFrame | pd.Series) -> tuple[np.ndarray, np.ndarray]:
+    """Return weighted means and their covariance, each column on its own base.
+
+    Args:
+        design: Weights and design, n rows.
+        values: Numbers, NaN outside the base, shape (n, k). Masked copies of one variable give
+            domains that overlap.
+
+    Returns:
+        Means, shape (k,), and covariance, shape (k, k), in the unit of the values.
+
+    Raises:
+        ModelError: A column has no answers.
+    """
+    number = _values(values, design.n, name="values").to_numpy()
+    answered = ~np.isnan(number)
+    if not answered.any(axis=0).all():
+        raise _no_answers()
+    filled = np.where(answered, number, 0.0)
+    weight = design.weights @ answered
+    mean = design.weights @ filled / weight
+    return mean, design.covariance(np.where(answered, filled - mean, 0.0) / weight)
+
+
+# --- quantiles ------------------------------------------------------------------------------------
+
+
+def quantiles(
+    design: Design,
+    values: pd.DataFrame | pd.Series,
+    *,
+    by: pd.DataFrame | pd.Series | None = None,
+    probabilities: tuple[float, ...] = (0.5,),
+    unit: str = "score",
+    confidence: float = CONFIDENCE,
+) -> pd.DataFrame:
+    """Return weighted quantiles with Woodruff intervals.
+
+    The quantile is the smallest value at which the weighted distribution reaches the probability.
+    The interval of the share at or below it (logit) is read back through the same rule, and the
+    standard error is the interval's length over twice t.
+
+    Args:
+        design: Weights and design, n rows.
+        values: Numbers, NaN outside the base, shape (n, k).
+        by: Domain variables, shape (n, 1..m). None: everybody.
+        probabilities: Each strictly between 0 and 1.
+        unit: Unit of the values.
+        confidence: Coverage of the intervals.
+
+    Returns:
+        One row for each domain, column and probability; measure is "median" for 0.5 and otherwise
+        "quantile_" with the per cent. A domain of one person stands in `attrs["left_out"]`.
+
+    Raises:
+        ConfigError: A probability outside 0 to 1.
+        ModelError: No answers at all, or no domain with two people.
+
+    References:
+        Woodruff (1952), JASA 47(260). R survey: svyquantile(interval.type = "xlogit",
+        qrule = "math").
+    """
+    if not all(0 < p < 1 for p in probabilities):
+        raise ConfigError(
+            "PROBABILITY",
+            "分位の確率 probabilities は 0 と 1 の間 (両端を除く) で書く。",
+            "probabilities of quantiles must lie strictly between 0 and 1.",
+        )
+    table = _values(values, design.n, name="values")
+    domains = _domains(by, design.n)
+    parts, left_out = [], []
+    for column in table:
+        number = table[column].to_numpy()
+        base = _base(design, domains, ~np.isnan(number))
+        figures = [
+            [_woodruff(design, base, number, at=(d, p), confidence=confidence)
+             for d in range(len(base.index))]
+            for p in probabilities
+        ]  # fmt: skip
+        for p, rows in zip(probabilities, figures, strict=True):
+            shown = dict(
+                zip(("estimate", "std_error", "lower", "upper"), np.array(rows).T, strict=True)
+            )
+            part = _grid(base, [str(column)], design, df=np.maximum(base.df, 1), **shown)
+            part = part.assign(measure="median" if p == 0.5 else f"quantile_{100 * p:g}", unit=unit)
+            lone = part["n_unweighted"] == 1
+            left_out.append(part.loc[lone, ["domain", "domain_value", "item_value"]])
+            parts.append(part[~lone])
+    rows = _assemble(parts, [str(name) for name in table.columns], domains)
+    return _with_left_out(rows, pd.concat(left_out, ignore_index=True))
+
+
+def _woodruff(
+    design: Design,
+    base: _Base,
+    number: np.ndarray,
+    *,
+    at: tuple[int, float],
+    confidence: float,
+) -> tuple[float, float, float, float]:
+    """Return quantile, standard error, lower and upper end in one domain."""
+    domain, probability = at
+    inside = base.groups == domain
+    y, w = number[inside], design.weights[inside]
+    order = np.argsort(y, kind="stable")
+    y, cumulated = y[order], np.cumsum(w[order])
+    point = _read_quantile(y, cumulated, probability)
+    below = np.where(inside, np.nan_to_num(number) <= point, False)
+    share = 1.0 if point >= y[-1] else float(design.weights[below].sum() / base.weight[domain])
+    u = np.where(inside, below - share, 0.0) / base.weight[domain]
+    variance = float(_clean_error(design.variances(u), 1.0)[0] ** 2)
+    df = max(1, int(base.df[domain]))
+    ends = proportion_intervals(
+        np.array([share]),
+        variance=np.array([variance]),
+        n=np.array([BETA_UNDER_N]),  # logit at any size, as R; beta only where all lie below
+        n_effective=base.n_effective[[domain]],
+        df=np.array([df]),
+        confidence=confidence,
+    )
+    lower, upper = (_read_quantile(y, cumulated, float(end[0])) for end in ends)
+    t_value = stats.t.isf((1 - confidence) / 2, df)
+    return point, (upper - lower) / (2 * t_value), lower, upper
+
+
+def _read_quantile(y: np.ndarray, cumulated: np.ndarray, probability: float) -> float:
+    """Return the smallest value at which the weighted distribution reaches a probability."""
+    wanted = probability * cumulated[-1] * (1 - NOISE)
+    return float(y[min(np.searchsorted(cumulated, wanted), len(y) - 1)])
+
+
+# --- tests, design effects, reliability -----------------------------------------------------------
+
+
+def rao_scott(design: Design, rows: pd.Series, *, columns: pd.Series) -> pd.DataFrame:
+    """Return the second-order Rao-Scott F test that two single-answer questions are independent.
+
+    Args:
+        design: Weights and design, n rows.
+        rows: Codes of one question, shape (n,); rows with a missing value lie outside the table.
+        columns: Codes of the other.
+
+    Returns:
+        One row: measure rao_scott_f, estimate F, df_numerator, df (denominator: numerator times the
+        design's degrees of freedom), p_value, n_unweighted, n_effective.
+
+    Raises:
+        ModelError: A question has a single code among the rows, or the test cannot be computed.
+
+    References:
+        Rao and Scott (1984), Annals of Statistics 12(1). R survey: svychisq(statistic = "F").
+    """
+    codes = [pd.factorize(pd.Series(v).astype("string"), sort=True) for v in (rows, columns)]
+    if any(len(code) != design.n for code, _ in codes):
+        raise _length_error("rows, columns", min(len(code) for code, _ in codes), design.n)
+    (row, _), (column, _) = codes
+    answered = (row >= 0) & (column >= 0)
+    base = _side(design, answered)
+    row, n_rows = _compact(row, answered)
+    column, n_columns = _compact(column, answered)
+    if n_rows < 2 or n_columns < 2:
+        raise ModelError(
+            "ONE_CATEGORY",
+            "独立性の検定には、どちらの質問にも 2 つ以上の回答の種類が要る。",
+            "A test of independence needs two or more answers to either question.",
+        )
+    shape = (n_rows, n_columns)
+    cells = np.zeros((design.n, n_rows * n_columns))
+    flat = row[answered] * n_columns + column[answered]
+    cells[np.flatnonzero(answered), flat] = 1.0
+    share = design.weights @ cells / base.weight[0]
+    u = np.where(answered[:, None], cells - share, 0.0) / base.weight[0]
+    statistic, df_numerator = _second_order_f(share, design.covariance(u), shape=shape)
+    df = df_numerator * design.degrees_of_freedom()
+    figures = {
+        "measure": "rao_scott_f",
+        "unit": "ratio",
+        "domain": "all",
+        "domain_value": "all",
+        "estimate": statistic,
+        "df_numerator": df_numerator,
+        "df": df,
+        "p_value": float(stats.f.sf(statistic, df_numerator, df)),
+        "n_unweighted": base.n[0],
+        "n_effective": base.n_effective[0],
+        "weighting": design.scheme,
+    }
+    return pd.DataFrame([figures])
+
+
+def _compact(codes: np.ndarray, answered: np.ndarray) -> tuple[np.ndarray, int]:
+    """Return codes without gaps among the answered rows, and how many there are."""
+    levels, inverse = np.unique(codes[answered], return_inverse=True)
+    compact = np.zeros(len(codes), dtype=np.int64)
+    compact[answered] = inverse
+    return compact, len(levels)
+
+
+def _second_order_f(
+    share: np.ndarray, covariance: np.ndarray, *, shape: tuple[int, int]
+) -> tuple[float, float]:
+    """Return the F statistic and its numerator degrees of freedom from cell shares (r*c,)."""
+    n_rows, n_columns = shape
+    table = share.reshape(shape)
+    expected = np.outer(table.sum(axis=1), table.sum(axis=0))
+    pearson = float(((table - expected) ** 2 / expected).sum())  # per respondent
+    row, column = (index.ravel() for index in np.indices(shape))
+    rows, columns = np.eye(n_rows)[row][:, 1:], np.eye(n_columns)[column][:, 1:]
+    main = np.column_stack([np.ones(len(share)), rows, columns])
+    both = np.einsum("ij,ik->ijk", rows, columns).reshape(len(share), -1)
+    contrasts = both - main @ np.linalg.lstsq(main, both, rcond=None)[0]
+    inverse = np.divide(1.0, share, out=np.zeros_like(share), where=share > 0)
+    weighted = contrasts * inverse[:, None]
+    under_simple = contrasts.T @ weighted
+    try:
+        effects = np.linalg.solve(under_simple, weighted.T @ covariance @ weighted)
+        trace = float(np.trace(effects))
+        df = trace**2 / float(np.trace(effects @ effects))
+    except (np.linalg.LinAlgError, ZeroDivisionError) as error:
+        raise _no_test() from error
+    if not (np.isfinite(df) and trace > 0):
+        raise _no_test()
+    return pearson / trace, df
+
+
+def _no_test() -> ModelError:
+    return ModelError(
+        "NO_TEST",
+        "空のセルが多いため独立性の検定ができない。コードをまとめる。",
+        "Too many empty cells for a test of independence; merge codes.",
+    )
+
+
+def design_effects(
+    design: Design,
+    values: pd.DataFrame | pd.Series,
+    *,
+    by: pd.DataFrame | pd.Series | None = None,
+) -> pd.DataFrame:
+    """Return how many times larger each mean's variance is than under simple random sampling.
+
+    Args:
+        design: Weights and design, n rows.
+        values: Numbers or 0/1, NaN outside the base, shape (n, k).
+        by: Domain variables, shape (n, 1..m). None: everybody.
+
+    Returns:
+        One row for each domain and column: measure design_effect_mean, unit ratio. Where the
+        answers do not vary there is no ratio and no row; see `attrs["left_out"]`.
+
+    Raises:
+        ModelError: No answers at all, or nothing that varies.
+
+    References:
+        Kish (1965), Survey Sampling. R survey: svymean(deff = "replace").
+    """
+    table = _values(values, design.n, name="values")
+    columns = [str(name) for name in table.columns]
+    domains = _domains(by, design.n)
+    parts, left_out = [], []
+    for which, answered in _base_groups(table.to_numpy()):
+        base = _base(design, domains, answered)
+        number = np.where(answered[:, None], table.to_numpy()[:, which], 0.0)
+        mean = _sums(base, number * design.weights[:, None]) / base.weight[:, None]
+        error = _number_figures(design, base, number, measure="mean")[1]
+        squares = np.zeros_like(mean)
+        for position in range(len(base.index)):
+            inside = base.groups == position
+            spread = np.square(number[inside] - mean[position])
+            squares[position] = design.weights[inside] @ spread / base.weight[position]
+        simple = squares / np.maximum(base.n - 1, 1)[:, None]
+        varies = simple > NOISE**2 * np.maximum(np.square(mean), NOISE)
+        effect = np.divide(error**2, simple, out=np.full_like(simple, -1.0), where=varies)
+        part = _grid(base, [columns[c] for c in which], design, estimate=effect)
+        fixed = part["estimate"] < 0
+        left_out.append(part.loc[fixed, ["domain", "domain_value", "item_value"]])
+        parts.append(part[~fixed].assign(measure="design_effect_mean", unit="ratio"))
+    rows = _assemble(parts, columns, domains)
+    if rows.empty:
+        raise _constant("design_effects")
+    lost = pd.concat(left_out, ignore_index=True)
+    if len(lost):
+        rows.attrs["left_out"] = lost.assign(reason="CONSTANT").to_dict("records")
+    return rows
+
+
+def _constant(name: str) -> ModelError:
+    return ModelError(
+        "CONSTANT",
+        f"{name}: 回答がすべて同じ値なので計算できない。",
+        f"{name}: all answers are the same, so it cannot be computed.",
+    )
+
+
+def _no_answers() -> ModelError:
+    return ModelError(
+        "NO_ANSWERS",
+        "回答が 1 件もないので推定できない。質問の対象と無回答を確かめる。",
+        "There is no answer to estimate from; look at who was asked and who answered.",
+    )
+
+
+def cronbach_alpha(design: Design, items: pd.DataFrame) -> pd.DataFrame:
+    """Return Cronbach's alpha of a scale, weighted and unweighted.
+
+    Args:
+        design: Weights and design, n rows.
+        items: One column an item, numbers in one direction; complete rows count, shape (n, k).
+
+    Returns:
+        Two rows: measure cronbach_alpha, item_value "weighted" and "unweighted".
+
+    Raises:
+        ModelError: Fewer than two items, no complete row, or a sum that does not vary.
+
+    References:
+        Cronbach (1951), Psychometrika 16(3). R survey: svycralpha.
+    """
+    table = _values(items, design.n, name="items").to_numpy()
+    complete = ~np.isnan(table).any(axis=1)
+    if not complete.any():
+        raise _no_answers()
+    if table.shape[1] < 2:
+        raise ModelError(
+            "ONE_ITEM",
+            "信頼性係数には 2 つ以上の項目が要る。",
+            "Cronbach's alpha needs two or more items.",
+        )
+    base = _side(design, complete)
+    answers = table[complete]
+    schemes = {"weighted": design.weights[complete], "unweighted": np.ones(int(complete.sum()))}
+    rows = []
+    for name, weights in schemes.items():
+        rows.append(
+            {
+                "measure": "cronbach_alpha",
+                "unit": "ratio",
+                "domain": "all",
+                "domain_value": "all",
+                "item_value": name,
+                "estimate": _alpha(answers, weights),
+                "n_unweighted": base.n[0],
+                "n_effective": base.n_effective[0] if name == "weighted" else float(base.n[0]),
+                "weighting": design.scheme if name == "weighted" else "unweighted",
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def _alpha(answers: np.ndarray, weights: np.ndarray) -> float:
+    share = weights / weights.sum()
+    centred = answers - share @ answers
+    of_items = share @ np.square(centred)
+    of_sum = float(share @ np.square(centred.sum(axis=1)))
+    if of_sum <= NOISE * max(1.0, float(np.abs(answers).max()) ** 2):
+        raise _constant("cronbach_alpha")
+    k = answers.shape[1]
+    return k / (k - 1) * (1 - float(of_items.sum()) / of_sum)
+
+
+# --- replicate weights ----------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Replicates:
+    """Factors on the base weights of each replicate, and how replicates become a variance.
+
+    Attributes:
+        counts: Times each sampling unit was drawn, shape (P, R), or None for a jackknife.
+        start: Factor of a unit drawn no time, shape (P,).
+        step: What every draw adds to it, shape (P,).
+        scale: Factor of the whole sum of squares.
+        scale_each: Factor of each replicate, shape (R,).
+        stratum: Stratum of each sampling unit, shape (P,); used by a jackknife.
+        dropped: Unit that each replicate leaves out, shape (R,), or None.
+    """
+
+    scale: float
+    scale_each: np.ndarray
+    counts: np.ndarray | None = None
+    start: np.ndarray | float = 0.0
+    step: np.ndarray | float = 1.0
+    stratum: np.ndarray | None = None
+    dropped: np.ndarray | None = None
+
+    @property
+    def n_replicates(self) -> int:
+        """Number of replicates."""
+        return len(self.scale_each)
+
+    def factors(self, replicate: int) -> np.ndarray:
+        """Return the factor of each sampling unit in one replicate, shape (P,)."""
+        if self.dropped is None:
+            return self.start + self.step * self.counts[:, replicate]
+        unit = self.dropped[replicate]
+        mates = self.stratum == self.stratum[unit]
+        n_mates = mates.sum()
+        factors = np.where(mates, n_mates / (n_mates - 1), 1.0)
+        factors[unit] = 0.0
+        return factors
+
+    def covariance(self, estimates: np.ndarray) -> np.ndarray:
+        """Return the covariance of replicate estimates (R, k) about their mean, shape (k, k)."""
+        used = self.scale_each > 0
+        centred = estimates - estimates[used].mean(axis=0)
+        return self.scale * (centred * self.scale_each[:, None]).T @ centred
+
+
+def bootstrap_replicates(
+    design: Design, *, n_replicates: int, rng: np.random.Generator
+) -> Replicates:
+    """Return Rao-Wu bootstrap replicates: n-1 of n units drawn again in each stratum.
+
+    Args:
+        design: Strata of two units or more; those taken with certainty keep factor 1.
+        n_replicates: At least 2.
+        rng: Source of chance.
+
+    Returns:
+        Replicates; a unit's factor is 1 - s + s * n/(n-1) * draws, s the root of 1 - sampling
+        fraction.
+
+    References:
+        Rao and Wu (1988), JASA 83(401); Rao, Wu and Yue (1992), Survey Methodology 18(2).
+        R survey: as.svrepdesign(type = "subbootstrap").
+    """
+    if n_replicates < 2:
+        raise ConfigError(
+            "REPLICATES",
+            "n_replicates は 2 以上にする。",
+            "n_replicates must be 2 or more.",
+        )
+    units = design._units
+    n_psu, n_strata = units.n_psu, len(units.n_psu)
+    drawn = np.where(units.scale > 0, n_psu - 1, 0)
+    order = np.argsort(units.stratum, kind="stable")
+    first = np.concatenate([[0], np.cumsum(n_psu)[:-1]])
+    slot = np.repeat(np.arange(n_strata), drawn)
+    size, offset = n_psu[slot], first[slot]
+    counts = np.empty((n_replicates, len(units.stratum)), dtype=np.uint16)
+    for replicate in range(n_replicates):
+        picks = offset + (rng.random(len(slot)) * size).astype(np.int64)
+        counts[replicate, order] = np.bincount(picks, minlength=len(order))
+    # scale = (1 - f) n/(n-1), so its part without n/(n-1) is 1 - f
+    root = np.sqrt(units.scale * (np.maximum(n_psu, 2) - 1) / np.maximum(n_psu, 2))
+    start = np.where(drawn > 0, 1 - root, 1.0)
+    step = np.where(drawn > 0, root * n_psu / np.maximum(n_psu - 1, 1), 0.0)
+    return Replicates(
+        scale=1 / (n_replicates - 1),
+        scale_each=np.ones(n_replicates),
+        counts=counts.T,
+        start=start[units.stratum],
+        step=step[units.stratum],
+    )
+
+
+def jackknife_replicates(design: Design) -> Replicates:
+    """Return delete-one-unit jackknife replicates (JKn), one for each sampling unit.
+
+    Args:
+        design: Strata of two units or more; those taken with certainty drop nothing.
+
+    Returns:
+        Replicates with scale (1 - f)(n-1)/n each.
+
+    References:
+        Wolter (2007), Introduction to Variance Estimation. R survey: as.svrepdesign(type = "JKn").
+    """
+    units = design._units
+    dropped = np.flatnonzero(units.scale[units.stratum] > 0)
+    n_psu = units.n_psu[units.stratum[dropped]]
+    left = units.scale[units.stratum[dropped]] * (n_psu - 1) / n_psu
+    scale_each = left * (n_psu - 1) / n_psu
+    return Replicates(scale=1.0, scale_each=scale_each, stratum=units.stratum, dropped=dropped)
+
+
+def replicate_estimates(
+    design: Design,
+    statistic: Callable[[np.ndarray], np.ndarray],
+    *,
+    replicates: Replicates,
+) -> np.ndarray:
+    """Return a statistic under every replicate, each calibrated again to the design's margins.
+
+    Args:
+        design: Base weights, margins and totals.
+        statistic: From weights (n,) to estimates (k,).
+        replicates: Factors of each sampling unit.
+
+    Returns:
+        Shape (R, k). A margin's code that a replicate lost stays empty and its population is
+        spread over the others.
+    """
+    row_psu = design._units.row_psu
+    results = []
+    for replicate in range(replicates.n_replicates):
+        factors = replicates.factors(replicate)
+        base = design.base_weights * (factors if row_psu is None else factors[row_psu])
+        results.append(np.atleast_1d(statistic(calibrate(base, design))))
+    return np.array(results)
