@@ -277,8 +277,9 @@ def allocate_quota(population: pd.Series, n: int) -> pd.Series:
     Returns:
         Whole numbers on the same index that sum to n. Equal remainders go to the earlier cell.
 
-    References:
-        Hare quota, as notebook 00 will use it for the fieldwork plan.
+    Example:
+        >>> allocate_quota(pd.Series({"N": 50, "S": 30, "W": 20}), 7).to_dict()
+        {'N': 4, 'S': 2, 'W': 1}
     """
     exact = population * n / population.sum()
     counts = np.floor(exact).astype(int)
@@ -772,7 +773,8 @@ def draw_answers(
     people = _draw_own(rng, people, targets=targets)
     people["trouble_text"] = _draw_texts(rng, people, item="trouble", phrases=_TROUBLE_TEXTS)
     people["resolved_text"] = _draw_texts(rng, people, item="resolved", phrases=_RESOLVED_TEXTS)
-    other_sex = rng.random(n) < 0.009  # 0.9 %: 2022
+    cell_size = people.groupby("age_sex")["age"].transform("size") / 3  # three regions, roughly
+    other_sex = (rng.random(n) < 0.009) & (cell_size > 5)  # 0.9 %: 2022; empties no cell
     people.loc[other_sex, "sex"] = "3"
     seconds = np.exp(rng.normal(np.log(640), 0.42, size=n)).clip(190, 5400)
     people["duration_seconds"] = np.round(seconds).astype(int)
@@ -816,12 +818,13 @@ def plant_faults(
     for kind in _CELL_FAULTS:
         spoiled = _spoil_cells(spoiled, kind, rows=next(parts), columns=columns, rng=rng)
     clean = next(parts)
+    crowded = clean[spoiled["age"].iloc[clean].astype(int) >= 40]  # losing one empties no cell
     extra = [spoiled.iloc[clean[: counts["duplicate"]]]]
     start = 0
     for kind in _ROW_FAULTS:
         taken = spare.iloc[start : start + counts[kind]].copy()
         start += counts[kind]
-        ids = spoiled["respondent_id"].iloc[clean[-counts[kind] :]].to_numpy()
+        ids = spoiled["respondent_id"].iloc[crowded[-counts[kind] :]].to_numpy()
         extra.append(_spoil_rows(taken, kind, ids=ids, rng=rng))
     whole = pd.concat([spoiled, *extra], ignore_index=True)
     return whole.iloc[rng.permutation(len(whole))].reset_index(drop=True)
