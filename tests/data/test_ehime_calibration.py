@@ -11,6 +11,7 @@ import itertools
 import re
 import unicodedata
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -24,9 +25,13 @@ BANDS = synthetic.AGE_BANDS
 NATION = {"lonely_direct": 4.9, "ucla_band": 7.1}  # often or always; 10 to 12 points; 2022
 
 
+def sample_path(year: int) -> Path:
+    opened = study.open_study("ehime", year)
+    return opened.wave_dir / opened.wave.synthetic  # also where real answers lie beside it
+
+
 def read_rows(year: int) -> pd.DataFrame:
-    path = study.open_study("ehime", year).responses_path
-    text = path.read_bytes().decode("cp932")
+    text = sample_path(year).read_bytes().decode("cp932")
     records = list(csv.reader(io.StringIO(text, newline="")))
     return pd.DataFrame(records[1:], columns=records[0])
 
@@ -102,12 +107,12 @@ def raw(request):
 
 
 def test_command_writes_the_committed_bytes_again(tmp_path, monkeypatch, capsys):
-    committed = {y: study.open_study("ehime", y).responses_path.read_bytes() for y in YEARS}
+    committed = {year: sample_path(year).read_bytes() for year in YEARS}
     synthetic.write_small_study(tmp_path, n=60, seed=1)
     monkeypatch.setenv("TSUNAGARI_ROOT", str(tmp_path))
     synthetic.main()
     for year in YEARS:
-        again = study.open_study("ehime", year).responses_path.read_bytes()
+        again = sample_path(year).read_bytes()
         assert again == committed[year], year
         assert len(again) < 900_000
     assert capsys.readouterr().out.count("responses_synthetic.csv: 2096 rows") == 2
