@@ -44,8 +44,8 @@ def build_factors(respondents: pd.DataFrame, items: Iterable[Item]) -> pd.DataFr
         items: Single-answer or derived items, one a factor.
 
     Returns:
-        Strings, shape (n, p), columns are item names; "" for no answer, refused, don't know and
-        not asked.
+        Strings, shape (n, p), columns are item names; missing for no answer, refused, don't know
+        and not asked.
 
     Raises:
         ModelError: An item is not a single-answer one.
@@ -60,8 +60,8 @@ def build_factors(respondents: pd.DataFrame, items: Iterable[Item]) -> pd.DataFr
                 f"The factor {item.name} is not a single-answer item: name an option's column or "
                 "a banded variable.",
             )
-        codes = respondents[item.name].astype("string").fillna("").to_numpy(str)
-        factors[item.name] = np.where(np.isin(codes, list(item.options)), codes, "").astype(object)
+        codes = respondents[item.name].astype("string")
+        factors[item.name] = codes.where(codes.isin(list(item.options)))
     return pd.DataFrame(factors, index=respondents.index)
 
 
@@ -1005,6 +1005,17 @@ class ModelReport:
     merges: pd.DataFrame
     model: FittedLogit | None
     error: ModelError | None = None
+
+    @property
+    def summary(self) -> str:
+        """One line for the analyst: the model's size, or why there is none."""
+        if self.model is None:
+            return str(self.error)
+        n, p = self.model.matrix.shape
+        return (
+            f"{n}人、該当 {self.model.n_events}人、係数 {p - 1}個、"
+            f"係数1つあたり {self.model.events_per_parameter:.1f}人"
+        )
 
 
 def model_outcome(

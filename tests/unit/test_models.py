@@ -400,7 +400,8 @@ def item(name, options, **parts):
 def test_factors_and_outcome_leave_out_what_is_no_answer():
     respondents = pd.DataFrame({"x": ["1", "2", "9", "no_answer", pd.NA]}, dtype="string")
     one = item("x", "12", missing={"9": "答えたくない"})
-    assert models.build_factors(respondents, [one])["x"].tolist() == ["1", "2", "", "", ""]
+    factors = models.build_factors(respondents, [one])["x"]
+    assert factors.fillna("").tolist() == ["1", "2", "", "", ""]
     outcome = models.binary_outcome(one, respondents, codes=["2"])
     np.testing.assert_array_equal(outcome, [0, 1, np.nan, np.nan, np.nan])
     with pytest.raises(ModelError, match="MODEL_FACTOR_KIND"):
@@ -423,6 +424,7 @@ def test_model_outcome_lays_out_rows_under_the_contract(sample):
         reference=REFERENCE_LEVELS,
     )
     assert report.error is None
+    assert report.summary.startswith(f"{len(report.model.outcome)}人")
     assert set(report.rows["table_id"]) == {"model_lonely_often"}
     assert set(report.merges["table_id"]) == {"model_merges"}
     assert {"odds_ratio", "marginal_effect_points", "count", "ratio"} == set(report.rows["measure"])
@@ -447,6 +449,7 @@ def test_model_that_cannot_be_fitted_becomes_a_notice_without_levels_or_numbers(
         minimum_events_per_level=1,
     )
     assert report.model is None
+    assert report.summary == str(report.error)
     assert report.error is not None
     assert report.rows["estimate"].isna().all()
     assert report.rows["status"].tolist() == ["suppressed"]
