@@ -994,9 +994,10 @@ def _add_sample_shares(
     odd["population"] = odd["_base"] / odd["_group_base"] * odd["_group_population"].fillna(0)
     taken = odd.groupby(group)["population"].sum().rename("_taken")
     known = known.join(taken, on=group).join(n_group, on=group)
-    known["population"] *= 1 - known["_taken"].fillna(0) / known["_group_population"].where(
-        known["_group_population"] > 0, 1.0
-    )
+    whole = known["_group_population"].where(known["_group_population"] > 0, 1.0)
+    rest = 1 - known["_taken"].fillna(0) / whole
+    # A group of unknown categories alone leaves its known cells empty: the check below names them.
+    known["population"] *= rest.where(rest > MARGIN_SUM_TOLERANCE * 1e-6, 1.0)
     return pd.concat([known[[*by, "population"]], odd[[*by, "population"]]], ignore_index=True)
 
 

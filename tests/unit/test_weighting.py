@@ -1,0 +1,452 @@
+"""Weights and design: worked by hand, what must always hold, and every documented error."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import settings as examples
+from hypothesis import strategies as st
+
+from tsunagari.study import ConfigError, InputError, ModelError
+from tsunagari.weighting import (
+    Design,
+    calibrate,
+    collapse_lone_strata,
+    diagnose_weights,
+    joint_codes,
+    kish_design_effect,
+    margins_before_after,
+    rake,
+    tabulate_weights,
+    weigh_respondents,
+)
+
+
+def plan(**keys) -> SimpleNamespace:
+    return SimpleNamespace(**({"method": "post_stratification", "cells": ["region"]} | keys))
+
+
+def table(text: str, **columns: str) -> pd.DataFrame:
+    """One row a word: table("N 1|N 2", region=..) is spelt with a header row."""
+    header, *rows = text.split("|")
+    frame = pd.DataFrame([row.split() for row in rows], columns=header.split())
+    if "population" in frame:
+        frame["population"] = frame["population"].astype(float)
+    return frame.assign(**columns)
+
+
+PEOPLE = table("region sex|N 1|N 1|N 2|S 1|S 2")
+ADULTS = table("region sex population|N 1 60|N 2 40|S 1 30|S 2 50")
+
+
+# --- post-stratification ----------------------------------------------------------------------------
+
+
+def test_post_stratification_shares_each_cell_evenly():
+    design = weigh_respondents(PEOPLE, ADULTS, settings=plan(cells=["region", "sex"]))
+    assert design.weights.tolist() == [30, 30, 40, 30, 50]  # 60/2, 60/2, 40, 30, 50
+    assert design.base_weights.tolist() == [1] * 5
+    assert design.scheme == "post_stratification: region x sex"
+
+
+def test_cells_sum_over_the_variables_they_do_not_name():
+    design = weigh_respondents(PEOPLE, ADULTS, settings=plan())
+    assert design.weights == pytest.approx([100 / 3] * 3 + [40, 40])
+
+
+def test_base_weights_keep_their_proportions_within_a_cell():
+    people = PEOPLE.assign(d=["1", "3", "1", "1", "1"])
+    settings = plan(cells=["region", "sex"], base_weight="d")
+    design = weigh_respondents(people, ADULTS, settings=settings)
+    assert design.weights.tolist() == [15, 45, 40, 30, 50]  # 60 in the ratio 1 to 3
+
+
+def test_given_weights_are_left_alone():
+    people = PEOPLE.assign(w=[1.5, 2.0, 0.5, 1.0, 3.0])
+    design = weigh_respondents(people, None, settings=plan(method="given", base_weight="w"))
+    assert design.weights.tolist() == design.base_weights.tolist() == [1.5, 2.0, 0.5, 1.0, 3.0]
+    assert design.margins == ()
+    assert tabulate_weights(people.assign(respondent_id=list("abcde")), design).to_numpy().tolist()[
+        0
+    ] == ["a", 1.5, 1.5]
+
+
+def test_a_category_unknown_to_the_population_keeps_its_share_of_the_sample():
+    people = table("region sex|N 1|N 1|N 2|N 3|S 1|S 2")
+    settings = plan(cells=["region", "sex"], sample_share={"sex": ["3", "no_answer"]})
+    design = weigh_respondents(people, ADULTS, settings=settings)
+    # N: sex 3 is 1 of 4, so 25 of 100 persons; 75 left: 45 for two men, 30 for the woman
+    assert design.weights == pytest.approx([22.5, 22.5, 30, 25, 30, 50])
+
+
+def test_sample_share_follows_base_weights():
+    people = table("region sex d|N 1 1|N 2 1|N 3 2|S 1 1|S 2 1")
+    settings = plan(cells=["region", "sex"], sample_share={"sex": ["3"]}, base_weight="d")
+    design = weigh_respondents(people, ADULTS, settings=settings)
+    assert design.weights == pytest.approx([30, 20, 50, 30, 50])  # 2 of 4, then half of 60 and 40
+
+
+def test_collapse_everywhere_and_only_where_it_says():
+    people = table("region age|N 1|N 2|N 3|S 1|S 3")
+    adults = table("region age population|N 1 10|N 2 20|N 3 30|S 1 10|S 2 20|S 3 30")
+    rule = SimpleNamespace(variable="age", codes=["1", "2"], where={"region": ["S"]})
+    design = weigh_respondents(
+        people, adults, settings=plan(cells=["region", "age"], collapse=[rule])
+    )
+    assert design.weights.tolist() == [10, 20, 30, 30, 30]  # S: ages 1 and 2 together are 30
+    rule.where = {}
+    design = weigh_respondents(
+        people, adults, settings=plan(cells=["region", "age"], collapse=[rule])
+    )
+    assert design.weights.tolist() == [15, 15, 30, 30, 30]
+
+
+# --- raking and trimming --------------------------------------------------------------------------
+
+
+def test_raking_two_by_two_by_hand():
+    # One person a cell, rows 60 and 40, columns 50 and 50: half of each row
+    codes = (np.array([0, 0, 1, 1]), np.array([0, 1, 0, 1]))
+    weights = rake(np.ones(4), codes, totals=(np.array([60.0, 40.0]), np.array([50.0, 50.0])))
+    assert weights == pytest.approx([30, 30, 20, 20])
+
+
+def test_raking_takes_margins_from_one_table_or_one_each():
+    settings = plan(method="raking", margins=[SimpleNamespace(by=["sex"])])
+    one = weigh_respondents(PEOPLE, ADULTS, settings=settings)
+    regions = table("region population|N 100|S 80")
+    sexes = table("sex population|1 90|2 90")
+    each = weigh_respondents(PEOPLE, [regions, sexes], settings=settings)
+    assert one.weights == pytest.approx(each.weights, rel=1e-12)
+    assert one.scheme == "raking: region + sex"
+    after = margins_before_after(one)
+    assert after["after_persons"].tolist() == pytest.approx([100, 80, 90, 90], rel=1e-10)
+    # Base weights of 1 brought to 180 persons: 3/5 and 2/5, for either margin
+    assert after["before_persons"].tolist() == pytest.approx([108, 72, 108, 72])
+
+
+def test_margins_within_a_thousandth_are_scaled_to_the_first():
+    settings = plan(method="raking", margins=[SimpleNamespace(by=["sex"])])
+    regions = table("region population|N 100000|S 80000")
+    sexes = table("sex population|1 90000|2 90100")
+    design = weigh_respondents(PEOPLE, [regions, sexes], settings=settings)
+    assert design.weights.sum() == pytest.approx(180_000, rel=1e-12)
+
+
+def trimming_case(ratio: float | None):
+    rng = np.random.default_rng(5)
+    people = pd.DataFrame(
+        {"region": rng.choice(list("NNNNS"), 200), "sex": rng.choice(list("12"), 200)}
+    )
+    people["d"] = rng.uniform(0.5, 3, 200)
+    settings = plan(
+        method="raking", margins=[SimpleNamespace(by=["sex"])], base_weight="d", trim_ratio=ratio
+    )
+    return weigh_respondents(people, ADULTS, settings=settings)
+
+
+def test_trimming_keeps_cap_and_margins():
+    loose, tight = trimming_case(None), trimming_case(2.5)
+    assert loose.weights.max() > 2.5 * loose.weights.mean()
+    assert tight.weights.max() <= 2.5 * tight.weights.mean() * (1 + 1e-9)
+    assert 0 < tight.n_trimmed < 200
+    for codes, totals in zip(tight.margins, tight.totals, strict=True):
+        assert np.bincount(codes, tight.weights) == pytest.approx(totals, rel=1e-10)
+
+
+def test_a_cap_that_cannot_be_kept_is_an_error():
+    with pytest.raises(ModelError, match="TRIM_NOT_CONVERGED"):
+        trimming_case(1.2)
+
+
+def test_a_cap_under_post_stratification_names_the_cells():
+    people = table("region|N|N|N|N|N|S")
+    adults = table("region population|N 100|S 100")
+    with pytest.raises(ModelError, match=r"CAP_NEEDS_COLLAPSE.*region=S"):
+        weigh_respondents(people, adults, settings=plan(trim_ratio=2.0))
+
+
+def test_raking_that_cannot_meet_its_margins_is_an_error():
+    # All of N are men and all of S women, but the margins do not agree with each other
+    people = table("region sex|N 1|N 1|S 2")
+    settings = plan(method="raking", margins=[SimpleNamespace(by=["sex"])])
+    targets = [table("region population|N 100|S 80"), table("sex population|1 90|2 90")]
+    with pytest.raises(ModelError, match="RAKING_NOT_CONVERGED"):
+        weigh_respondents(people, targets, settings=settings)
+
+
+# --- bad input ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("bad", [0, -1, np.nan, np.inf, "x"])
+def test_bad_base_weights_name_column_count_and_file_rows(bad):
+    people = PEOPLE.assign(d=pd.Series([1, bad, 1, 1, 1], dtype=object), file_row=[2, 3, 5, 6, 7])
+    with pytest.raises(ModelError, match=r"WEIGHT_NOT_POSITIVE.*d.*1.*file rows 3\)") as caught:
+        weigh_respondents(people, ADULTS, settings=plan(base_weight="d"))
+    assert caught.value.exit_code == 4
+
+
+def test_a_population_cell_without_respondents_is_named_with_its_label():
+    adults = pd.concat([ADULTS, table("region sex population|W 1 5")])
+    labels = {"region": {"W": "西部"}}
+    with pytest.raises(ModelError, match=r"CELL_WITHOUT_RESPONDENTS.*region=W \(西部\) x sex=1"):
+        weigh_respondents(PEOPLE, adults, settings=plan(cells=["region", "sex"]), labels=labels)
+
+
+@pytest.mark.parametrize("population", ["0", None])
+def test_respondents_without_population_are_named(population):
+    people = pd.concat([PEOPLE, table("region sex|W 1")], ignore_index=True)
+    adults = ADULTS
+    if population is not None:
+        adults = pd.concat([ADULTS, table("region sex population|W 1 0")])
+    with pytest.raises(ModelError, match=r"CELL_WITHOUT_POPULATION.*region=W x sex=1"):
+        weigh_respondents(people, adults, settings=plan(cells=["region", "sex"]))
+
+
+def test_a_group_of_unknown_categories_alone_is_an_empty_cell():
+    people = table("region sex|N 1|N 2|S 3")
+    settings = plan(cells=["region", "sex"], sample_share={"sex": ["3"]})
+    with pytest.raises(ModelError, match="CELL_WITHOUT_RESPONDENTS.*region=S x sex=1"):
+        weigh_respondents(people, ADULTS, settings=settings)
+
+
+def test_thin_cells_are_named_when_the_study_asks_for_more():
+    with pytest.raises(ModelError, match=r"CELL_TOO_THIN.*region=S"):
+        weigh_respondents(PEOPLE, ADULTS, settings=plan(minimum_cell_n=3))
+
+
+def test_margins_that_do_not_sum_are_an_error():
+    settings = plan(method="raking", margins=[SimpleNamespace(by=["sex"])])
+    targets = [table("region population|N 100|S 80"), table("sex population|1 90|2 91")]
+    with pytest.raises(ConfigError, match="MARGIN_SUM.*sex"):
+        weigh_respondents(PEOPLE, targets, settings=settings)
+
+
+def test_respondents_without_a_cell_are_counted_with_their_rows():
+    people = PEOPLE.assign(file_row=range(2, 7))
+    people.loc[3, "region"] = pd.NA
+    with pytest.raises(InputError, match=r"NO_CELL.*region.*1 .*rows 5"):
+        weigh_respondents(people, ADULTS, settings=plan())
+
+
+@pytest.mark.parametrize(
+    ("settings", "targets", "error", "code"),
+    [
+        (plan(cells=["town"]), table("town population|x 1"), ConfigError, "WEIGHTING_COLUMN"),
+        (plan(), table("sex population|1 1"), ConfigError, "TARGET_COLUMN"),
+        (plan(), table("region population|N -1|S 3"), ConfigError, "TARGET_NOT_NUMBER"),
+        (plan(cells=[]), ADULTS, ConfigError, "WEIGHTING_CELLS"),
+        (plan(), None, ConfigError, "WEIGHTING_TARGETS"),
+        (plan(method="given"), None, ConfigError, "WEIGHTING_BASE"),
+        (plan(method="magic"), ADULTS, ConfigError, "WEIGHTING_METHOD"),
+    ],
+)
+def test_mistakes_in_the_settings(settings, targets, error, code):
+    with pytest.raises(error, match=code):
+        weigh_respondents(PEOPLE, targets, settings=settings)
+
+
+def test_nobody_to_weight():
+    with pytest.raises(InputError, match="NO_RESPONDENTS"):
+        weigh_respondents(PEOPLE.iloc[:0], ADULTS, settings=plan())
+
+
+@pytest.mark.parametrize(
+    ("keys", "code"),
+    [
+        ({"weights": np.ones(3), "strata": np.zeros(2)}, "DESIGN_LENGTH"),
+        ({"weights": np.array([1.0, 0.0])}, "WEIGHT_NOT_POSITIVE"),
+        ({"weights": np.ones(2), "lonely_psu": "guess"}, "LONELY_PSU_UNKNOWN"),
+    ],
+)
+def test_a_design_checks_its_parts(keys, code):
+    with pytest.raises((ModelError, ConfigError), match=code):
+        Design(**keys)
+
+
+# --- strata, units, fpc ---------------------------------------------------------------------------
+
+
+def test_lone_strata_join_the_smaller_neighbour_of_their_region():
+    # N: ages 1 (2 people), 2 (alone), 3 (3 people): 2 joins 1. S has no kin of its own region and
+    # joins its neighbour in the order of all, N 3
+    strata = table("region age|N 1|N 1|N 2|N 3|N 3|N 3|S 1")
+    assert collapse_lone_strata(strata).tolist() == [0, 0, 0, 1, 1, 1, 1]
+
+
+def test_lone_units_count_sampling_units_not_rows():
+    strata = table("region|N|N|S|S|S")
+    psu = np.array([0, 0, 1, 2, 2])  # N holds one unit of two people
+    assert collapse_lone_strata(strata, psu=psu).tolist() == [0] * 5
+
+
+def test_one_sampling_unit_in_all_is_an_error():
+    with pytest.raises(ModelError, match="ONE_SAMPLING_UNIT"):
+        collapse_lone_strata(table("region|N"))
+
+
+def test_units_of_the_same_name_stay_apart_when_strata_are_merged():
+    people = table("region unit d|N 1 1|N 1 1|S 1 1|S 2 1")
+    settings = plan(method="given", base_weight="d", strata=["region"], psu="unit")
+    design = weigh_respondents(people, None, settings=settings)
+    assert design.degrees_of_freedom() == 2  # three units, one stratum
+
+
+def test_variance_of_a_mean_by_hand():
+    # y = 0 1 1 1, mean 3/4: V = 4/3 * sum((y - 3/4)^2) / 16 = 4/3 * (3/4) / 16 = 1/16
+    y = np.array([0.0, 1, 1, 1])
+    design = Design(weights=np.ones(4))
+    assert design.variances((y - 0.75) / 4) == pytest.approx([1 / 16])
+    # With a sampling fraction of 1/5 a fifth of it goes
+    finite = Design(weights=np.ones(4), fpc=np.full(4, 20.0))
+    assert finite.variances((y - 0.75) / 4) == pytest.approx([0.8 / 16])
+    assert Design(weights=np.ones(4), fpc=np.full(4, 0.2)).variances((y - 0.75) / 4) == (
+        pytest.approx([0.8 / 16])
+    )
+
+
+def test_variance_in_strata_and_units_by_hand():
+    # Totals of units: stratum 0: 1 + 2 = 3 and 5; stratum 1: 4, 6, 2.
+    # V = 2/1 * (1 + 1) + 3/2 * (0 + 4 + 4) = 4 + 12
+    u = np.array([1.0, 2, 5, 4, 6, 2])
+    design = Design(
+        weights=np.ones(6), strata=np.array([0, 0, 0, 1, 1, 1]), psu=np.array([1, 1, 2, 1, 2, 3])
+    )
+    assert design.variances(u) == pytest.approx([16])
+    assert design.degrees_of_freedom() == 3  # 5 units, 2 strata
+    # Without the last two rows: units 1 2 | 1, strata 2
+    assert design.degrees_of_freedom(np.array([True] * 4 + [False] * 2)) == 1
+
+
+def test_lonely_units_by_each_rule():
+    # Stratum 0: 1 and 3, V = 2 * (1 + 1) = 4; stratum 1: one unit of 5
+    def variance(rule):
+        keys = {"weights": np.ones(3), "strata": np.array([0, 0, 1]), "lonely_psu": rule}
+        return float(Design(**keys).variances(np.array([1.0, 3, 5]))[0])
+
+    assert variance("certainty") == variance("remove") == pytest.approx(4)
+    assert variance("adjust") == pytest.approx(4 + 25)
+    assert variance("average") == pytest.approx(8)  # the lonely stratum takes the other's 4
+    with pytest.raises(ModelError, match="LONELY_PSU"):
+        variance("fail")
+
+
+def test_calibration_takes_out_what_the_cells_explain():
+    # Influence equal to the cell's mean leaves nothing; scaling of base weights changes nothing
+    design = weigh_respondents(PEOPLE, ADULTS, settings=plan(cells=["region", "sex"]))
+    explained = np.array([2.0, 2, 7, 1, 4])
+    assert design.residuals(explained) == pytest.approx(np.zeros(5))
+    assert design.residuals(np.array([1.0, 3, 7, 1, 4])) == pytest.approx([-1, 1, 0, 0, 0])
+
+
+@pytest.mark.parametrize("fpc", [[3.0, 4.0], [1.0, 1.0, 0.5], [-1.0, -1.0, -1.0]])
+def test_wrong_population_sizes_of_strata(fpc):
+    design = Design(weights=np.ones(3), fpc=np.array((fpc + fpc)[:3]))
+    with pytest.raises(ModelError, match="FPC"):
+        design.variances(np.ones(3))
+
+
+def test_certainty_strata_add_nothing_and_stay_alone():
+    people = table("stratum unit size d|A 1 1 1|B 1 9 1|B 2 9 1|C 1 9 1")
+    settings = plan(method="given", base_weight="d", strata=["stratum"], psu="unit", fpc="size")
+    design = weigh_respondents(people, None, settings=settings)
+    assert design.strata.tolist() == [0, 1, 1, 1]  # C joins B, A was taken with certainty
+    assert design.fpc.tolist() == [1, 18, 18, 18]
+    assert design.variances(np.array([100.0, 1, 1, 1])) == pytest.approx([0])
+
+
+# --- diagnostics ----------------------------------------------------------------------------------
+
+
+def test_diagnostics_by_hand():
+    # Weights 1 1 2: Kish 3 * 6 / 16 = 1.125, n effective 8/3
+    rows = diagnose_weights(Design(weights=np.array([1.0, 1, 2]))).set_index("measure")["estimate"]
+    assert rows["design_effect"] == kish_design_effect(np.array([1.0, 1, 2])) == 1.125
+    assert rows["n_effective"] == pytest.approx(8 / 3)
+    assert rows["weight_ratio"] == 2
+    assert rows["weight_cv"] == pytest.approx(np.sqrt(0.125))  # Kish is 1 + cv^2
+    assert rows["population"] == 4
+
+
+def test_joint_codes_count_only_what_occurs():
+    codes, present = joint_codes((np.array([0, 2, 2, 0]), np.array([1, 1, 0, 1])))
+    assert codes.tolist() == [0, 2, 1, 0]
+    assert present.tolist() == [[0, 1], [2, 0], [2, 1]]
+
+
+# --- what must always hold ------------------------------------------------------------------------
+
+few = examples(max_examples=40)  # each example weights several samples
+ROWS = st.integers(30, 120)
+SEEDS = st.integers(0, 2**32 - 1)
+METHODS = st.sampled_from(["post_stratification", "raking"])
+
+
+def random_case(n, seed):
+    """People in every cell, base weights and a population."""
+    rng = np.random.default_rng(seed)
+    cells = [(r, a, s) for r in "123" for a in "ab" for s in "12"]
+    picked = np.concatenate([np.arange(12), rng.integers(0, 12, n)])
+    people = pd.DataFrame([cells[c] for c in picked], columns=["region", "age", "sex"])
+    people["d"] = rng.uniform(0.3, 3, len(people))
+    people["y"] = rng.normal(size=len(people))
+    adults = pd.DataFrame(cells, columns=["region", "age", "sex"])
+    adults["population"] = rng.integers(1_000, 50_000, 12)
+    return people, adults
+
+
+def random_settings(method):
+    raking = {"cells": ["region", "age"], "margins": [SimpleNamespace(by=["sex"])]}
+    cells = raking if method == "raking" else {"cells": ["region", "age", "sex"]}
+    return plan(method=method, base_weight="d", strata=["region", "age"], **cells)
+
+
+def variance_of_mean(design, y):
+    mean = design.weights @ y / design.weights.sum()
+    return design.variances((y - mean) / design.weights.sum())[0]
+
+
+@few
+@given(n=ROWS, seed=SEEDS, method=METHODS)
+def test_weights_meet_the_population_in_every_margin(n, seed, method):
+    people, adults = random_case(n, seed)
+    design = weigh_respondents(people, adults, settings=random_settings(method))
+    assert (design.weights > 0).all()
+    for codes, totals in zip(design.margins, design.totals, strict=True):
+        assert np.bincount(codes, design.weights) == pytest.approx(totals, rel=1e-10)
+    assert design.weights.sum() == pytest.approx(adults["population"].sum(), rel=1e-10)
+
+
+@few
+@given(n=ROWS, seed=SEEDS, method=METHODS, factor=st.floats(1e-3, 1e3))
+def test_order_of_rows_and_scale_of_base_weights_do_not_matter(n, seed, method, factor):
+    people, adults = random_case(n, seed)
+    settings = random_settings(method)
+    design = weigh_respondents(people, adults, settings=settings)
+    order = np.random.default_rng(seed).permutation(len(people))
+    moved = people.iloc[order].assign(d=people["d"].iloc[order] * factor)
+    other = weigh_respondents(moved, adults, settings=settings)
+    assert other.weights == pytest.approx(design.weights[order], rel=1e-9)
+    expected = variance_of_mean(design, people["y"].to_numpy())
+    assert variance_of_mean(other, moved["y"].to_numpy()) == pytest.approx(expected, rel=1e-7)
+
+
+@few
+@given(n=ROWS, seed=SEEDS)
+def test_without_calibration_the_variance_is_the_plain_sandwich(n, seed):
+    people, _ = random_case(n, seed)
+    design = weigh_respondents(people, None, settings=plan(method="given", base_weight="d"))
+    w, y = people["d"].to_numpy(), people["y"].to_numpy()
+    z = w * (y - w @ y / w.sum()) / w.sum()
+    expected = len(z) / (len(z) - 1) * (z @ z)  # the z sum to nought
+    assert variance_of_mean(design, y) == pytest.approx(expected, rel=1e-9)
+
+
+@few
+@given(n=ROWS, seed=SEEDS, method=METHODS)
+def test_calibrating_calibrated_weights_changes_nothing(n, seed, method):
+    people, adults = random_case(n, seed)
+    design = weigh_respondents(people, adults, settings=random_settings(method))
+    assert calibrate(design.weights, design) == pytest.approx(design.weights, rel=1e-9)
