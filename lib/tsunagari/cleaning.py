@@ -1,0 +1,766 @@
+"""Who is analysed, and what became of every other row: quarantine, ledger, decisions, quality.
+
+Rows read = analysed + quarantined, for every file, always. Reading is `reading`, the meaning of a
+cell is `coding`; here rows are judged, in a fixed order, and each leaves for one reason only.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from tsunagari import coding, reading
+from tsunagari.coding import CodedSheet, derive_variables, tidy_cell
+from tsunagari.reading import RawResponses, show_rows
+from tsunagari.study import NO_ANSWER, ConfigError, InputError, QualityRule, Study
+
+__all__ = [
+    "RULE_VERSION",
+    "Cleaned",
+    "LedgerError",
+    "clean_responses",
+    "compare_codebooks",
+    "count_missing",
+    "derive_variables",
+    "read_responses",
+]
+
+RULE_VERSION = "1"  # raised whenever a rule of this room or of coding changes its outcome
+CONFLICT_LIMIT = 0.01  # share of rows whose id stands for different answers; standard ID-02
+_TRAILER_ROWS = 5  # a total or a remark stands among the last rows
+_MAIL = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+")
+_PHONE = re.compile(r"0\d{1,4}[-( ]\d{1,4}[-) ]\d{3,4}|0[789]0\d{8}")
+_JAPANESE_NAME = re.compile(r"[\u3041-\u3096\u30a1-\u30fa\u4e00-\u9fff]{2,}[ \u3000]*$")
+_TEST_RECORD = re.compile(r"テスト|ダミー|(?<![a-z])(test|dummy)(?![a-z])|^9{5,}$", re.I)
+
+# In the order in which rows are judged; the first reason that holds is the row's reason.
+ROW_REASONS = {
+    "TOO_MANY_FIELDS": "項目が多すぎる行",
+    "TOO_FEW_FIELDS": "項目が足りない行",
+    "TRUNCATED_LINE": "途中で切れた最後の行",
+    "TRAILER_LINE": "合計・注記などの行",
+    "BLANK_ROW": "空の行",
+    "EXCLUDED_BY_DECISION": "decisions.csv で除いた行",
+    "ID_MISSING": "回答者番号がない",
+    "ID_INVALID": "回答者番号に使えない文字がある",
+    "ID_COLLISION_AFTER_NORMALISATION": "表記ゆれを直すと回答者番号が重なる",
+    "EXACT_DUPLICATE": "同じ行の重複（最初の一つを残す）",
+    "ID_CONFLICT": "同じ回答者番号で回答がちがう",
+    "EXCEL_ERROR_VALUE": "Excel のエラー値がある",
+    "TEST_RECORD": "試験入力",
+    "INELIGIBLE": "調査の対象外",
+    "SPEEDER": "回答時間が短すぎる",
+    "STRAIGHTLINER": "同じ番号ばかりの回答",
+    "DUPLICATE_TEXT": "同じ自由回答の繰り返し",
+    "INCONSISTENT": "回答どうしの矛盾",
+    "NO_CELL": "地域・年代などがなく重みを付けられない",
+}
+_ACCEPTABLE = {
+    "ID_COLLISION_AFTER_NORMALISATION",
+    "EXACT_DUPLICATE",
+    "ID_CONFLICT",
+    "TEST_RECORD",
+    "SPEEDER",
+    "STRAIGHTLINER",
+    "DUPLICATE_TEXT",
+    "INCONSISTENT",
+}
+
+
+class LedgerError(InputError):
+    """Rows read are not rows analysed plus rows quarantined."""
+
+
+@dataclass(frozen=True)
+class Cleaned:
+    """What cleaning leaves; every table is private except counts made from it.
+
+    Attributes:
+        respondents: One row a respondent analysed; docs/data_dictionary.md has the columns.
+        quarantine: file_row, reason_code, rule_version, raw_line; one row a row set aside.
+        cells: file_row, respondent_id, variable, reason_code, raw_value; one row a blanked cell.
+        ledger: outcome, reason_code, n_rows; sums to the rows read.
+        repairs: file_row, variable, old, new, rule.
+        flags: file_row, respondent_id, variable, flag; rows that stand out and stay.
+    """
+
+    respondents: pd.DataFrame
+    quarantine: pd.DataFrame
+    cells: pd.DataFrame
+    ledger: pd.DataFrame
+    repairs: pd.DataFrame
+    flags: pd.DataFrame
+
+
+def read_responses(study: Study) -> RawResponses:
+    """Read the answer file of a wave as text; see `reading.read_responses`.
+
+    Raises:
+        ConfigError: A skip rule of the codebook is wrong: found before any answer is read.
+        InputError: The file cannot be used.
+    """
+    coding.skip_rules(study)
+    return reading.read_responses(study)
+
+
+def clean_responses(raw: RawResponses, study: Study) -> Cleaned:
+    """Judge every cell and every row, and account for each.
+
+    Args:
+        raw: What `read_responses` gave.
+        study: The wave.
+
+    Returns:
+        Respondents, quarantine, cells, ledger, repairs and flags.
+
+    Raises:
+        InputError: A column, the ids or the regions hold too much that cannot be right.
+        ConfigError: decisions.csv or the study file is wrong.
+        LedgerError: The ledger does not add up.
+    """
+    decisions = read_decisions(study, raw=raw)
+    table, corrections = _correct(raw.table, decisions, study=study)
+    sheet = coding.code_cells(table, study, origin=raw.origin)
+    _refuse_second_header(sheet, study=study)
+    rows = _Rows(sheet, study=study, decisions=decisions)
+    rows.judge()
+    _refuse_unknown_region(sheet, rows, study=study)
+    keep = rows.keep
+    respondents = _respondents(sheet, rows, study=study)
+    quarantine = _quarantine(raw, rows)
+    cells, repairs, flags = _logs(sheet, rows)
+    return Cleaned(
+        respondents=respondents,
+        quarantine=quarantine,
+        cells=cells,
+        ledger=_ledger(raw, quarantine, n_analysed=len(keep)),
+        repairs=pd.concat([corrections, repairs], ignore_index=True),
+        flags=flags,
+    )
+
+
+# --- decisions ----------------------------------------------------------------------------------
+
+_DECISION_COLUMNS = "file_row respondent_id variable decision new_value reason".split()
+
+
+def read_decisions(study: Study, *, raw: RawResponses) -> pd.DataFrame:
+    """Read what the analyst decided by hand, from decisions.csv beside the answer file.
+
+    Args:
+        study: The wave.
+        raw: The file the decisions are about.
+
+    Returns:
+        position (in `raw.table`), variable, decision, new_value, reason; no row without the file.
+
+    Raises:
+        ConfigError: A decision names no row or an unknown variable, or gives no reason; every
+            mistake is named with its line.
+    """
+    path = study.wave_dir / "decisions.csv"
+    if not path.exists():
+        return pd.DataFrame(columns=["position", "variable", "decision", "new_value", "reason"])
+    try:
+        given = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig")
+    except (UnicodeDecodeError, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
+        raise _decisions_error(["UTF-8 の CSV として読めない (not a CSV in UTF-8)"]) from error
+    problems = [f"列 {n} は使えない (unknown column)" for n in given if n not in _DECISION_COLUMNS]
+    problems += [
+        f"列 {n} がない (column missing)" for n in ("decision", "reason") if n not in given
+    ]
+    if problems:
+        raise _decisions_error(problems)
+    given = given.reindex(columns=_DECISION_COLUMNS, fill_value="").apply(lambda c: c.str.strip())
+    ids = raw.table[study.config.columns.respondent_id].astype("str").map(tidy_cell)
+    places: list[int] = []
+    for line, row in enumerate(given.itertuples(index=False), start=2):
+        found, mistakes = _place_decision(row, ids=ids, study=study)
+        places.append(found)
+        problems += [f"{line} 行目 {mistake}" for mistake in mistakes]
+    twice = given.assign(position=places).duplicated(["position", "variable"])
+    problems += [
+        f"{line + 2} 行目 同じ対象が二度 (decided twice)" for line in np.flatnonzero(twice)
+    ]
+    if problems:
+        raise _decisions_error(problems)
+    return given.assign(position=places).drop(columns=["file_row", "respondent_id"])
+
+
+def _place_decision(row: Any, *, ids: pd.Series, study: Study) -> tuple[int, list[str]]:
+    """Return which row of the table a decision is about, and its mistakes."""
+    mistakes = []
+    rows = ids.index.astype("str")
+    if row.file_row:
+        found = np.flatnonzero(rows == row.file_row)
+    else:
+        found = np.flatnonzero(ids == tidy_cell(row.respondent_id)) if row.respondent_id else []
+    if len(found) != 1:
+        mistakes.append(f"対象が {len(found)} 行 (not exactly one row)")
+    if row.decision not in ("accept", "correct", "exclude"):
+        mistakes.append("decision は accept/correct/exclude (one of these)")
+    if not row.reason:
+        mistakes.append("reason が空 (reason missing)")
+    if (row.decision == "correct") != bool(row.variable) and row.decision != "accept":
+        mistakes.append("variable は correct だけに書く (variable goes with correct)")
+    if row.variable and row.variable not in study.codebook.columns.index:
+        mistakes.append("variable がコードブックにない (unknown variable)")
+    return int(found[0]) if len(found) == 1 else -1, mistakes
+
+
+def _decisions_error(problems: list[str]) -> ConfigError:
+    shown = "; ".join(problems[:10]) + (" …" if len(problems) > 10 else "")
+    return ConfigError(
+        "DECISIONS",
+        f"decisions.csv に誤りがあります（{len(problems)} 件）: {shown}。直してください。",
+        f"decisions.csv has {len(problems)} mistake(s), listed before: mend them.",
+    )
+
+
+def _correct(
+    table: pd.DataFrame, decisions: pd.DataFrame, *, study: Study
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Return the table with decided corrections, and their log old -> new."""
+    del study
+    log, changed = [], {}
+    for row in decisions[decisions["decision"] == "correct"].itertuples(index=False):
+        column = changed.get(row.variable, table[row.variable]).copy()
+        old = str(column.iloc[row.position])
+        if isinstance(column.dtype, pd.CategoricalDtype):
+            if row.new_value not in column.cat.categories:
+                column = column.cat.add_categories([row.new_value])
+        column.iloc[row.position] = row.new_value
+        changed[row.variable] = column
+        log.append((table.index[row.position], row.variable, old, row.new_value, "DECISION"))
+    names = ["file_row", "variable", "old", "new", "rule"]
+    return table.assign(**changed) if changed else table, pd.DataFrame(log, columns=names)
+
+
+# --- rows ---------------------------------------------------------------------------------------
+
+
+class _Rows:
+    """Gives every row of the table at most one reason to leave."""
+
+    def __init__(self, sheet: CodedSheet, *, study: Study, decisions: pd.DataFrame) -> None:
+        self.sheet, self.study, self.decisions = sheet, study, decisions
+        self.raw = sheet.log.raw
+        self.names = ["", *ROW_REASONS]
+        self.reasons = np.zeros(len(self.raw), dtype=np.int8)
+        self.id_column = study.config.columns.respondent_id
+        self.given_ids = self.raw[self.id_column].astype("str")
+        self.ids = self._tidy_ids()
+        rows = decisions.loc[decisions["variable"] == "", ["position", "decision"]]
+        self.accepted = np.zeros(len(self.raw), dtype=bool)
+        self.accepted[rows.loc[rows["decision"] == "accept", "position"].astype(int)] = True
+        self.excluded = np.zeros(len(self.raw), dtype=bool)
+        self.excluded[rows.loc[rows["decision"] == "exclude", "position"].astype(int)] = True
+
+    def judge(self) -> None:
+        """Work through the reasons in their order."""
+        self.give("BLANK_ROW", self._is_blank())
+        self.give("TRAILER_LINE", self._is_trailer())
+        self.give("EXCLUDED_BY_DECISION", self.excluded)
+        self._judge_ids()
+        self._judge_duplicates()
+        self.give("EXCEL_ERROR_VALUE", self._has_cell("EXCEL_ERROR_VALUE"))
+        for rule in self.study.config.quality:
+            if rule.rule == "test_record":
+                self.apply(rule)
+        self.give("INELIGIBLE", self._is_ineligible())
+        self._flag_rest()
+        for rule in self.study.config.quality:
+            if rule.rule != "test_record":
+                self.apply(rule)
+        self._judge_cells()
+        odd = self.accepted & (self.reasons > 0)
+        if odd.any():
+            raise _decisions_error(
+                [
+                    f"{row} 行目の回答は accept できない (cannot be accepted)"
+                    for row in self.raw.index[odd]
+                ]
+            )
+
+    def give(self, reason: str, mask: np.ndarray) -> None:
+        """Give a reason to rows that have none yet; an accepted row is spared where it may be."""
+        spared = self.accepted if reason in _ACCEPTABLE else False
+        self.reasons[mask & (self.reasons == 0) & ~np.asarray(spared)] = self.names.index(reason)
+
+    @property
+    def keep(self) -> np.ndarray:
+        """Positions of the rows analysed."""
+        return np.flatnonzero(self.reasons == 0)
+
+    def _has_cell(self, reason: str) -> np.ndarray:
+        mask = np.zeros(len(self.raw), dtype=bool)
+        for positions, _, why in self.sheet.log.cells:
+            if why == reason:
+                mask[positions] = True
+        return mask
+
+    def _n_given(self) -> np.ndarray:
+        n_given = np.zeros(len(self.raw), dtype=np.int16)
+        for name in self.raw.columns:
+            column = self.raw[name]
+            if isinstance(column.dtype, pd.CategoricalDtype):
+                filled = np.array([tidy_cell(text) != "" for text in column.cat.categories] or [0])
+                n_given += filled.astype(bool)[column.cat.codes.to_numpy()]
+            else:
+                n_given += column.str.strip().ne("").to_numpy()
+        return n_given
+
+    def _is_blank(self) -> np.ndarray:
+        return self._n_given() == 0
+
+    def _is_trailer(self) -> np.ndarray:
+        mask = np.zeros(len(self.raw), dtype=bool)
+        last = self.raw.iloc[-_TRAILER_ROWS:].astype("str")
+        few = last.ne("").sum(axis=1) <= max(2, len(last.columns) // 4)
+        first = last.apply(lambda row: next((text for text in row if text.strip()), ""), axis=1)
+        mask[len(self.raw) - len(last) :] = few & first.str.match(reading.TRAILER)
+        return mask
+
+    # ids
+
+    def _tidy_ids(self) -> pd.Series:
+        plain = self.given_ids
+        if plain.str.isascii().all():
+            return plain.str.strip()
+        return plain.map(tidy_cell)
+
+    def _judge_ids(self) -> None:
+        self._refuse_personal_ids()
+        self.give("ID_MISSING", (self.ids == "").to_numpy())
+        is_odd = self.given_ids.str.contains(coding.CONTROL, regex=True).to_numpy(bool)
+        self.give("ID_INVALID", is_odd)
+        changed = np.flatnonzero((self.ids != self.given_ids).to_numpy() & (self.reasons == 0))
+        new = self.ids.iloc[changed].tolist()
+        self.sheet.log.repair(changed, self.id_column, new=new, rule="NFKC")
+
+    def _refuse_personal_ids(self) -> None:
+        joined = "\n".join(self.ids[self.reasons == 0])
+        suspects = [p for p in (_MAIL, _PHONE) if p.search(joined)]
+        if not joined.isascii():
+            suspects.append(_JAPANESE_NAME)
+        personal = np.zeros(len(self.ids), dtype=bool)
+        for pattern in suspects:
+            personal |= self.ids.str.contains(pattern, regex=True).to_numpy(bool)
+        personal &= self.reasons == 0
+        if not personal.any():
+            return
+        raise InputError(
+            "ID_PERSONAL",
+            f"{self.id_column} に氏名・電話番号・メールアドレスらしいものが {personal.sum()} 行"
+            "あります。番号に置きかえた回答ファイルを受け取り直してください。",
+            f"{self.id_column} holds what looks like names, phone numbers or e-mail addresses in "
+            f"{personal.sum()} rows: ask for a file with plain numbers.",
+        )
+
+    def _judge_duplicates(self) -> None:
+        """Set aside copies, and every row of an id that stands for different answers."""
+        free = self.reasons == 0
+        repeated = free & self.ids.where(free).duplicated(keep=False).to_numpy()
+        rows = np.flatnonzero(repeated)
+        if len(rows) == 0:
+            return
+        ids = self.ids.iloc[rows].to_numpy()
+        given = self.given_ids.iloc[rows].to_numpy()
+        content = self.raw.iloc[rows].drop(columns=self.id_column).astype("str")
+        hashes = pd.util.hash_pandas_object(content, index=False).to_numpy()
+        about = pd.DataFrame({"id": ids, "given": given, "hash": hashes})
+        n_kinds = about.groupby("id").transform("nunique")
+        collision, conflict, copy = (np.zeros(len(self.raw), dtype=bool) for _ in range(3))
+        collision[rows] = n_kinds["given"] > 1
+        conflict[rows] = (n_kinds["given"] == 1) & (n_kinds["hash"] > 1)
+        copy[rows] = (n_kinds["given"] == 1) & (n_kinds["hash"] == 1) & about.duplicated("id")
+        self._refuse_many_conflicts(conflict & ~self.accepted)
+        self.give("ID_COLLISION_AFTER_NORMALISATION", collision)
+        self.give("EXACT_DUPLICATE", copy)
+        self.give("ID_CONFLICT", conflict)
+        kept = self.ids[self.reasons == 0]
+        twice = kept[kept.duplicated(keep=False)]
+        if len(twice):
+            rows_text = show_rows(twice.index)
+            raise _decisions_error(
+                [f"同じ回答者番号を二つ accept (one id accepted twice): {rows_text}"]
+            )
+
+    def _refuse_many_conflicts(self, conflict: np.ndarray) -> None:
+        many = max(coding.BAD_CELL_MINIMUM - 1, CONFLICT_LIMIT * len(self.raw))
+        if conflict.sum() > many:
+            rows = show_rows(self.raw.index[conflict])
+            raise InputError(
+                "ID_CONFLICT",
+                f"回答がちがうのに同じ {self.id_column} の行が {conflict.sum()} 行あります"
+                f"（{rows} 行目）。番号の付け方を委託先に確かめてください。",
+                f"{conflict.sum()} rows share a {self.id_column} and differ in their answers (rows "
+                f"{rows}): ask how the numbers were given.",
+            )
+
+    # who belongs to the population
+
+    def _is_ineligible(self) -> np.ndarray:
+        design, columns = self.study.config.design, self.sheet.columns
+        mask = np.zeros(len(self.raw), dtype=bool)
+        for name in {design.region, design.sex, *self.study.config.weighting.cells} - {None}:
+            if name in columns:
+                outside = self.study.codebook.role(name, roles=["not_applicable"])
+                mask |= columns[name].among(outside)
+        if design.age in columns and columns[design.age].numbers is not None:
+            ages = columns[design.age].numbers.copy()
+            for positions, variable, reason in self.sheet.log.cells:
+                if variable == design.age and reason == "OUT_OF_RANGE":
+                    texts = self.sheet.log.raw_values(positions, variable)
+                    ages[positions] = [float(tidy_cell(text)) for text in texts]
+            mask |= (ages >= 0) & (ages < design.minimum_age)
+        return mask
+
+    def _judge_cells(self) -> None:
+        """Set aside who has no value in a weighting cell, given shares of the sample apart."""
+        weighting = self.study.config.weighting
+        if not weighting.cells:
+            return
+        cells = derive_variables(self.frame(weighting.cells), self.study)
+        for name in weighting.cells:
+            usable = set(self.study.items[name].options) | set(weighting.sample_share.get(name, ()))
+            self.give("NO_CELL", ~cells[name].isin(usable).to_numpy())
+
+    def frame(self, names: Iterable[str]) -> pd.DataFrame:
+        """Return coded columns, and what these names are derived from, for every row."""
+        wanted, derive = list(names), self.study.config.derive
+        for name in wanted:
+            if name in derive:
+                rule = derive[name]
+                wanted += [n for n in (rule.bands_of, rule.recode_of, *rule.sum_of) if n]
+        everyone = np.arange(len(self.raw))
+        found = {n: _column(self.sheet, n, keep=everyone) for n in wanted if n not in derive}
+        return pd.DataFrame(found, index=self.raw.index)
+
+    # response quality
+
+    def apply(self, rule: QualityRule) -> None:
+        """Apply one rule of the study file: set rows aside or flag them."""
+        free = self.reasons == 0
+        hits = _QUALITY[rule.rule](rule, self.sheet, free=free) & free
+        if rule.action == "quarantine":
+            self.give(rule.rule.upper(), hits)
+        else:
+            variable = rule.variable or ",".join(rule.items)
+            self.sheet.log.flag(np.flatnonzero(hits), variable, flag=rule.rule.upper())
+
+    def _flag_rest(self) -> None:
+        """Flag what needs no rule of the study: same content under two ids, and drop-outs."""
+        log, kinds = self.sheet.log, self.study.codebook.columns["type"]
+        answers = [name for name in self.raw.columns if kinds.get(name) in ("SA", "MA", "OA")]
+        total = np.zeros(len(self.raw), dtype=np.uint64)
+        rng = np.random.default_rng(0)  # fixed multipliers of a content hash, not chance
+        for name in answers:
+            codes = pd.factorize(self.raw[name])[0] if kinds[name] == "OA" else None
+            codes = self.raw[name].astype("category").cat.codes if codes is None else codes
+            total += np.asarray(codes).astype(np.uint64) * rng.integers(1, 2**63, dtype=np.uint64)
+        same = pd.Series(total).where(self.reasons == 0).duplicated(keep=False).to_numpy()
+        log.flag(np.flatnonzero(same & (self.reasons == 0)), "", flag="SAME_ANSWERS")
+        required = [
+            name
+            for name in kinds.index[kinds == "SA"]
+            if self.study.codebook.columns.loc[name, "required"] != "no"
+        ]
+        tail = required[-max(3, len(required) // 10) :]
+        if len(required) > len(tail):
+            unanswered = [self.sheet.columns[n].among([NO_ANSWER]) for n in tail]
+            skipped = [~self.sheet.columns[n].is_given for n in tail]
+            gone = np.all([u | s for u, s in zip(unanswered, skipped, strict=True)], axis=0)
+            gone &= np.any(unanswered, axis=0)
+            log.flag(np.flatnonzero(gone & (self.reasons == 0)), "", flag="PARTIAL")
+
+
+def _find_speeders(rule: QualityRule, sheet: CodedSheet, *, free: np.ndarray) -> np.ndarray:
+    """Find answers given too fast: below `threshold` seconds, or below that share of the median."""
+    seconds = sheet.columns[rule.variable].numbers
+    threshold = 1 / 3 if rule.threshold is None else rule.threshold
+    usual = seconds[free & (seconds > 0)]
+    limit = threshold * np.median(usual) if threshold < 1 and len(usual) else threshold
+    return (seconds < limit) | (seconds <= 0)  # no duration, as on paper, is no speeder
+
+
+def _find_straightliners(rule: QualityRule, sheet: CodedSheet, *, free: np.ndarray) -> np.ndarray:
+    """Find the same code on all items that were answered, at least three of them."""
+    shared: dict[str, int] = {}
+    parts = []
+    for name in rule.items:
+        column = sheet.columns[name]
+        ids = [shared.setdefault(v, len(shared)) if v != NO_ANSWER else -1 for v in column.names]
+        parts.append(np.array([*ids, -1])[column.codes])
+    codes = np.array(parts)
+    given = codes >= 0
+    highest = codes.max(axis=0)
+    same = ((codes == highest) | ~given).all(axis=0)
+    return same & (given.sum(axis=0) >= max(3, rule.threshold or 0)) & free
+
+
+def _find_repeated_text(rule: QualityRule, sheet: CodedSheet, *, free: np.ndarray) -> np.ndarray:
+    """Find one free text, of ten characters or more, from `threshold` respondents or more."""
+    text = sheet.texts[rule.variable].where(free)
+    plain = text.where(text.str.len() >= 10).str.normalize("NFKC").str.strip()
+    counts = plain.groupby(plain).transform("size")
+    return (counts >= (rule.threshold or 5)).to_numpy()
+
+
+def _find_inconsistent(rule: QualityRule, sheet: CodedSheet, *, free: np.ndarray) -> np.ndarray:
+    """Find answers for which the rule's condition holds."""
+    parts = coding.parse_condition(rule.when or "", where="quality")
+    unknown = [name for name, _ in parts if name not in sheet.columns]
+    if unknown or not parts:
+        raise ConfigError(
+            "QUALITY_RULE",
+            f"quality の when に {', '.join(unknown)} はない。直してください。",
+            f"`when` of a quality rule names {', '.join(unknown) or 'nothing'}: mend it.",
+        )
+    return coding.holds(parts, sheet.columns, n=len(free))[0] & free
+
+
+def _find_test_records(rule: QualityRule, sheet: CodedSheet, *, free: np.ndarray) -> np.ndarray:
+    """Find what a survey company enters to try its form: テスト, dummy, 99999."""
+    text = sheet.log.raw[rule.variable].astype("str")
+    return text.str.contains(_TEST_RECORD, regex=True).to_numpy(bool) & free
+
+
+_QUALITY = {
+    "speeder": _find_speeders,
+    "straightliner": _find_straightliners,
+    "duplicate_text": _find_repeated_text,
+    "inconsistent": _find_inconsistent,
+    "test_record": _find_test_records,
+}
+
+
+# --- what stops the file ------------------------------------------------------------------------
+
+
+def _refuse_second_header(sheet: CodedSheet, *, study: Study) -> None:
+    """Refuse a first record that is no person: question texts under the column names."""
+    words = ("NOT_A_CODE", "NOT_NUMERIC")
+    bad = {name for at, name, why in sheet.log.cells if 0 in at[:1] and why in words}
+    kinds = study.codebook.columns["type"]
+    coded = kinds.index[kinds.isin(["SA", "MA", "NUM"])]
+    if len(bad) > len(coded) / 2:
+        raise InputError(
+            "HEADER_SECOND_ROW",
+            f"2 行目は回答は見出しのようです（{len(bad)} 列が文字）。2 行目を消してください。",
+            f"Row 2 looks like a second header, not like answers ({len(bad)} columns hold words): "
+            "delete it.",
+        )
+
+
+def _refuse_unknown_region(sheet: CodedSheet, rows: _Rows, *, study: Study) -> None:
+    """Refuse a region or age class that the study does not have, unless a decision settles it."""
+    design, cells = study.config.design, study.config.weighting.cells
+    for name in (design.region, design.age_band):
+        if name not in cells or name not in sheet.columns:
+            continue
+        wrong = np.zeros(len(rows.raw), dtype=bool)
+        for positions, variable, reason in sheet.log.cells:
+            if variable == name and reason in ("OUT_OF_RANGE", "NOT_A_CODE"):
+                wrong[positions] = True
+        wrong &= (rows.reasons == 0) | (rows.reasons == rows.names.index("NO_CELL"))
+        if wrong.any():
+            found = show_rows(rows.raw.index[wrong])
+            raise InputError(
+                "REGION_UNKNOWN" if name == design.region else "AGE_UNKNOWN",
+                f"{name} に、この調査にない値が {wrong.sum()} 行（{found} 行目）。"
+                "コードブックに書き足すか、decisions.csv で直すか除いてください。",
+                f"{name} holds values this study does not have in {wrong.sum()} rows ({found}): "
+                "declare them in the codebook, or correct or exclude them in decisions.csv.",
+            )
+
+
+# --- results ------------------------------------------------------------------------------------
+
+
+def _column(sheet: CodedSheet, name: str, *, keep: np.ndarray) -> Any:
+    column = sheet.columns[name]
+    if column.numbers is not None:
+        return pd.array(column.numbers[keep], dtype="Float64")
+    if column.names == ("0", "1"):
+        codes = column.codes[keep]
+        return pd.arrays.IntegerArray(codes.astype(np.int8), codes < 0)
+    return column.to_text(keep)
+
+
+def _respondents(sheet: CodedSheet, rows: _Rows, *, study: Study) -> pd.DataFrame:
+    """Return the rows analysed, in the order of the file, with derived variables."""
+    keep = rows.keep
+    found: dict[str, Any] = {
+        "respondent_id": rows.ids.iloc[keep].array,
+        "file_row": rows.raw.index.to_numpy()[keep],
+    }
+    kinds, items = study.codebook.columns["type"], study.codebook.columns["item"]
+    for variable, kind in kinds.items():
+        if kind == "MA" and items[variable] not in found:
+            found[items[variable]] = _column(sheet, items[variable], keep=keep)
+        if kind == "OA":
+            found[variable] = sheet.texts[variable].iloc[keep].array
+        elif kind != "ID":
+            found[variable] = _column(sheet, variable, keep=keep)
+    return derive_variables(pd.DataFrame(found), study)
+
+
+def _quarantine(raw: RawResponses, rows: _Rows) -> pd.DataFrame:
+    out = np.flatnonzero(rows.reasons > 0)
+    judged = pd.DataFrame(
+        {
+            "file_row": rows.raw.index.to_numpy()[out],
+            "reason_code": [rows.names[place] for place in rows.reasons[out]],
+        }
+    )
+    table = pd.concat([raw.rejected.astype(judged.dtypes.to_dict()), judged]).sort_values(
+        "file_row", ignore_index=True
+    )
+    return table.assign(rule_version=RULE_VERSION, raw_line=raw.lines(table["file_row"].tolist()))
+
+
+def _ledger(raw: RawResponses, quarantine: pd.DataFrame, *, n_analysed: int) -> pd.DataFrame:
+    """Return the ledger, and refuse one that does not add up to the rows read."""
+    counts = quarantine["reason_code"].value_counts()
+    ordered = [reason for reason in ROW_REASONS if reason in counts.index]
+    ledger = pd.DataFrame(
+        {
+            "outcome": ["analysed", *["quarantined"] * len(ordered)],
+            "reason_code": ["", *ordered],
+            "n_rows": [n_analysed, *(int(counts[reason]) for reason in ordered)],
+        }
+    )
+    n_read, n_found = raw.facts["rows"], int(ledger["n_rows"].sum())
+    if n_read != n_found or quarantine["file_row"].duplicated().any():
+        raise LedgerError(
+            "LEDGER",
+            f"読んだ {n_read} 行と分析・隔離した {n_found} 行が合いません。開発者へ連絡を。",
+            f"{n_read} rows were read but {n_found} are accounted for: tell the developers.",
+        )
+    return ledger
+
+
+def _logs(sheet: CodedSheet, rows: _Rows) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
+    """Return cells, repairs and flags of the rows analysed, by row then variable."""
+    log, file_rows, ids = sheet.log, rows.raw.index.to_numpy(), rows.ids.to_numpy()
+    kept = rows.reasons == 0
+    cells, repairs, flags = [], [], []
+    for positions, variable, reason in log.cells:
+        at = positions[kept[positions]]
+        values = log.raw_values(at, variable)
+        name, why = [variable] * len(at), [reason] * len(at)
+        cells += zip(file_rows[at], ids[at], name, why, values, strict=True)
+    for positions, variable, new, rule in log.repairs:
+        old = log.raw_values(positions, variable)
+        name, why = [variable] * len(positions), [rule] * len(positions)
+        repairs += zip(file_rows[positions], name, old, new, why, strict=True)
+    for positions, variable, flag in log.flags:
+        at = positions[kept[positions]]
+        flags += zip(file_rows[at], ids[at], [variable] * len(at), [flag] * len(at), strict=True)
+    return (
+        _table(cells, "file_row respondent_id variable reason_code raw_value"),
+        _table(repairs, "file_row variable old new rule"),
+        _table(flags, "file_row respondent_id variable flag"),
+    )
+
+
+def _table(rows: Sequence[tuple[Any, ...]], names: str) -> pd.DataFrame:
+    table = pd.DataFrame(rows, columns=names.split())
+    table = table.astype({n: "int64" if n == "file_row" else "str" for n in table.columns})
+    return table.sort_values(["file_row", "variable"], kind="stable", ignore_index=True)
+
+
+def count_missing(cleaned: Cleaned, study: Study) -> pd.DataFrame:
+    """Return how many were asked and answered, by question; counts only.
+
+    Args:
+        cleaned: What `clean_responses` gave.
+        study: The wave.
+
+    Returns:
+        One row an item: item, label, kind, n_asked, n_answered, n_refused (refused, don't know and
+        other missing codes), n_no_answer, n_blanked (cells blanked by a check), answered_pct.
+    """
+    rows = []
+    blanked = cleaned.cells["variable"].map(study.codebook.columns["item"]).value_counts()
+    for name, item in study.items.items():
+        if item.kind == "derived" or name not in cleaned.respondents:
+            continue
+        column = cleaned.respondents[name]
+        n_asked = int(column.notna().sum()) if item.kind in ("SA", "MA") else len(column)
+        n_none = int((column == NO_ANSWER).sum()) if item.kind in ("SA", "MA") else 0
+        n_none = n_none if item.kind in ("SA", "MA") else int(column.isna().sum())
+        n_refused = int(column.isin(list(item.missing)).sum()) if item.kind == "SA" else 0
+        n_answered = n_asked - n_none - n_refused
+        share = 100 * n_answered / n_asked if n_asked else np.nan
+        n_blanked = int(blanked.get(name, 0))
+        rows.append(
+            (name, item.label, item.kind, n_asked, n_answered, n_refused, n_none, n_blanked, share)
+        )
+    names = "item label kind n_asked n_answered n_refused n_no_answer n_blanked answered_pct"
+    return pd.DataFrame(rows, columns=names.split())
+
+
+# --- drift between waves ------------------------------------------------------------------------
+
+
+def compare_codebooks(study: Study, previous: Study) -> pd.DataFrame:
+    """Return what came, went or changed between two waves' codebooks.
+
+    Args:
+        study: This wave.
+        previous: The earlier wave.
+
+    Returns:
+        item, change (item_new, item_gone, version_changed, code_new, code_gone, label_changed,
+        order_changed, scale_changed, base_changed), detail (codes concerned), comparable: False
+        where the series of the item is cut.
+    """
+    rows = []
+    ours, theirs = study.items, previous.items
+    for name in dict.fromkeys([*theirs, *ours]):
+        if name not in theirs:
+            rows.append((name, "item_new", "", False))
+        elif name not in ours:
+            rows.append((name, "item_gone", "", False))
+        else:
+            rows += _compare_item(name, study=study, previous=previous)
+    return pd.DataFrame(rows, columns=["item", "change", "detail", "comparable"])
+
+
+def _compare_item(name: str, *, study: Study, previous: Study) -> list[tuple[str, str, str, bool]]:
+    now, then = study.items[name], previous.items[name]
+    found = []
+    if now.version != then.version:
+        found.append((name, "version_changed", f"{then.version} -> {now.version}", False))
+    codes, old = {**now.options, **now.missing}, {**then.options, **then.missing}
+    came, went = [c for c in codes if c not in old], [c for c in old if c not in codes]
+    both = [c for c in codes if c in old]
+    reworded = [c for c in both if tidy_cell(codes[c]) != tidy_cell(old[c])]
+    cut = now.version != then.version
+    if came:
+        found.append((name, "code_new", ", ".join(came), False))
+    if went:
+        found.append((name, "code_gone", ", ".join(went), False))
+    if reworded:
+        found.append((name, "label_changed", ", ".join(reworded), False))
+    if both != [c for c in old if c in codes]:
+        found.append((name, "order_changed", "", False))
+    if tidy_cell(now.label) != tidy_cell(then.label) and not cut:
+        found.append((name, "wording_changed", "", False))
+    for change, column in (("scale_changed", "scale"), ("base_changed", "ask_if")):
+        pair = [_first(s, name, column=column) for s in (previous, study)]
+        if pair[0] != pair[1]:
+            found.append((name, change, "", False))
+    return found
+
+
+def _first(study: Study, item: str, *, column: str) -> str:
+    mine = study.codebook.columns.loc[study.codebook.columns["item"] == item, column]
+    return mine.iloc[0] if len(mine) else ""

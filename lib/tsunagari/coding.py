@@ -1,0 +1,840 @@
+"""What does each cell mean: a code, a number, a date, a skipped question, or no answer.
+
+Every distinct text of a column is judged once, against the codebook; rows follow by lookup. A bad
+cell is blanked and logged with its reason, a tidied one is logged old -> new. Messages name
+variables, counts and rows, never a value.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import date, datetime, timedelta, timezone
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+
+from tsunagari.reading import show_rows
+from tsunagari.study import NO_ANSWER, ConfigError, Derived, InputError, Study
+
+BAD_CELL_LIMIT = 0.02  # share of an item's answers; above it the codebook or the file is wrong
+BAD_CELL_MINIMUM = 5  # cells; fewer never stop a run, whatever their share of a small sample
+UNDECLARED_MISSING_LIMIT = 0.005
+_MISSING_LOOKS = frozenset("-1 -8 -9 . 88 98 99 888 998 999 9998 9999".split())
+_ERROR_VALUES = frozenset("#N/A #REF! #DIV/0! #VALUE! #NAME? #NUM! #NULL! #SPILL! #CALC!".split())
+CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
+_HIDDEN = re.compile("[\u200b\u200c\u200d\u2060\ufeff\u00ad\u202a-\u202e\u2066-\u2069]")
+_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,3})?")
+_WHOLE = re.compile(r"[+-]?\d+(\.0*)?")
+_NOT_FINITE = re.compile(r"[+-]?(inf|infinity|nan)", re.I)
+_EMPTY_TEXT = frozenset(["", "-", "ー", "―", "—", "−", "無回答", "未記入", "n/a"])
+_DATE_LIKE = re.compile(
+    r"\d{1,4}[-/.]\d{1,2}([-/.]\d{1,4})?( .*)?|\d{1,2}月\d{1,2}日|\d{1,2}-[A-Za-z]{3}(-\d+)?"
+    r"|[A-Za-z]{3}-\d{1,2}|\d{4}年.*"
+)
+_ERAS = {  # first day and last year of each era; Act on Era Names and its cabinet orders
+    "明治": (date(1868, 10, 23), date(1912, 7, 29)),
+    "大正": (date(1912, 7, 30), date(1926, 12, 24)),
+    "昭和": (date(1926, 12, 25), date(1989, 1, 7)),
+    "平成": (date(1989, 1, 8), date(2019, 4, 30)),
+    "令和": (date(2019, 5, 1), date(9999, 12, 31)),
+}
+_ERA_LETTERS = dict(zip("MTSHR", _ERAS, strict=True))
+_ERA_DATE = re.compile(
+    r"(明治|大正|昭和|平成|令和|[MTSHR])\s*(元|\d{1,2})[年.\-/](\d{1,2})[月.\-/](\d{1,2})日?"
+)
+_PLAIN_DATE = re.compile(r"(\d{4})[-/.年](\d{1,2})[-/.月](\d{1,2})日?")
+_SERIAL_DAYS = (30_000, 60_000)  # 1982 to 2064: what a date cell of Excel can be
+JAPAN = timezone(timedelta(hours=9), "Asia/Tokyo")
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """What one text means: its value, or why it has none; `rule` says how it was tidied."""
+
+    value: str | float | None = None
+    reason: str = ""
+    rule: str = ""
+
+
+@dataclass(frozen=True)
+class Coded:
+    """A column as codes: `names[codes]`, -1 where there is none; numbers stand in `numbers`."""
+
+    names: tuple[str, ...] = ()
+    codes: np.ndarray = field(default_factory=lambda: np.empty(0, dtype=np.int8))
+    numbers: np.ndarray | None = None
+
+    @property
+    def is_given(self) -> np.ndarray:
+        """Where there is a value, shape (n,)."""
+        return self.codes >= 0 if self.numbers is None else ~np.isnan(self.numbers)
+
+    def among(self, wanted: Iterable[str]) -> np.ndarray:
+        """Where the value is one of these, shape (n,)."""
+        chosen = set(wanted)
+        return np.array([*(v in chosen for v in self.names), False])[self.codes]
+
+    def to_text(self, keep: np.ndarray) -> pd.api.extensions.ExtensionArray:
+        """Return the values of some rows as text, missing where there is none."""
+        codes = self.codes[keep]
+        values = pa.array(self.names, type=pa.large_string())
+        indices = pa.array(codes, mask=codes < 0)
+        taken = pa.DictionaryArray.from_arrays(indices, values).dictionary_decode()
+        return pd.array(taken, dtype="str")
+
+
+class CellLog:
+    """Gathers what happened to cells, by position of the row."""
+
+    def __init__(self, raw: pd.DataFrame) -> None:
+        self.raw = raw
+        self.cells: list[tuple[np.ndarray, str, str]] = []
+        self.repairs: list[tuple[np.ndarray, str, list[str], str]] = []
+        self.flags: list[tuple[np.ndarray, str, str]] = []
+
+    def blank(self, positions: np.ndarray, variable: str, *, reason: str) -> None:
+        """Log cells whose answer is not used."""
+        if len(positions):
+            self.cells.append((positions, variable, reason))
+
+    def repair(self, positions: np.ndarray, variable: str, *, new: list[str], rule: str) -> None:
+        """Log cells that were tidied."""
+        if len(positions):
+            self.repairs.append((positions, variable, new, rule))
+
+    def flag(self, positions: np.ndarray, variable: str, *, flag: str) -> None:
+        """Log rows that stand out and stay."""
+        if len(positions):
+            self.flags.append((positions, variable, flag))
+
+    def raw_values(self, positions: np.ndarray, variable: str) -> list[str]:
+        """Return the delivered texts of cells; private."""
+        if variable not in self.raw.columns:
+            return [""] * len(positions)
+        return self.raw[variable].iloc[positions].astype("str").tolist()
+
+
+# --- one text -----------------------------------------------------------------------------------
+
+
+def tidy_cell(text: str) -> str:
+    """Return a cell in NFKC without hidden characters and outer spaces, for matching only.
+
+    Example:
+        >>> tidy_cell("　１２ ")
+        '12'
+    """
+    if text.isascii():
+        return text.strip()
+    return _HIDDEN.sub("", unicodedata.normalize("NFKC", text)).strip()
+
+
+def _bad_text(text: str, tidy: str) -> str:
+    """Return why a text that is no code and no number has no value."""
+    if tidy in _ERROR_VALUES:
+        return "EXCEL_ERROR_VALUE"
+    if CONTROL.search(text):
+        return "CONTROL_CHARACTER"
+    if _NOT_FINITE.fullmatch(tidy):
+        return "NOT_FINITE"
+    if _NUMBER.fullmatch(tidy):
+        return "OUT_OF_RANGE"
+    return "DATE_IN_CODE_COLUMN" if _DATE_LIKE.fullmatch(tidy) else ""
+
+
+def judge_code(text: str, *, codes: Mapping[str, str], labels: Mapping[str, str]) -> Judgement:
+    """Return the code a cell of a single-answer question means.
+
+    Args:
+        text: The delivered cell.
+        codes: Code by its plain form, such as {"1": "1", "2": "2"}.
+        labels: Code by its label in NFKC, labels of two codes left out.
+
+    Returns:
+        The code, or the reason why there is none; both empty for a blank.
+    """
+    if text in codes:
+        return Judgement(codes[text])
+    tidy = tidy_cell(text)
+    if tidy == "":
+        return Judgement()
+    if CONTROL.search(text):
+        return Judgement(reason="CONTROL_CHARACTER")
+    if tidy in codes:
+        return Judgement(codes[tidy], rule="NFKC")
+    if _WHOLE.fullmatch(tidy) and str(int(float(tidy))) in codes:
+        return Judgement(codes[str(int(float(tidy)))], rule="WHOLE_NUMBER")
+    if tidy in labels:
+        return Judgement(labels[tidy], rule="LABEL")
+    return Judgement(reason=_bad_text(text, tidy) or "NOT_A_CODE")
+
+
+def judge_number(text: str, *, lowest: float, highest: float) -> Judgement:
+    """Return the number of a cell; units, thousands separators and words are never guessed at."""
+    tidy = tidy_cell(text)
+    if tidy == "":
+        return Judgement()
+    if CONTROL.search(text):
+        return Judgement(reason="CONTROL_CHARACTER")
+    if not _NUMBER.fullmatch(tidy):
+        return Judgement(reason=_bad_text(text, tidy) or "NOT_NUMERIC")
+    number = float(tidy)
+    if not np.isfinite(number):
+        return Judgement(reason="NOT_FINITE")
+    if not lowest <= number <= highest:
+        return Judgement(reason="OUT_OF_RANGE")
+    return Judgement(number, rule="" if tidy == text else "NFKC")
+
+
+def judge_date(text: str, *, origin: str = "csv") -> Judgement:
+    """Return a cell as an ISO date: Western, Japanese era, or Excel's day number from Excel.
+
+    Args:
+        text: The delivered cell. A time with an offset is turned to Japan's day.
+        origin: "xlsx" allows day numbers.
+
+    Returns:
+        The date, or the reason why there is none. Day and month are never guessed.
+    """
+    tidy = tidy_cell(text)
+    if tidy == "":
+        return Judgement()
+    plain, era = _PLAIN_DATE.match(tidy), _ERA_DATE.match(tidy)
+    try:
+        if era:
+            return _era_day(era)
+        if plain:
+            day = date(*(int(part) for part in plain.groups()))
+            rest = tidy[plain.end() :].strip()
+            if re.search(r"\d(Z|[+-]\d\d:?\d\d)$", rest):
+                moment = datetime.fromisoformat(f"{day.isoformat()}T{rest.lstrip('T')}")
+                day = moment.astimezone(JAPAN).date()
+            return Judgement(day.isoformat(), rule="" if day.isoformat() == tidy else "DATE")
+        if re.fullmatch(r"\d{5}(\.\d+)?", tidy) and origin == "xlsx":
+            days = int(float(tidy))
+            if _SERIAL_DAYS[0] <= days <= _SERIAL_DAYS[1]:
+                found = date(1899, 12, 30) + timedelta(days=days)
+                return Judgement(found.isoformat(), rule="EXCEL_DATE")
+    except ValueError:
+        return Judgement(reason="IMPOSSIBLE_DATE")
+    return Judgement(
+        reason=_ERROR_VALUES.__contains__(tidy) and "EXCEL_ERROR_VALUE" or "NOT_A_DATE"
+    )
+
+
+def _era_day(match: re.Match[str]) -> Judgement:
+    name, year, month, day = match.groups()
+    first, last = _ERAS[_ERA_LETTERS.get(name, name)]
+    number = 1 if year == "元" else int(year)
+    try:
+        found = date(first.year + number - 1, int(month), int(day))
+    except ValueError:
+        return Judgement(reason="IMPOSSIBLE_ERA_DATE")
+    if number == 0 or not first <= found <= last:
+        return Judgement(reason="IMPOSSIBLE_ERA_DATE")
+    return Judgement(found.isoformat(), rule="ERA_DATE")
+
+
+# --- one column ---------------------------------------------------------------------------------
+
+
+def _judge(
+    variable: str, judge: Callable[[str], Judgement], *, log: CellLog
+) -> tuple[np.ndarray, list[Judgement]]:
+    """Judge every distinct text of a column; return each row's position among the judgements."""
+    column = log.raw[variable]
+    if not isinstance(column.dtype, pd.CategoricalDtype):
+        column = column.astype("category")
+    texts = column.cat.categories.tolist()
+    places = column.cat.codes.to_numpy()
+    found = [judge(text) for text in texts]
+    reasons = np.array([bool(each.reason) for each in found] or [False])
+    if reasons.any():
+        for reason in sorted({each.reason for each in found} - {""}):
+            mine = np.array([each.reason == reason for each in found])
+            log.blank(np.flatnonzero(mine[places]), variable, reason=reason)
+    tidied = np.array([bool(each.rule) for each in found] or [False])
+    if tidied.any():
+        for rule in sorted({each.rule for each in found} - {""}):
+            mine = np.array([each.rule == rule for each in found])
+            rows = np.flatnonzero(mine[places])
+            log.repair(rows, variable, new=[str(found[p].value) for p in places[rows]], rule=rule)
+    _refuse_bad_cells(variable, places, texts=texts, found=found, log=log)
+    return places, found
+
+
+def _refuse_bad_cells(
+    variable: str,
+    places: np.ndarray,
+    *,
+    texts: list[str],
+    found: list[Judgement],
+    log: CellLog,
+) -> None:
+    """Refuse a column in which too many cells are not what the codebook says."""
+    is_bad = np.array([bool(each.reason) for each in found] or [False])
+    if not is_bad.any():
+        return
+    counts = np.bincount(places, minlength=len(found))
+    n_given = counts[[tidy_cell(text) != "" for text in texts]].sum()
+    missing_look = np.array([tidy_cell(text) in _MISSING_LOOKS for text in texts]) & is_bad
+    n_missing, n_bad = counts[missing_look].sum(), counts[is_bad].sum()
+    many = max(BAD_CELL_MINIMUM - 1, BAD_CELL_LIMIT * n_given)
+    if n_missing > max(2, UNDECLARED_MISSING_LIMIT * n_given):
+        code, bad = "MISSING_CODE_UNDECLARED", missing_look
+        ja, en = "無回答の印らしい未定義のコード", "undeclared codes that look like missing marks"
+    elif n_bad > many:
+        code, bad = "CODE_UNKNOWN", is_bad
+        ja, en = "コードブックにない回答", "answers the codebook does not know"
+    else:
+        return
+    rows = log.raw.index[bad[places]]
+    share = 100 * len(rows) / n_given
+    raise InputError(
+        code,
+        f"{variable} に{ja}が {len(rows)} 件（{share:.1f}%）あります（{show_rows(rows)} 行目）。"
+        "コードブックに書き足すか、ファイルを直してください。",
+        f"{variable} has {len(rows)} {en} ({share:.1f}%; rows {show_rows(rows)}): declare them in "
+        "the codebook or mend the file.",
+    )
+
+
+def code_single(variable: str, *, study: Study, log: CellLog) -> Coded:
+    """Return a single-answer column as codes; blanks and bad cells have none."""
+    mine = study.codebook.codes[study.codebook.codes["variable"] == variable]
+    options = mine["code"].tolist()
+    codes = {code: code for code in options}
+    for code in options:
+        if _WHOLE.fullmatch(code):
+            codes.setdefault(str(int(float(code))), code)
+    labels = mine["code_label"].map(tidy_cell)
+    unique = ~labels.duplicated(keep=False) & (labels != "")
+    to_code = dict(zip(labels[unique], mine["code"][unique], strict=True))
+    places, found = _judge(
+        variable, lambda text: judge_code(text, codes=codes, labels=to_code), log=log
+    )
+    order = {code: place for place, code in enumerate([*options, NO_ANSWER])}
+    lookup = np.array([order.get(each.value, -1) for each in found] or [-1], dtype=np.int16)
+    return Coded(tuple(order), lookup[places].astype(np.int8 if len(order) < 127 else np.int16))
+
+
+def code_number(variable: str, *, study: Study, log: CellLog) -> Coded:
+    """Return a number column; blanks and bad cells are NaN."""
+    limits = study.codebook.columns.loc[variable, ["min", "max"]].replace("", None).astype(float)
+    lowest = limits["min"] if pd.notna(limits["min"]) else -np.inf
+    highest = limits["max"] if pd.notna(limits["max"]) else np.inf
+    places, found = _judge(
+        variable, lambda text: judge_number(text, lowest=lowest, highest=highest), log=log
+    )
+    lookup = np.array([np.nan if each.value is None else each.value for each in found] or [np.nan])
+    return Coded(numbers=lookup[places].astype(float))
+
+
+def code_date(variable: str, *, log: CellLog, origin: str) -> Coded:
+    """Return a date column as ISO text; blanks and bad cells have none."""
+    places, found = _judge(variable, lambda text: judge_date(text, origin=origin), log=log)
+    values = sorted({each.value for each in found if each.value})
+    order = {value: place for place, value in enumerate(values)}
+    lookup = np.array([order.get(each.value, -1) for each in found] or [-1], dtype=np.int32)
+    return Coded(tuple(values), lookup[places])
+
+
+def code_text(variable: str, *, log: CellLog) -> pd.Series:
+    """Return free text without control characters; a mark for nothing written is missing."""
+    column = log.raw[variable].astype("str")
+    dirty = np.flatnonzero(column.str.contains(CONTROL, regex=True).to_numpy(bool))
+    if len(dirty):
+        clean = [CONTROL.sub("", text) for text in column.iloc[dirty]]
+        log.repair(dirty, variable, new=clean, rule="CONTROL_CHARACTER")
+        column = column.copy()
+        column.iloc[dirty] = clean
+    damaged = column.str.contains("\ufffd", regex=False).to_numpy(bool)
+    log.flag(np.flatnonzero(damaged), variable, flag="TEXT_DAMAGED")
+    short = column.str.len().to_numpy() <= 4
+    empty = short.copy()
+    empty[short] = [tidy_cell(text).lower() in _EMPTY_TEXT for text in column[short]]
+    return column.mask(empty)
+
+
+# --- multi-answer -------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class MultiAnswer:
+    """A multi-answer question: chosen (k, n), and who gave anything at all, shape (n,)."""
+
+    variables: tuple[str, ...]
+    chosen: np.ndarray
+    is_given: np.ndarray
+    status: Coded
+
+
+def code_multiple(item: str, *, study: Study, log: CellLog) -> MultiAnswer:
+    """Return a multi-answer question's columns as chosen or not.
+
+    Raises:
+        InputError: Its columns use other marks than the study file says.
+    """
+    columns = study.codebook.columns
+    variables = columns.index[(columns["item"] == item) & (columns["type"] == "MA")]
+    codes = study.codebook.codes.set_index("variable")["code"]
+    n = len(log.raw)
+    chosen = np.zeros((len(variables), n), dtype=bool)
+    is_zero, is_any = np.zeros(n, dtype=bool), np.zeros(n, dtype=bool)
+    n_zero = n_blank = 0
+    for k, variable in enumerate(variables):
+        marks = _marks(study, code=codes[variable])
+        places, found = _judge(
+            variable, lambda text, m=marks: judge_code(text, codes=m, labels={}), log=log
+        )
+        values = [each.value for each in found] or [None]
+        chosen[k] = np.array([value == "1" for value in values])[places]
+        zero = np.array([value == "0" for value in values])[places]
+        is_zero |= zero
+        is_any |= chosen[k]
+        n_zero += zero.sum()
+        n_blank += np.array([e.value is None and not e.reason for e in found] or [True])[
+            places
+        ].sum()
+    if study.config.multi_answer.unchosen != "" and n_zero == 0 and is_any.any() and n_blank:
+        raise InputError(
+            "MULTI_ANSWER_CODING",
+            f'{item} は選ばなかった選択肢が空白です。study.yaml の multi_answer.unchosen を "" に'
+            "するか、ファイルを直してください。",
+            f'{item} leaves unchosen options blank: set multi_answer.unchosen to "" in study.yaml '
+            "or mend the file.",
+        )
+    _settle_exclusive(item, variables=tuple(variables), chosen=chosen, study=study, log=log)
+    return _multi_status(tuple(variables), chosen=chosen, is_zero=is_zero, study=study)
+
+
+def _marks(study: Study, *, code: str) -> dict[str, str]:
+    rule = study.config.multi_answer
+    marks = {code if rule.chosen == "code" else rule.chosen: "1"}
+    if rule.unchosen != "":
+        marks[rule.unchosen] = "0"
+    return marks
+
+
+def _settle_exclusive(
+    item: str, *, variables: tuple[str, ...], chosen: np.ndarray, study: Study, log: CellLog
+) -> None:
+    """Where "none of these" stands beside other answers, keep the others; `chosen` is changed."""
+    roles = study.codebook.codes.set_index("variable")["role"]
+    alone = np.array([roles[variable] != "answer" for variable in variables])
+    if not alone.any():
+        return
+    conflict = chosen[alone].any(axis=0) & (chosen.sum(axis=0) > 1)
+    for k in np.flatnonzero(alone):
+        rows = np.flatnonzero(conflict & chosen[k])
+        log.blank(rows, variables[k], reason="EXCLUSIVE_CONFLICT")
+        chosen[k, rows] = False
+    most = study.codebook.columns.loc[variables[0], "max"]
+    if most:
+        log.flag(np.flatnonzero(chosen.sum(axis=0) > float(most)), item, flag="TOO_MANY_CHOICES")
+
+
+def _multi_status(
+    variables: tuple[str, ...],
+    *,
+    chosen: np.ndarray,
+    is_zero: np.ndarray,
+    study: Study,
+) -> MultiAnswer:
+    """Say of every row whether the question was answered.
+
+    Nothing chosen is an answer only where every option is marked unchosen, the question offers no
+    "none of these", and it may be left open (`required: no`).
+    """
+    roles = study.codebook.codes.set_index("variable")["role"]
+    mine = [roles[variable] for variable in variables]
+    required = study.codebook.columns.loc[variables[0], "required"] != "no"
+    answers = np.array([role in ("answer", "exclusive") for role in mine])
+    status = np.full(chosen.shape[1], -1, dtype=np.int8)
+    may_be_none = not required and "exclusive" not in mine
+    if may_be_none:
+        status[is_zero if study.config.multi_answer.unchosen != "" else slice(None)] = 0
+    for k in np.flatnonzero(~answers):
+        status[chosen[k]] = 1
+    status[chosen[answers].any(axis=0)] = 0
+    return MultiAnswer(variables, chosen, is_zero, Coded(("answered", NO_ANSWER), status))
+
+
+# --- skip logic ---------------------------------------------------------------------------------
+
+Condition = tuple[str, tuple[str, ...]]
+
+
+def parse_condition(text: str, *, where: str) -> list[Condition]:
+    """Return the parts of `variable=code|code & variable=code`.
+
+    Args:
+        text: The condition.
+        where: The variable or rule it belongs to, named in the message.
+
+    Raises:
+        ConfigError: It is not of that form.
+
+    Example:
+        >>> parse_condition("a=1|2 & b=3", where="c")
+        [('a', ('1', '2')), ('b', ('3',))]
+    """
+    parts = []
+    for part in filter(None, (each.strip() for each in text.split("&"))):
+        name, equals, codes = part.partition("=")
+        if not equals or not codes.strip():
+            raise ConfigError(
+                "CONDITION",
+                f"{where} の条件を読めません。「変数=コード|コード & 変数=コード」の形で。",
+                f"The condition of {where} cannot be read: write variable=code|code & ... .",
+            )
+        parts.append((name.strip(), tuple(code.strip() for code in codes.split("|"))))
+    return parts
+
+
+def skip_rules(study: Study) -> dict[str, list[Condition]]:
+    """Return every question's condition, in an order in which each filter comes first.
+
+    Raises:
+        ConfigError: A rule names a variable that is not there, or rules go round in a circle.
+    """
+    columns = study.codebook.columns
+    rules = {v: parse_condition(text, where=v) for v, text in columns["ask_if"].items() if text}
+    for variable, parts in rules.items():
+        for name, _ in parts:
+            if name not in columns.index or name == variable:
+                raise ConfigError(
+                    "SKIP_RULE",
+                    f"{variable} の ask_if の {name} がコードブックにありません。直してください。",
+                    f"ask_if of {variable} names {name}, which the codebook lacks: mend it.",
+                )
+    ordered: dict[str, list[Condition]] = {}
+    while len(ordered) < len(rules):
+        ready = [
+            v
+            for v, parts in rules.items()
+            if v not in ordered and all(name in ordered or name not in rules for name, _ in parts)
+        ]
+        if not ready:
+            left = ", ".join(v for v in rules if v not in ordered)
+            raise ConfigError(
+                "SKIP_RULE",
+                f"ask_if が輪になっています: {left}。直してください。",
+                f"ask_if goes round in a circle: {left}. Mend it.",
+            )
+        ordered.update({v: rules[v] for v in ready})
+    return ordered
+
+
+def holds(
+    parts: list[Condition], columns: Mapping[str, Coded], *, n: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return where a condition holds and where a missing answer leaves it open, shape (n,) each."""
+    yes, is_open = np.ones(n, dtype=bool), np.zeros(n, dtype=bool)
+    for name, codes in parts:
+        mine = columns[name].among(codes)
+        unknown = columns[name].among([NO_ANSWER])
+        is_open = (is_open & (mine | unknown)) | (yes & unknown)
+        yes &= mine
+    return yes, is_open
+
+
+# --- the whole sheet ----------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class CodedSheet:
+    """Every column of a file as codes, skip logic settled, with the log of what happened.
+
+    Attributes:
+        columns: Single answers, numbers and dates by variable, multi-answer options by column.
+        multiple: Multi-answer questions by item.
+        texts: Free text by variable.
+        log: Cells blanked, cells tidied, rows that stand out.
+    """
+
+    columns: dict[str, Coded]
+    multiple: dict[str, MultiAnswer]
+    texts: dict[str, pd.Series]
+    log: CellLog
+
+
+def code_cells(raw: pd.DataFrame, study: Study, *, origin: str = "csv") -> CodedSheet:
+    """Judge every cell of a file against the codebook, then settle who was asked what.
+
+    Args:
+        raw: Text as delivered, shape (n, any), index file_row.
+        study: The wave.
+        origin: csv, xlsx or sav.
+
+    Returns:
+        The coded columns and the log.
+
+    Raises:
+        ConfigError: A skip rule is wrong.
+        InputError: A column holds too much that the codebook does not know.
+    """
+    rules = skip_rules(study)
+    log = CellLog(split_multiple(raw, study))
+    columns: dict[str, Coded] = {}
+    texts: dict[str, pd.Series] = {}
+    for variable, kind in study.codebook.columns["type"].items():
+        if kind == "SA":
+            columns[variable] = code_single(variable, study=study, log=log)
+        elif kind == "NUM":
+            columns[variable] = code_number(variable, study=study, log=log)
+        elif kind == "DATE":
+            columns[variable] = code_date(variable, log=log, origin=origin)
+        elif kind == "OA":
+            texts[variable] = code_text(variable, log=log)
+    kinds = study.codebook.columns["type"]
+    items = study.codebook.columns.loc[kinds == "MA", "item"].unique()
+    multiple = {item: code_multiple(item, study=study, log=log) for item in items}
+    sheet = CodedSheet(columns, multiple, texts, log)
+    _settle_skips(sheet, rules, study=study)
+    return sheet
+
+
+def _settle_skips(sheet: CodedSheet, rules: Mapping[str, list[Condition]], *, study: Study) -> None:
+    """Mark who was not asked, blank answers given all the same; fills `sheet.columns`."""
+    n = len(sheet.log.raw)
+    kinds, items = study.codebook.columns["type"], study.codebook.columns["item"]
+    everyone, nobody = np.ones(n, dtype=bool), np.zeros(n, dtype=bool)
+    order = [v for v in kinds.index if v not in rules] + list(rules)
+    done = set()
+    for variable in order:
+        name = items[variable] if kinds[variable] == "MA" else variable
+        if name in done or kinds[variable] == "ID":
+            continue
+        done.add(name)
+        parts = rules.get(variable)
+        asked, is_open = holds(parts, sheet.columns, n=n) if parts else (everyone, nobody)
+        if kinds[variable] == "MA":
+            _settle_multiple(name, asked, is_open=is_open, sheet=sheet)
+        elif kinds[variable] == "OA":
+            _settle_text(variable, asked, is_open=is_open, sheet=sheet)
+        else:
+            sheet.columns[variable] = _settle_column(variable, asked, is_open=is_open, sheet=sheet)
+
+
+def _settle_column(
+    variable: str, asked: np.ndarray, *, is_open: np.ndarray, sheet: CodedSheet
+) -> Coded:
+    """Return a column blank where it was not asked and no_answer where nothing usable was said."""
+    column, log = sheet.columns[variable], sheet.log
+    given = column.is_given
+    if not asked.all():
+        log.blank(np.flatnonzero(given & ~asked & ~is_open), variable, reason="SKIP_VIOLATION")
+        log.flag(np.flatnonzero(given & is_open), variable, flag="FILTER_MISSING")
+    used = given & (asked | is_open)
+    if column.numbers is not None:
+        return Coded(numbers=np.where(used, column.numbers, np.nan))
+    if NO_ANSWER not in column.names:
+        return Coded(column.names, np.where(used, column.codes, -1))
+    codes = column.codes.copy()
+    codes[~used] = -1
+    codes[asked & ~given] = column.names.index(NO_ANSWER)
+    return Coded(column.names, codes)
+
+
+def _settle_text(
+    variable: str, asked: np.ndarray, *, is_open: np.ndarray, sheet: CodedSheet
+) -> None:
+    if asked.all():
+        return
+    text = sheet.texts[variable]
+    given = text.notna().to_numpy()
+    rows = np.flatnonzero(given & ~asked & ~is_open)
+    sheet.log.blank(rows, variable, reason="SKIP_VIOLATION")
+    sheet.log.flag(np.flatnonzero(given & is_open), variable, flag="FILTER_MISSING")
+    sheet.texts[variable] = text.mask(~(asked | is_open))
+
+
+def _settle_multiple(
+    item: str, asked: np.ndarray, *, is_open: np.ndarray, sheet: CodedSheet
+) -> None:
+    """Settle a multi-answer question and file its options as columns of their own."""
+    multiple, log = sheet.multiple[item], sheet.log
+    any_chosen = multiple.chosen.any(axis=0)
+    used = asked | (is_open & any_chosen)
+    if not asked.all():
+        for k, variable in enumerate(multiple.variables):
+            rows = np.flatnonzero(multiple.chosen[k] & ~used)
+            log.blank(rows, variable, reason="SKIP_VIOLATION")
+        log.flag(np.flatnonzero(is_open & any_chosen), item, flag="FILTER_MISSING")
+    status = multiple.status.codes.copy()
+    status[asked & (status < 0)] = 1
+    status[~used] = -1
+    sheet.columns[item] = Coded(multiple.status.names, status)
+    for k, variable in enumerate(multiple.variables):
+        codes = np.where(used, multiple.chosen[k], -1).astype(np.int8)
+        sheet.columns[variable] = Coded(("0", "1"), codes)
+
+
+def split_multiple(raw: pd.DataFrame, study: Study) -> pd.DataFrame:
+    """Return the table with multi-answer questions given in one cell as one column an option.
+
+    Raises:
+        InputError: The study file names no separator, or cells hold something else than codes
+            between separators.
+    """
+    codes = study.codebook.codes
+    new = {}
+    for item in [name for name in raw.columns if name not in study.codebook.columns.index]:
+        separator = study.config.multi_answer.separator
+        mine = codes[codes["item"] == item]
+        column = raw[item].astype("category")
+        parts = [_split_cell(text, separator) for text in column.cat.categories]
+        is_known = np.array([set(each) <= set(mine["code"]) for each in parts] or [True])
+        if separator is None or not is_known.all():
+            rows = raw.index[~is_known[column.cat.codes]] if separator else raw.index
+            raise InputError(
+                "MULTI_ANSWER_SEPARATOR",
+                f"{item} は一つのセルに複数の回答があり、{len(rows)} 行を分けられません"
+                f"（{show_rows(rows)} 行目）。study.yaml の multi_answer.separator を確かめて"
+                "ください。",
+                f"{item} holds several answers in one cell and {len(rows)} rows cannot be split "
+                f"({show_rows(rows)}): see multi_answer.separator in study.yaml.",
+            )
+        for variable, code in zip(mine["variable"], mine["code"], strict=True):
+            marks = {mark: text for text, mark in _marks(study, code=code).items()}
+            texts = [
+                marks["1"] if code in each else (marks.get("0", "") if each else "")
+                for each in parts
+            ]
+            kinds = sorted(set(texts))
+            lookup = np.array([kinds.index(text) for text in texts], dtype=np.int8)
+            new[variable] = pd.Categorical.from_codes(
+                lookup[column.cat.codes], categories=pd.Index(kinds, dtype="str")
+            )
+    return raw.assign(**new) if new else raw
+
+
+def _split_cell(text: str, separator: str | None) -> list[str]:
+    mark = tidy_cell(separator or ",") or " "
+    return [part.strip() for part in tidy_cell(text).split(mark) if part.strip()]
+
+
+# --- derived variables --------------------------------------------------------------------------
+
+
+def derive_variables(respondents: pd.DataFrame, study: Study) -> pd.DataFrame:
+    """Return respondents with the variables of study.yaml's `derive` added.
+
+    Args:
+        respondents: Coded respondents, shape (n, any), with the sources of every rule whose
+            sources are all there; other rules are left out.
+        study: The wave.
+
+    Returns:
+        Shape (n, any + k). Bands and merged answers are text, `no_answer` where a part has no
+        answer, missing where a part was not asked; sums are Int64.
+
+    Raises:
+        ConfigError: A sum mixes scale versions, its range is not what the codes give, a merged
+            answer leaves out a code, or rules go round in a circle.
+    """
+    derived = dict[str, pd.Series]()
+    waiting = dict(study.config.derive)
+    kinds = study.codebook.columns["type"]
+    while waiting:
+        table = respondents.assign(**derived)
+        ready = [n for n, rule in waiting.items() if not set(_sources(rule)) & set(waiting)]
+        if not ready:
+            names = ", ".join(waiting)
+            raise ConfigError(
+                "DERIVE_CIRCLE",
+                f"derive が輪になっています: {names}。直してください。",
+                f"derive goes round in a circle: {names}. Mend it.",
+            )
+        for name in ready:
+            rule = waiting.pop(name)
+            if not set(_sources(rule)) <= set(table.columns):
+                continue
+            if rule.kind == "sum":
+                derived[name] = _sum(name, rule, table=table, study=study)
+            elif rule.kind == "bands":
+                parts = study.config.derive.get(rule.bands_of)
+                asked = _asked(table, parts.sum_of if parts else (rule.bands_of,), study=study)
+                derived[name] = _bands(rule, table[rule.bands_of], asked=asked)
+            elif kinds.get(rule.recode_of, "derived") != "MA":
+                derived[name] = _recode(name, rule, table=table, study=study)
+    return respondents.assign(**derived)
+
+
+def _sources(rule: Derived) -> list[str]:
+    return [name for name in (rule.bands_of, rule.recode_of, *rule.sum_of) if name]
+
+
+def _asked(table: pd.DataFrame, names: Iterable[str], *, study: Study) -> np.ndarray:
+    """Return who was asked all of these questions, shape (n,)."""
+    asked = np.ones(len(table), dtype=bool)
+    kinds, conditions = study.codebook.columns["type"], study.codebook.columns["ask_if"]
+    for name in names:
+        if kinds.get(name) != "NUM":
+            asked &= table[name].notna().to_numpy()
+            continue
+        for source, codes in parse_condition(conditions[name], where=name):
+            if source in table.columns:
+                asked &= table[source].astype("str").isin(codes).to_numpy()
+    return asked
+
+
+def _bands(rule: Derived, values: pd.Series, *, asked: np.ndarray) -> pd.Series:
+    numbers = values.to_numpy(dtype=float, na_value=np.nan)
+    found = np.full(len(numbers), len(rule.bands), dtype=np.int16)
+    for place, band in enumerate(rule.bands):
+        highest = np.inf if band.to is None else band.to
+        found[(numbers >= band.from_) & (numbers <= highest)] = place
+    found[~asked & np.isnan(numbers)] = -1
+    names = [*(band.code for band in rule.bands), NO_ANSWER]
+    return pd.Series(Coded(tuple(names), found).to_text(slice(None)), index=values.index)
+
+
+def _sum(name: str, rule: Derived, *, table: pd.DataFrame, study: Study) -> pd.Series:
+    columns = study.codebook.columns
+    scales = {str(columns.loc[item, "scale"]) for item in rule.sum_of if item in columns.index}
+    wanted = {rule.scale} if rule.scale else scales
+    if scales != wanted or len(scales) > 1:
+        raise ConfigError(
+            "SCALE_MIXED",
+            f"{name} の合計に、ちがう版の尺度が混ざっています（{', '.join(sorted(scales))}）。"
+            "版のちがう項目は合計できません。",
+            f"{name} would add up items of different scale versions "
+            f"({', '.join(sorted(scales))}): they cannot be summed.",
+        )
+    codes = [[float(code) for code in study.items[item].options] for item in rule.sum_of]
+    lowest, highest = sum(map(min, codes)), sum(map(max, codes))
+    if rule.from_ not in (None, lowest) or rule.to not in (None, highest):
+        raise ConfigError(
+            "SCALE_RANGE",
+            f"{name} の範囲は study.yaml では {rule.from_:g}〜{rule.to:g}、コードブックの番号では"
+            f" {lowest:g}〜{highest:g} です。どちらかを直してください。",
+            f"{name} runs from {rule.from_:g} to {rule.to:g} in study.yaml and from {lowest:g} to "
+            f"{highest:g} by the codebook: mend one of them.",
+        )
+    total = np.zeros(len(table))
+    for item in rule.sum_of:
+        options = {code: float(code) for code in study.items[item].options}
+        total += table[item].map(options).to_numpy(dtype=float, na_value=np.nan)
+    return pd.Series(pd.array(total, dtype="Float64"), index=table.index).astype("Int64")
+
+
+def _recode(name: str, rule: Derived, *, table: pd.DataFrame, study: Study) -> pd.Series:
+    item = study.items[rule.recode_of]
+    merged = {code: group.code for group in rule.classes for code in group.of}
+    left_out = [code for code in item.options if code not in merged]
+    if left_out:
+        raise ConfigError(
+            "RECODE_INCOMPLETE",
+            f"derive.{name} の classes に {item.name} のコード {', '.join(left_out)} がありません。"
+            "すべてのコードを入れてください。",
+            f"derive.{name} leaves out codes {', '.join(left_out)} of {item.name}: put every code "
+            "into a class.",
+        )
+    kept = {code: code for code in (*item.missing, NO_ANSWER)}
+    return table[rule.recode_of].map({**kept, **merged}).astype("str")

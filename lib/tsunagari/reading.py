@@ -1,0 +1,789 @@
+"""What stands in the delivered file: every record as text, none lost, nothing guessed.
+
+A reader turns a CSV, an Excel sheet or an SPSS file into the same `RawResponses`: text columns
+named as the codebook names them, the records that cannot be laid under those columns, and the facts
+of the file. No value is converted here: `001` stays `001`, `NA` stays `NA`. Checking comes later.
+"""
+
+from __future__ import annotations
+
+import codecs
+import csv
+import hashlib
+import io
+import re
+import unicodedata
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.csv
+
+from tsunagari.study import InputError, Study
+
+DELIMITERS = {",": "コンマ (comma)", "\t": "タブ (tab)", ";": "セミコロン (semicolon)", "|": "|"}
+BAD_LINE_LIMIT = 0.01  # share of records with a wrong number of fields; disclosure standard CSV-04
+ROWS_SHOWN = 10  # file rows named in a message
+_BLOCK_BYTES = 1 << 22
+_TEXT_TYPES = ("ID", "OA")  # nearly every value differs: kept as text, the rest as categories
+_INVISIBLE = dict.fromkeys([0x200B, 0x200C, 0x200D, 0x2060, 0xFEFF, 0x00AD])
+_PRIVATE_USE = re.compile("[\ue000-\uf8ff]")
+# Kana and Japanese stops in UTF-8 begin with E3 80 to E3 83, which cp932 shows as one of these.
+_MOJIBAKE = re.compile("[縺繧繝縲]")
+TRAILER = re.compile(
+    r"^\s*(合\s*計|総\s*計|小\s*計|計|以\s*上|注|※|出典|total|grand total|eof)", re.I
+)
+
+_DISGUISES = (  # first bytes of files that are often given a wrong name
+    (b"PK\x03\x04", "zip・Excel (zip or xlsx)"),
+    (
+        b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1",
+        "旧形式または暗号化された Excel (old or encrypted Excel)",
+    ),
+    (b"$FL2", "SPSS"),
+    (b"$FL3", "SPSS (圧縮 compressed)"),
+    (b"%PDF", "PDF"),
+    (b"PAR1", "parquet"),
+    (b"SQLite format 3", "SQLite"),
+    (b"\x1f\x8b", "gzip"),
+)
+
+
+@dataclass(frozen=True)
+class RawResponses:
+    """The records of one answer file as text.
+
+    Attributes:
+        table: One row a record that fits the header, one column a variable of the codebook;
+            categories or text, blank is "". Index `file_row`: the row a spreadsheet would show,
+            header 1; a quoted line break does not start a row.
+        rejected: Records that do not fit: file_row, reason_code.
+        facts: encoding, delimiter, sha256, bytes, rows, columns, unknown_columns, notes ...
+        lines: Gives the raw text of file rows, for the quarantine.
+        origin: csv, xlsx or sav.
+    """
+
+    table: pd.DataFrame
+    rejected: pd.DataFrame
+    facts: dict[str, Any]
+    lines: Callable[[Sequence[int]], list[str]] = field(repr=False)
+    origin: str = "csv"
+
+
+def show_rows(rows: Iterable[int]) -> str:
+    """Return file row numbers for a message, such as "12, 30, 41 … (+7)".
+
+    Example:
+        >>> show_rows([3, 5])
+        '3, 5'
+    """
+    listed = [str(int(row)) for row in rows]
+    more = f" … (+{len(listed) - ROWS_SHOWN})" if len(listed) > ROWS_SHOWN else ""
+    return ", ".join(listed[:ROWS_SHOWN]) + more
+
+
+def read_responses(study: Study) -> RawResponses:
+    """Read the answer file of a wave, whatever its format.
+
+    Args:
+        study: The wave; its study file says format, encodings, sheet and what to do with columns
+            the codebook does not know.
+
+    Returns:
+        Every record as text.
+
+    Raises:
+        InputError: The file is missing, empty, in disguise, in a wrong encoding, of a broken shape,
+            or its columns are not those of the codebook.
+    """
+    path = study.responses_path
+    if path.stat().st_size == 0:
+        raise InputError(
+            "RESPONSES_EMPTY",
+            f"回答ファイル {path.name} が空（0 バイト）です。受け取り直してください。",
+            f"The answer file {path.name} is empty (0 bytes): fetch it again.",
+        )
+    return read_csv(path, study)
+
+
+# --- CSV ----------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Parsed:
+    """Records laid under the header: columns, their file rows, and (row, n_fields) of the rest."""
+
+    columns: dict[str, Any]
+    rows: np.ndarray
+    bad: list[tuple[int, int]]
+
+    @property
+    def n_rows(self) -> int:
+        return len(self.rows) + len(self.bad)
+
+
+@dataclass(frozen=True)
+class _Shape:
+    """How a delimited text is laid out; worked out once and used for parsing and for raw lines."""
+
+    delimiter: str
+    width: int
+    columns: dict[int, str]
+    texts: frozenset[str]
+
+
+def read_csv(path: Path, study: Study) -> RawResponses:
+    """Read a delimited text file; `read_responses` says what comes back and what is refused."""
+    data = path.read_bytes()
+    facts = start_facts(path, data)
+    refuse_disguise(data, path=path, wanted="csv")
+    text, facts["encoding"] = decode(data, path=path, encodings=study.config.file.encodings)
+    del data
+    note_marks(text, facts=facts, path=path)
+    text = _plain(text)
+    header, offset, facts["delimiter"] = _split_header(text, path=path, study=study)
+    columns = match_columns(header, facts=facts, study=study, path=path)
+    body = memoryview(text)[offset:]
+    records = _Records(body, facts["delimiter"])
+    if records.count == 0:
+        raise no_rows(path)
+    kinds = study.codebook.columns["type"]
+    texts = frozenset(name for name in columns.values() if kinds.get(name, "SA") in _TEXT_TYPES)
+    shape = _Shape(facts["delimiter"], len(header), columns, texts)
+    parsed = _parse(body, shape, records=records, path=path)
+    facts.update(rows=parsed.n_rows, columns=len(header))
+    rejected = _judge_rejected(parsed, shape, records=records, path=path, body=body)
+    table = pd.DataFrame(parsed.columns, index=pd.Index(parsed.rows, name="file_row"))
+    table = finish_table(table, facts=facts, study=study, path=path)
+    lines = _LineReader(path, facts["sha256"], study.config.file.encodings, offset, shape.delimiter)
+    return RawResponses(table, rejected, facts, lines=lines)
+
+
+def start_facts(path: Path, data: bytes) -> dict[str, Any]:
+    """Return the facts every format has: name, hash, size, and an empty list of notes."""
+    return {
+        "file": path.name,
+        "format": path.suffix.lstrip(".").lower(),
+        "sha256": hashlib.sha256(data).hexdigest(),
+        "bytes": len(data),
+        "notes": [],
+    }
+
+
+def no_rows(path: Path) -> InputError:
+    """Return the error for a file with a header and no record."""
+    return InputError(
+        "RESPONSES_EMPTY",
+        f"回答ファイル {path.name} に回答が 1 行もありません（0 行）。受け取り直してください。",
+        f"The answer file {path.name} holds a header and 0 rows: fetch it again.",
+    )
+
+
+def refuse_disguise(data: bytes, *, path: Path, wanted: str) -> None:
+    """Refuse a file whose first bytes show that it is not what its name says.
+
+    Args:
+        data: At least the first 4,096 bytes.
+        path: Named in the message.
+        wanted: "csv", "xlsx" or "sav".
+
+    Raises:
+        InputError: It is an HTML page, a git-lfs pointer, an archive, or another format.
+    """
+    start = data[:4096].lstrip(b"\xef\xbb\xbf \t\r\n").lower()
+    found = next((name for magic, name in _DISGUISES if data.startswith(magic)), None)
+    if start.startswith((b"<!doctype html", b"<html", b"<?xml", b"<head", b"<script")):
+        found = "HTML・XML のページ（ダウンロードの失敗） (an HTML or XML page: a failed download)"
+    elif start.startswith(b"version https://git-lfs"):
+        found = "git-lfs のポインター (a git-lfs pointer)"
+    elif found is None and wanted != "csv":
+        found = "文字だけのファイル (plain text)"
+    allowed = {"csv": (), "xlsx": ("zip",), "sav": ("SPSS",)}[wanted]
+    if found is not None and not found.startswith(allowed or ("\0",)):
+        raise InputError(
+            "FORMAT",
+            f"{path.name} は {wanted} ではなく {found} です。正しいファイルを置き直してください。",
+            f"{path.name} is not {wanted} but looks like: {found}. Put the right file there.",
+        )
+
+
+def decode(data: bytes, *, path: Path, encodings: Sequence[str]) -> tuple[bytes, str]:
+    """Return the file as UTF-8 without its mark, and the encoding it was in.
+
+    Args:
+        data: The file.
+        path: Named in the message.
+        encodings: Tried strictly, in this order; "utf-8-sig" only where the mark stands.
+
+    Returns:
+        UTF-8 bytes and the encoding's name.
+
+    Raises:
+        InputError: UTF-16, or no encoding fits every byte; the message names the line.
+    """
+    pairs = data[:4000]
+    if data[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE) or (
+        len(pairs) > 20 and max(pairs[::2].count(0), pairs[1::2].count(0)) > len(pairs) // 5
+    ):
+        raise InputError(
+            "ENCODING_UTF16",
+            f"{path.name} は UTF-16（Excel の「Unicode テキスト」、タブ区切り）です。"
+            "「CSV UTF-8」で保存し直してください。",
+            f"{path.name} is UTF-16 (Excel's tab-separated Unicode text): save as CSV UTF-8.",
+        )
+    marked = data.startswith(codecs.BOM_UTF8)
+    failures: dict[str, int] = {}
+    for encoding in encodings:
+        if encoding == "utf-8-sig" and not marked:
+            continue
+        body = data[3:] if marked and encoding.startswith("utf-8") else data
+        position = _first_bad_byte(body, "utf-8" if encoding == "utf-8-sig" else encoding)
+        if position is None:
+            return _to_utf8(body, encoding), encoding
+        failures[encoding] = position + len(data) - len(body)
+        if marked:
+            break
+    raise _undecodable(data, failures, path=path)
+
+
+def _first_bad_byte(data: bytes, encoding: str) -> int | None:
+    if data.isascii() and encoding in ("utf-8", "cp932"):
+        return None
+    decoder = codecs.getincrementaldecoder(encoding)()
+    try:
+        for start in range(0, len(data), _BLOCK_BYTES):
+            decoder.decode(data[start : start + _BLOCK_BYTES])
+        decoder.decode(b"", final=True)
+    except UnicodeDecodeError:
+        try:
+            data.decode(encoding)
+        except UnicodeDecodeError as error:
+            return error.start
+    return None
+
+
+def _to_utf8(data: bytes, encoding: str) -> bytes:
+    if encoding.startswith("utf-8") or data.isascii():
+        return data
+    decoder = codecs.getincrementaldecoder(encoding)()
+    parts = [
+        decoder.decode(data[start : start + _BLOCK_BYTES]).encode()
+        for start in range(0, len(data), _BLOCK_BYTES)
+    ]
+    return b"".join([*parts, decoder.decode(b"", final=True).encode()])
+
+
+def _undecodable(data: bytes, failures: dict[str, int], *, path: Path) -> InputError:
+    first, position = next(iter(failures.items()), ("?", 0))
+    line = data.count(b"\n", 0, position) + 1
+    utf8_lines, other_lines = [], []
+    for number, raw in enumerate(data.split(b"\n"), start=1):
+        if raw.isascii():
+            continue
+        try:
+            raw.decode("utf-8")
+            utf8_lines.append(number)
+        except UnicodeDecodeError:
+            other_lines.append(number)
+    tried = ", ".join(failures)
+    if len(utf8_lines) > 0 and len(other_lines) > 0 and "cp932" in failures:
+        return InputError(
+            "ENCODING_MIXED",
+            f"{path.name} には UTF-8 の行と別の文字コードの行が混ざっています"
+            f"（別の行: {show_rows(other_lines)}）。一つの文字コードで保存し直してください。",
+            f"{path.name} mixes UTF-8 lines with lines in another encoding (those: "
+            f"{show_rows(other_lines)}): save it in one encoding.",
+        )
+    return InputError(
+        "ENCODING",
+        f"{path.name} を文字コード {tried} で読めません（{first} では {line} 行目、"
+        f"{position} バイト目）。UTF-8 で保存し直してください。",
+        f"{path.name} cannot be read as {tried} (as {first}: line {line}, byte {position}): "
+        "save it as UTF-8.",
+    )
+
+
+def note_marks(text: bytes, *, facts: dict[str, Any], path: Path) -> None:
+    """Note byte-order marks before the header; refuse one at the start of a later line.
+
+    Raises:
+        InputError: A mark starts a later line: two files were joined.
+    """
+    if text.startswith(codecs.BOM_UTF8):
+        facts["notes"].append("先頭の余分な BOM を取りのぞきました。")
+    position = text.find(b"\n" + codecs.BOM_UTF8)
+    if position >= 0:
+        line = text.count(b"\n", 0, position) + 2
+        raise InputError(
+            "BOM_INSIDE",
+            f"{path.name} の {line} 行目に BOM があります。二つのファイルがつながっています。",
+            f"{path.name} has a byte-order mark at line {line}: two files were joined there.",
+        )
+
+
+def _plain(text: bytes) -> bytes:
+    """Return the text without leading marks and with lines that end in a line feed."""
+    while text.startswith(codecs.BOM_UTF8):
+        text = text[3:]
+    if b"\n" not in text and b"\r" in text:
+        text = text.replace(b"\r", b"\n")
+    return text
+
+
+def tidy_name(name: str) -> str:
+    r"""Return a column name in NFKC, without line breaks, invisible characters and outer spaces.
+
+    Example:
+        >>> tidy_name(" Ｑ１\n ")
+        'Q1'
+    """
+    plain = unicodedata.normalize("NFKC", name).translate(_INVISIBLE)
+    return re.sub(r"[\r\n]+", "", plain).strip()
+
+
+def known_names(study: Study) -> set[str]:
+    """Return the column names a file may use: variables, and items given in one cell."""
+    columns = study.codebook.columns
+    return {*columns.index, *columns.loc[columns["type"] == "MA", "item"]}
+
+
+def _split_header(text: bytes, *, path: Path, study: Study) -> tuple[list[str], int, str]:
+    """Return the header's names, where the records start, and the delimiter that fits best."""
+    end = text.find(b"\n")
+    while end >= 0 and text.count(b'"', 0, end) % 2:
+        end = text.find(b"\n", end + 1)
+    end = len(text) if end < 0 else end
+    line = text[:end].decode().rstrip("\r")
+    known = known_names(study)
+    found = {}
+    for delimiter in DELIMITERS:
+        names = next(csv.reader(io.StringIO(line, newline=""), delimiter=delimiter), [])
+        found[delimiter] = (sum(tidy_name(name) in known for name in names), names)
+    delimiter = max(found, key=lambda mark: found[mark][0])
+    if found[delimiter][0] == 0:
+        likely = max(DELIMITERS, key=line.count)
+        raise InputError(
+            "HEADER_UNKNOWN",
+            f"{path.name} の 1 行目に、コードブックの変数名が一つもありません"
+            f"（区切りは {DELIMITERS[likely]} らしい）。1 行目を変数名にしてください。",
+            f"Line 1 of {path.name} holds no variable of the codebook (its separator looks like "
+            f"{DELIMITERS[likely]}): make line 1 the variable names.",
+        )
+    return found[delimiter][1], min(end + 1, len(text)), delimiter
+
+
+def match_columns(
+    header: Sequence[str], *, facts: dict[str, Any], study: Study, path: Path
+) -> dict[int, str]:
+    """Return which position of the header holds which variable.
+
+    Args:
+        header: Names as delivered.
+        facts: Gains unknown_columns, header_repairs, order_differs.
+        study: Its codebook says what must be there.
+        path: Named in messages.
+
+    Returns:
+        Variable by position, unknown columns left out.
+
+    Raises:
+        InputError: A name stands twice, a variable is lacking, or a column is unknown and the
+            study file does not say `unknown_columns: ignore`.
+    """
+    known = known_names(study)
+    names = [name if name in known else tidy_name(name) for name in header]
+    found = {place: name for place, name in enumerate(names) if name in known}
+    repeated = sorted({name for name in found.values() if list(found.values()).count(name) > 1})
+    if repeated:
+        raise _columns_error("COLUMN_REPEATED", repeated, path=path)
+    columns = study.codebook.columns
+    in_one_cell = columns["item"].isin(set(found.values()) - set(columns.index))
+    absent = columns[~columns.index.isin(list(found.values())) & ~in_one_cell]
+    lacking = absent.index[absent["type"] != "OA"].tolist()
+    unknown = [name for place, name in enumerate(names) if place not in found and name]
+    if lacking and len(found) < len(columns) / 2:
+        unknown = []  # line 1 may be a person's answers: its words are not repeated
+    if lacking:
+        raise _columns_error("COLUMN_MISSING", lacking, path=path)
+    if unknown and study.config.file.unknown_columns == "error":
+        raise _columns_error("COLUMN_UNKNOWN", unknown, path=path)
+    facts["unknown_columns"] = unknown
+    facts["absent_columns"] = absent.index.tolist()
+    facts["header_repairs"] = [n for place, n in found.items() if header[place] != n]
+    given = list(found.values())
+    facts["order_differs"] = given != sorted(given, key=[*columns.index, *given].index)
+    if unknown:
+        facts["notes"].append(f"コードブックにない {len(unknown)} 列は使いません。")
+    if facts["absent_columns"]:
+        facts["notes"].append(f"自由回答の列がありません: {', '.join(absent.index)}。")
+    return found
+
+
+def _columns_error(code: str, names: list[str], *, path: Path) -> InputError:
+    listed = ", ".join(names[:ROWS_SHOWN]) + (" …" if len(names) > ROWS_SHOWN else "")
+    ja, en = {
+        "COLUMN_REPEATED": ("同じ名前の列があります", "has columns of the same name"),
+        "COLUMN_MISSING": ("コードブックの変数の列がありません", "lacks columns of the codebook"),
+        "COLUMN_UNKNOWN": (
+            "コードブックにない列があります",
+            "has columns the codebook does not know",
+        ),
+    }[code]
+    return InputError(
+        code,
+        f"{path.name} に{ja}（{len(names)} 列）: {listed}。列名かコードブックを直してください。",
+        f"{path.name} {en} ({len(names)}): {listed}. Mend the column names or the codebook.",
+    )
+
+
+def _positions(body: memoryview, byte: int) -> np.ndarray:
+    """Return where a byte stands, block by block to keep memory small."""
+    array = np.frombuffer(body, dtype=np.uint8)
+    parts = [
+        np.flatnonzero(array[start : start + _BLOCK_BYTES] == byte) + start
+        for start in range(0, len(array), _BLOCK_BYTES)
+    ]
+    return np.concatenate([np.empty(0, dtype=np.int64), *parts])
+
+
+class _Records:
+    """Where records start and end, found from quotes and line breaks before any parsing.
+
+    `is_regular`: every quote opens a field, closes one or is doubled, so that a line break within
+    quotes is told by counting quotes. Otherwise the csv module reads the text mark by mark.
+    """
+
+    def __init__(self, body: memoryview, delimiter: str) -> None:
+        self.body, self.delimiter = body, delimiter
+        breaks = _positions(body, ord("\n"))
+        quotes = _positions(body, ord('"'))
+        self.is_regular = self._regular(quotes)
+        inside = np.searchsorted(quotes, breaks) % 2 == 1
+        self.inner_breaks = breaks[inside] if self.is_regular else breaks[:0]
+        self.ends = breaks[~inside] if self.is_regular else self._ends_by_reading(breaks)
+        self.ends_clean = len(body) == 0 or bytes(body[-1:]) == b"\n"
+        if len(self.ends) == 0 or self.ends[-1] < len(body) - 1:
+            self.ends = np.append(self.ends, len(body))
+        self.count = len(self.ends) if len(body) else 0
+
+    def _regular(self, quotes: np.ndarray) -> bool:
+        if len(quotes) == 0:
+            return True
+        if len(quotes) % 2:
+            return False
+        array = np.frombuffer(self.body, dtype=np.uint8)
+        before = array[np.maximum(quotes[0::2] - 1, 0)]
+        before[quotes[0::2] == 0] = ord("\n")
+        after = array[np.minimum(quotes[1::2] + 1, len(array) - 1)]
+        after[quotes[1::2] == len(array) - 1] = ord("\n")
+        borders = [ord(mark) for mark in (self.delimiter, "\n", '"')]
+        return bool(np.isin(before, borders).all() and np.isin(after, [*borders, 13]).all())
+
+    def _ends_by_reading(self, breaks: np.ndarray) -> np.ndarray:
+        reader = csv.reader(self.text_lines(), delimiter=self.delimiter)
+        last_lines = np.array([reader.line_num for _ in reader], dtype=np.int64)
+        return breaks[last_lines[last_lines <= len(breaks)] - 1]
+
+    def text_lines(self) -> io.StringIO:
+        """Return the body as text, line breaks untouched."""
+        return io.StringIO(bytes(self.body).decode(), newline="")
+
+    def line(self, number: int) -> str:
+        """Return the text of the record with this number, the first is 0."""
+        start = 0 if number == 0 else int(self.ends[number - 1]) + 1
+        return bytes(self.body[start : int(self.ends[number])]).decode().rstrip("\r")
+
+
+def _parse(body: memoryview, shape: _Shape, *, records: _Records, path: Path) -> _Parsed:
+    """Lay records under the header, by pyarrow where it can be trusted to agree with the count."""
+    _refuse_swallowed(records, shape, path=path)
+    if records.is_regular:
+        try:
+            parsed = _parse_fast(body, shape)
+        except pa.ArrowInvalid:
+            parsed = None
+        if parsed is not None and parsed.n_rows == records.count:
+            return parsed
+    return _parse_slow(records, shape, path=path)
+
+
+def _parse_fast(body: memoryview, shape: _Shape) -> _Parsed:
+    bad: list[tuple[int, int]] = []
+
+    def set_aside(row: pyarrow.csv.InvalidRow) -> str:
+        bad.append((row.number + 1, row.actual_columns))
+        return "skip"
+
+    category = pa.dictionary(pa.int32(), pa.string())
+    types = {
+        str(place): pa.string() if name in shape.texts else category
+        for place, name in shape.columns.items()
+    }
+    reader = pa.csv.open_csv(
+        pa.py_buffer(body),
+        read_options=pa.csv.ReadOptions(
+            column_names=[str(place) for place in range(shape.width)],
+            block_size=_BLOCK_BYTES,
+            use_threads=False,  # else the numbers of rejected records are not told
+        ),
+        parse_options=pa.csv.ParseOptions(
+            delimiter=shape.delimiter,
+            newlines_in_values=True,
+            ignore_empty_lines=False,
+            invalid_row_handler=set_aside,
+        ),
+        convert_options=pa.csv.ConvertOptions(
+            check_utf8=False,
+            column_types=types,
+            include_columns=list(types),
+            strings_can_be_null=False,
+        ),
+    )
+    builders = [_Texts() if types[place] is not category else _Categories() for place in types]
+    n_good = 0
+    for batch in reader:
+        n_good += batch.num_rows
+        for builder, column in zip(builders, batch.columns, strict=True):
+            builder.add(column)
+    columns = {n: b.finish() for n, b in zip(shape.columns.values(), builders, strict=True)}
+    rows = np.delete(np.arange(2, n_good + len(bad) + 2), [row - 2 for row, _ in bad])
+    return _Parsed(columns, rows, bad)
+
+
+class _Categories:
+    """Gathers dictionary-coded pieces of one column under one dictionary, in the fewest bytes."""
+
+    def __init__(self) -> None:
+        self.known: dict[str, int] = {}
+        self.parts: list[np.ndarray] = []
+
+    def add(self, piece: pa.DictionaryArray) -> None:
+        """Add the next records."""
+        codes = [self.known.setdefault(v, len(self.known)) for v in piece.dictionary.to_pylist()]
+        small = np.int8 if len(self.known) < 127 else np.int32
+        mapping = np.array(codes, dtype=small)
+        self.parts.append(mapping[piece.indices.to_numpy(zero_copy_only=False)])
+
+    def finish(self) -> pd.Categorical:
+        """Return the whole column."""
+        codes = np.concatenate([np.empty(0, dtype=np.int8), *self.parts])
+        return pd.Categorical.from_codes(codes, categories=pd.Index(list(self.known), dtype="str"))
+
+
+class _Texts:
+    """Gathers pieces of a text column."""
+
+    def __init__(self) -> None:
+        self.parts: list[pa.Array] = []
+
+    def add(self, piece: pa.Array) -> None:
+        """Add the next records."""
+        self.parts.append(piece)
+
+    def finish(self) -> pd.api.extensions.ExtensionArray:
+        """Return the whole column."""
+        return pa.chunked_array(self.parts, type=pa.string()).to_pandas().astype("str").array
+
+
+def _parse_slow(records: _Records, shape: _Shape, *, path: Path) -> _Parsed:
+    """Lay records under the header by the csv module, for texts with quotes in odd places."""
+    good, rows, bad = [], [], []
+    reader = csv.reader(records.text_lines(), delimiter=shape.delimiter)
+    try:
+        for row, fields in enumerate(reader, start=2):
+            if len(fields) in (0, shape.width):
+                good.append([fields[place] if fields else "" for place in shape.columns])
+                rows.append(row)
+            else:
+                bad.append((row, len(fields)))
+    except csv.Error as error:
+        raise _unclosed(len(rows) + len(bad) + 2, path=path) from error
+    columns = {}
+    for name, values in zip(shape.columns.values(), zip(*good, strict=True), strict=False):
+        series = pd.Series(values, dtype="str")
+        columns[name] = series.array if name in shape.texts else series.astype("category").array
+    if not good:
+        columns = {name: pd.array([], dtype="str") for name in shape.columns.values()}
+    return _Parsed(columns, np.array(rows, dtype=np.int64), bad)
+
+
+def _refuse_swallowed(records: _Records, shape: _Shape, *, path: Path) -> None:
+    """Refuse a quote that is never closed: the records after it would vanish into one field."""
+    if records.is_regular:
+        numbers = np.unique(np.searchsorted(records.ends, records.inner_breaks)).tolist()
+    else:
+        numbers = [i for i in range(records.count) if "\n" in records.line(i)]
+        last = records.line(records.count - 1)
+        try:
+            list(csv.reader(io.StringIO(last, newline=""), delimiter=shape.delimiter, strict=True))
+        except csv.Error as error:
+            if "unexpected end" in str(error):
+                raise _unclosed(records.count + 1, path=path) from None
+    for number in numbers:
+        inner = records.line(number).split("\n")[1:]
+        if any(line.count(shape.delimiter) >= max(shape.width - 1, 2) for line in inner):
+            raise _unclosed(number + 2, path=path)
+
+
+def _unclosed(row: int, *, path: Path) -> InputError:
+    return InputError(
+        "QUOTE_UNCLOSED",
+        f'{path.name} の {row} 行目の引用符 " が閉じていません。後の行が飲みこまれます。'
+        "閉じて保存し直してください。",
+        f'A quote " opened in row {row} of {path.name} is never closed and swallows the rows after '
+        "it: close it.",
+    )
+
+
+def _judge_rejected(
+    parsed: _Parsed, shape: _Shape, *, records: _Records, path: Path, body: memoryview
+) -> pd.DataFrame:
+    """Name the reason of every record with a wrong number of fields; refuse a broken file."""
+    del body
+    reasons = []
+    for row, n_fields in parsed.bad:
+        near_end = row - 2 >= records.count - 5
+        if near_end and TRAILER.match(records.line(row - 2).strip('"')):
+            reasons.append("TRAILER_LINE")
+        elif row - 2 == records.count - 1 and not records.ends_clean and n_fields < shape.width:
+            reasons.append("TRUNCATED_LINE")
+        else:
+            reasons.append("TOO_MANY_FIELDS" if n_fields > shape.width else "TOO_FEW_FIELDS")
+    rejected = pd.DataFrame({"file_row": [row for row, _ in parsed.bad], "reason_code": reasons})
+    rejected["file_row"] = rejected["file_row"].astype("int64")
+    wrong = rejected[rejected["reason_code"].isin(["TOO_MANY_FIELDS", "TOO_FEW_FIELDS"])]
+    # One broken line never stops a small file: 1 % of 60 rows would be less than one.
+    if len(wrong) > max(1, BAD_LINE_LIMIT * parsed.n_rows):
+        widths = {n for row, n in parsed.bad if row in set(wrong["file_row"])}
+        found = ", ".join(map(str, sorted(widths)[:5]))
+        rows = show_rows(wrong["file_row"])
+        raise InputError(
+            "CSV_SHAPE",
+            f"{path.name}: 項目は {shape.width} 個のはずが {found} 個の行が {len(wrong)} 行あります"
+            f"（{rows} 行目）。区切りと引用符を直してください。",
+            f"{path.name}: expected {shape.width} fields, found {found} in {len(wrong)} rows "
+            f"({rows}): mend delimiters and quotes.",
+        )
+    return rejected
+
+
+@dataclass(frozen=True)
+class _LineReader:
+    """Reads raw records again from the file, so that it need not stay in memory."""
+
+    path: Path
+    sha256: str
+    encodings: tuple[str, ...]
+    offset: int
+    delimiter: str = ","
+
+    def __call__(self, rows: Sequence[int]) -> list[str]:
+        if len(rows) == 0:
+            return []
+        data = self.path.read_bytes()
+        if hashlib.sha256(data).hexdigest() != self.sha256:
+            raise InputError(
+                "INPUT_CHANGED",
+                f"{self.path.name} が読みこみの途中で変わりました。もう一度実行してください。",
+                f"{self.path.name} changed while it was being read: run again.",
+            )
+        text, _ = decode(data, path=self.path, encodings=self.encodings)
+        records = _Records(memoryview(_plain(text))[self.offset :], self.delimiter)
+        return [records.line(int(row) - 2) for row in rows]
+
+
+# --- what every format must pass ------------------------------------------------------------
+
+
+def finish_table(
+    table: pd.DataFrame, *, facts: dict[str, Any], study: Study, path: Path
+) -> pd.DataFrame:
+    """Add absent free-text columns, and refuse garbled text or a wrong number of rows.
+
+    Raises:
+        InputError: Garbled text, or not as many rows as the study file expects.
+    """
+    refuse_garbled(table, facts=facts, path=path)
+    expected = study.wave.expected_rows
+    if expected is not None and expected != facts["rows"]:
+        raise InputError(
+            "ROW_COUNT",
+            f"{path.name} は {facts['rows']} 行で、study.yaml の expected_rows {expected} と"
+            "ちがいます。送信の途中で切れていないか確かめてください。",
+            f"{path.name} has {facts['rows']} rows where study.yaml expects {expected}: see "
+            "whether the file was cut.",
+        )
+    blank = pd.Series("", index=table.index, dtype="str")
+    return table.assign(**dict.fromkeys(facts["absent_columns"], blank))
+
+
+def refuse_garbled(table: pd.DataFrame, *, facts: dict[str, Any], path: Path) -> None:
+    """Refuse text that was read in the wrong encoding, by whomever.
+
+    Raises:
+        InputError: Private-use characters out of cp932 (a Shift_JIS-2004 file), or UTF-8 read as
+            cp932 somewhere on the way.
+    """
+    damaged = 0
+    for name in table.columns:
+        column = table[name]
+        is_category = isinstance(column.dtype, pd.CategoricalDtype)
+        values = column.cat.categories if is_category else pd.Index(column.unique())
+        foreign = [value for value in values if not value.isascii()]
+        if not foreign:
+            continue
+        text = "\n".join(foreign)
+        damaged += text.count("\ufffd")
+        if facts.get("encoding") == "cp932" and _PRIVATE_USE.search(text):
+            bad = [value for value in foreign if _PRIVATE_USE.search(value)]
+            raise _garbled("ENCODING_PRIVATE_USE", column, bad, path=path)
+        bad = [value for value in foreign if _looks_garbled(value)]
+        if len(bad) > max(0.01 * len(foreign), 0):
+            raise _garbled("ENCODING_MOJIBAKE", column, bad, path=path)
+    facts["replacement_characters"] = damaged
+    if damaged:
+        facts["notes"].append(
+            f"読めない文字（U+FFFD）が {damaged} か所あります。引用に使いません。"
+        )
+
+
+def _looks_garbled(text: str) -> bool:
+    """Whether the text is UTF-8 that was read as cp932: written back, it decodes as UTF-8.
+
+    Example:
+        >>> _looks_garbled("孤独".encode().decode("cp932"))
+        True
+        >>> _looks_garbled("孤独")
+        False
+    """
+    if len(_MOJIBAKE.findall(text)) >= 3:
+        return True
+    try:
+        return max(text.encode("cp932").decode("utf-8")) >= "\u3000"
+    except UnicodeError:
+        return False
+
+
+def _garbled(code: str, column: pd.Series, bad: list[str], *, path: Path) -> InputError:
+    rows = column.index[column.isin(bad)]
+    ja, en = {
+        "ENCODING_PRIVATE_USE": (
+            "外字（私用領域の文字）があります。Shift_JIS-2004 のファイルを cp932 として読んだ疑い",
+            "holds private-use characters, as when a Shift_JIS-2004 file is read as cp932",
+        ),
+        "ENCODING_MOJIBAKE": (
+            "文字化け（UTF-8 を cp932 として読んだ形）があります",
+            "holds UTF-8 text that was read as cp932",
+        ),
+    }[code]
+    return InputError(
+        code,
+        f"{path.name} の {column.name} に{ja}（{len(rows)} 行: {show_rows(rows)} 行目）。元の"
+        "データを UTF-8 で書き出し直してください。",
+        f"{path.name}: {column.name} {en} ({len(rows)} rows: {show_rows(rows)}). Export the "
+        "original again as UTF-8.",
+    )
