@@ -31,6 +31,7 @@ PUBLISHED_UNWEIGHTED_YEARS = frozenset({2022, 2023})  # shown for these only: wh
 WAVE_CAVEAT = "両年の標本は独立とみなした。"
 MINIMUM_BASE_N = 50  # SDC-1 P3: tests need this base
 
+NO_ANSWER_LABEL = "無回答"  # of a published row, whatever its code
 COMPOSITION_ITEM = "respondents"  # of the benchmark table: who answered, in percent
 BENCHMARK_COLUMNS = (
     "year item item_value item_label domain domain_value percent n base source certainty"
@@ -316,7 +317,7 @@ def _read_published(
         return _Published(share, n, source, "全国値の出典が確認できていない。")
     if row["base"] and row["base"] != base:
         return _Published(share, n, source, "無回答を分母に含めるかどうかが全国と異なる。")
-    if row["item_value"] in no_answer:
+    if row["item_value"] in no_answer or row["item_label"] == NO_ANSWER_LABEL:
         return _Published(share, n, source, "無回答の割合は調査の方式で決まる。")
     if np.isnan(n) and row["domain_value"] in mix:
         note = "全国値の回答者数は、年代構成から求めた。"
@@ -601,8 +602,9 @@ def _on_their_mix(
         value, influence = standardise_by_age(
             compared.design, values, age=pd.Series(compared.age), mix=mix, rows=cell.ours.rows
         )
-    except ModelError as error:
-        return [_difference(measure, **nothing, problem=error.ja, **key)]
+    except ModelError:
+        problem = "回答者のいない年代があり、年齢をそろえられない。"
+        return [_difference(measure, **nothing, problem=problem, **key)]
     variance = _variance(compared.design, influence)
     figure = _figure(
         "percent_age_standardised", share=value, error=np.sqrt(variance), df=cell.df, **key

@@ -508,42 +508,100 @@ def fit_logit(
     References:
         Binder (1983), International Statistical Review 51. Konis (2007) on separation.
     """
-    levels, answers = _check_lengths(design, outcome, factors=factors)
-    rows, notes = _complete_rows(
-        levels, answers, outcome_name=outcome_name, maximum_missing_share=maximum_missing_share
+    _refuse_other_values(outcome)
+    people = _select(
+        design,
+        outcome,
+        factors=factors,
+        reference=reference or {},
+        labels=labels or {},
+        outcome_name=outcome_name,
+        limits=_Limits(maximum_missing_share, minimum_base_n, minimum_residual_df),
     )
-    rows &= np.asarray(design.weights) > 0
-    answers = answers[rows]
-    _refuse_one_class(answers, outcome_name=outcome_name)
-    terms, constant = _list_terms(levels, rows=rows, reference=reference or {}, labels=labels or {})
-    notes += constant
-    matrix = _dummies(terms, levels=levels, rows=rows)
-    _refuse_small(
-        matrix, name=outcome_name, minimum_base_n=minimum_base_n, minimum_df=minimum_residual_df
-    )
-    _refuse_collinear(matrix, terms=terms, outcome_name=outcome_name)
-    _refuse_separation(matrix, answers, terms=terms, outcome_name=outcome_name)
-    weights = np.asarray(design.weights, dtype=float)[rows]
+    matrix, answers, weights = people.matrix, people.answers, people.weights
+    signed = matrix * np.where(answers == 1, 1.0, -1.0)[:, None]
+    _refuse_separation(signed, terms=people.terms, outcome_name=outcome_name)
     coefficients = _maximise(matrix, answers, weights=weights, outcome_name=outcome_name)
-    influence = np.zeros((len(rows), matrix.shape[1]))
-    influence[rows] = _coefficient_influence(
+    influence = np.zeros((len(people.rows), matrix.shape[1]))
+    influence[people.rows] = _coefficient_influence(
         matrix, answers, coefficients=coefficients, weights=weights
     )
-    df = int(design.degrees_of_freedom(rows)) - matrix.shape[1] + 1
-    if df < 1:
-        _raise_no_df(outcome_name, n_parameters=matrix.shape[1])
     return FittedLogit(
         outcome_name=outcome_name,
-        terms=_count_terms(terms, levels=levels, rows=rows, answers=answers, weights=weights),
+        terms=people.counted_terms(answers),
         coefficients=coefficients,
         covariance=np.asarray(design.covariance(influence)),
         influence=influence,
-        rows=rows,
+        rows=people.rows,
         matrix=matrix,
         outcome=answers,
-        df=df,
-        notes=tuple(notes),
+        df=_model_df(design, people.rows, n_parameters=matrix.shape[1], name=outcome_name),
+        notes=tuple(people.notes),
     )
+
+
+@dataclass(frozen=True)
+class _Limits:
+    """When a model is refused."""
+
+    missing_share: float
+    base_n: int
+    residual_df: int
+
+
+@dataclass(frozen=True)
+class _People:
+    """Who is in a model, and their dummies: the constant first, then the terms' columns."""
+
+    rows: np.ndarray
+    answers: np.ndarray
+    weights: np.ndarray
+    matrix: np.ndarray
+    terms: pd.DataFrame
+    notes: list[Note]
+    levels: dict[str, np.ndarray]
+
+    def counted_terms(self, events: np.ndarray) -> pd.DataFrame:
+        """Return the terms with people, events and effective people."""
+        return _count_terms(
+            self.terms, levels=self.levels, rows=self.rows, answers=events, weights=self.weights
+        )
+
+
+def _select(
+    design: Design,
+    outcome: np.ndarray,
+    *,
+    factors: pd.DataFrame,
+    reference: Mapping[str, str],
+    labels: Mapping[str, Mapping[str, str]],
+    outcome_name: str,
+    limits: _Limits,
+) -> _People:
+    levels, answers = _check_lengths(design, outcome, factors=factors)
+    rows, notes = _complete_rows(
+        levels, answers, outcome_name=outcome_name, maximum_missing_share=limits.missing_share
+    )
+    _refuse_one_class(answers[rows], outcome_name=outcome_name)
+    terms, more = _list_terms(levels, rows=rows, reference=reference, labels=labels)
+    matrix = _dummies(terms, levels=levels, rows=rows)
+    _refuse_small(matrix, name=outcome_name, limits=limits)
+    _refuse_collinear(matrix, terms=terms, outcome_name=outcome_name)
+    weights = np.asarray(design.weights, dtype=float)[rows]
+    return _People(rows, answers[rows], weights, matrix, terms, notes + more, levels)
+
+
+def _model_df(design: Design, rows: np.ndarray, *, n_parameters: int, name: str) -> int:
+    df = int(design.degrees_of_freedom(rows)) - n_parameters + 1
+    if df < 1:
+        raise ModelError(
+            "MODEL_DF",
+            f"{name} のモデルは係数 {n_parameters}個に対して調査設計の自由度が足りません。"
+            "要因を減らしてください。",
+            f"The design has too few degrees of freedom for the {n_parameters} coefficients of the "
+            f"model of {name}: use fewer factors.",
+        )
+    return df
 
 
 def _check_lengths(
@@ -559,13 +617,17 @@ def _check_lengths(
             f"Numbers of rows differ (design {n}, outcome {len(answers)}, factors {len(factors)}): "
             "make all three from the same respondents.",
         )
+    return {name: _text_codes(factors[name]) for name in factors}, answers
+
+
+def _refuse_other_values(outcome: np.ndarray) -> None:
+    answers = np.asarray(outcome, dtype=float)
     if not np.isin(answers[~np.isnan(answers)], (0.0, 1.0)).all():
         raise ModelError(
             "MODEL_OUTCOME_VALUES",
             "目的変数に 0 と 1 以外の値があります。該当を 1、非該当を 0 にしてください。",
             "The outcome has values other than 0 and 1: code the event 1 and its absence 0.",
         )
-    return {name: _text_codes(factors[name]) for name in factors}, answers
 
 
 def _complete_rows(
@@ -668,7 +730,7 @@ def _name_terms(terms: pd.DataFrame, *, columns: Iterable[int]) -> str:
     return ", ".join(f"{f}={v}" for f, v in zip(chosen["factor"], chosen["level"], strict=True))
 
 
-def _refuse_small(matrix: np.ndarray, *, name: str, minimum_base_n: int, minimum_df: int) -> None:
+def _refuse_small(matrix: np.ndarray, *, name: str, limits: _Limits) -> None:
     n, p = matrix.shape
     if p == 1:
         raise ModelError(
@@ -677,31 +739,21 @@ def _refuse_small(matrix: np.ndarray, *, name: str, minimum_base_n: int, minimum
             f"No factor with two levels is left in the model of {name}: look at the factors or "
             "the recode tree.",
         )
-    if n < minimum_base_n:
+    if n < limits.base_n:
         raise ModelError(
             "MODEL_BASE_TOO_SMALL",
-            f"{name} のモデルに使えるのは {n}人で、{minimum_base_n}人に足りません。"
+            f"{name} のモデルに使えるのは {n}人で、{limits.base_n}人に足りません。"
             "要因を減らしてください。",
-            f"The model of {name} has {n} people, fewer than {minimum_base_n}: use fewer factors.",
+            f"The model of {name} has {n} people, fewer than {limits.base_n}: use fewer factors.",
         )
-    if n - p < minimum_df:
+    if n - p < limits.residual_df:
         raise ModelError(
             "MODEL_DF",
-            f"{name} のモデルは {n}人に係数 {p}個で、残りの自由度が {minimum_df} に足りません。"
-            "要因を減らすか区分を統合してください。",
-            f"The model of {name} has {p} coefficients for {n} people, fewer than {minimum_df} "
-            "residual degrees of freedom: use fewer factors or merge levels.",
+            f"{name} のモデルは {n}人に係数 {p}個で、残りの自由度が {limits.residual_df} に"
+            "足りません。要因を減らすか区分を統合してください。",
+            f"The model of {name} has {p} coefficients for {n} people, fewer than "
+            f"{limits.residual_df} residual degrees of freedom: use fewer factors or merge levels.",
         )
-
-
-def _raise_no_df(name: str, *, n_parameters: int) -> None:
-    raise ModelError(
-        "MODEL_DF",
-        f"{name} のモデルは係数 {n_parameters}個に対して調査設計の自由度が足りません。"
-        "要因を減らしてください。",
-        f"The design has too few degrees of freedom for the {n_parameters} coefficients of the "
-        f"model of {name}: use fewer factors.",
-    )
 
 
 def _refuse_collinear(matrix: np.ndarray, *, terms: pd.DataFrame, outcome_name: str) -> None:
@@ -722,21 +774,22 @@ def _refuse_collinear(matrix: np.ndarray, *, terms: pd.DataFrame, outcome_name: 
 
 
 def _refuse_separation(
-    matrix: np.ndarray, answers: np.ndarray, *, terms: pd.DataFrame, outcome_name: str
+    signed: np.ndarray, *, terms: pd.DataFrame, outcome_name: str, n_free: int = 1
 ) -> None:
     """Look for a direction that never speaks against an answer (Konis 2007).
 
     With z = x for an event and -x otherwise, maximise sum z'b under z'b >= 0 and |b| <= 1: above
-    zero, the likelihood has no maximum.
+    zero, the likelihood has no maximum. The first `n_free` columns (constant, thresholds) name no
+    level.
     """
-    signed = np.unique(matrix * np.where(answers == 1, 1.0, -1.0)[:, None], axis=0)
+    signed = np.unique(signed, axis=0)
     found = optimize.linprog(
         -signed.sum(axis=0), A_ub=-signed, b_ub=np.zeros(len(signed)), bounds=(-1, 1)
     )
     if found.status != 0 or -found.fun < 1e-7:
         return
     is_complete = bool((signed @ found.x > 1e-9).all())
-    names = _name_terms(terms, columns=_sparse_direction(signed))
+    names = _name_terms(terms, columns=_sparse_direction(signed, n_free=n_free))
     kind_ja, kind_en = ("完全に", "completely") if is_complete else ("一部で", "for some people")
     raise ModelError(
         "MODEL_SEPARATION",
@@ -748,15 +801,17 @@ def _refuse_separation(
     )
 
 
-def _sparse_direction(signed: np.ndarray) -> np.ndarray:
-    """Return the columns of the separating direction with the smallest sum of sizes."""
+def _sparse_direction(signed: np.ndarray, *, n_free: int) -> np.ndarray:
+    """Return the terms' columns of the separating direction with the smallest sum of sizes."""
     both = np.hstack([signed, -signed])
-    cost = np.ones(both.shape[1])
-    cost[[0, signed.shape[1]]] = 1e-3  # the constant is free: it names no level
+    cost = np.ones(signed.shape[1])
+    cost[:n_free] = 1e-3
+    cost = np.tile(cost, 2)
     total = both.sum(axis=0)[None, :]
     found = optimize.linprog(cost, A_ub=-both, b_ub=np.zeros(len(both)), A_eq=total, b_eq=[1.0])
     direction = found.x[: signed.shape[1]] - found.x[signed.shape[1] :]
-    return np.flatnonzero(np.abs(direction) > 1e-9 * np.abs(direction).max())
+    large = np.flatnonzero(np.abs(direction) > 1e-9 * np.abs(direction).max())
+    return large - n_free + 1
 
 
 def _maximise(
@@ -769,23 +824,33 @@ def _maximise(
     rounding error, where R's svyglm with epsilon = 1e-12 stands too.
     """
     scaled = weights / weights.mean()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        model = sm.GLM(answers, matrix, family=sm.families.Binomial(), var_weights=scaled)
-        coefficients = np.asarray(model.fit(tol=1e-12, maxiter=100).params, dtype=float)
-    for _ in range(2):
-        mean = special.expit(matrix @ coefficients)
-        score = matrix.T @ (scaled * (answers - mean))
-        hessian = (matrix * (scaled * mean * (1 - mean))[:, None]).T @ matrix
-        coefficients = coefficients + linalg.solve(hessian, score, assume_a="pos")
-    score = matrix.T @ (scaled * (answers - special.expit(matrix @ coefficients)))
-    if not np.isfinite(coefficients).all() or np.abs(score).max() > _SCORE_TOLERANCE * len(answers):
-        raise ModelError(
-            "MODEL_NOT_CONVERGED",
-            f"{outcome_name} のモデルの計算が収束しません。要因を減らすか区分を統合してください。",
-            f"The model of {outcome_name} does not converge: use fewer factors or merge levels.",
-        )
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            model = sm.GLM(answers, matrix, family=sm.families.Binomial(), var_weights=scaled)
+            coefficients = np.asarray(model.fit(tol=1e-12, maxiter=100).params, dtype=float)
+        for _ in range(2):
+            mean = special.expit(matrix @ coefficients)
+            score = matrix.T @ (scaled * (answers - mean))
+            hessian = (matrix * (scaled * mean * (1 - mean))[:, None]).T @ matrix
+            coefficients = coefficients + linalg.solve(hessian, score, assume_a="pos")
+        score = matrix.T @ (scaled * (answers - special.expit(matrix @ coefficients)))
+    except np.linalg.LinAlgError:
+        coefficients = score = np.full(matrix.shape[1], np.nan)
+    _refuse_no_maximum(coefficients, score / len(answers), outcome_name=outcome_name)
     return coefficients
+
+
+def _refuse_no_maximum(
+    coefficients: np.ndarray, mean_score: np.ndarray, *, outcome_name: str
+) -> None:
+    if np.isfinite(coefficients).all() and np.abs(mean_score).max() <= _SCORE_TOLERANCE:
+        return
+    raise ModelError(
+        "MODEL_NOT_CONVERGED",
+        f"{outcome_name} のモデルの計算が収束しません。要因を減らすか区分を統合してください。",
+        f"The model of {outcome_name} does not converge: use fewer factors or merge levels.",
+    )
 
 
 def _coefficient_influence(
@@ -797,11 +862,195 @@ def _coefficient_influence(
     return linalg.solve(hessian, scores.T, assume_a="pos").T
 
 
+# --- the ordinal logit --------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class FittedOrdinal:
+    """A weighted proportional odds model, P(Y <= k) = expit(threshold_k - x'b).
+
+    Attributes:
+        outcome_name: Name of the item that is explained.
+        terms: As in `FittedLogit`; `column` counts the thresholds too.
+        coefficients: Thresholds, then log odds of a higher answer, shape (q + p,).
+        covariance: Design-based, shape (q + p, q + p).
+        influence: Shape (n, q + p).
+        rows: Who is in the model, bool, shape (n,).
+        n_thresholds: Answers less one, q.
+        df: Design degrees of freedom - (q + p) + 1.
+        notes: What a reader must know about the model.
+    """
+
+    outcome_name: str
+    terms: pd.DataFrame
+    coefficients: np.ndarray
+    covariance: np.ndarray
+    influence: np.ndarray
+    rows: np.ndarray
+    n_thresholds: int
+    df: int
+    notes: tuple[Note, ...] = ()
+
+    @property
+    def std_errors(self) -> np.ndarray:
+        """Standard errors, shape (q + p,)."""
+        return np.sqrt(np.diag(self.covariance))
+
+
+def fit_ordinal(
+    design: Design,
+    outcome: np.ndarray,
+    *,
+    factors: pd.DataFrame,
+    reference: Mapping[str, str] | None = None,
+    labels: Mapping[str, Mapping[str, str]] | None = None,
+    outcome_name: str = "outcome",
+    maximum_missing_share: float = MAXIMUM_MISSING_SHARE,
+    minimum_base_n: int = MINIMUM_BASE_N,
+    minimum_residual_df: int = MINIMUM_RESIDUAL_DF,
+) -> FittedOrdinal:
+    """Fit an ordinal logit to all answers of a question: the sensitivity analysis of a cut.
+
+    Newton's method with the analytic score and Hessian. (statsmodels' OrderedModel takes weights
+    and ignores them; R's svyolr has standard errors of four digits.)
+
+    Args:
+        design: The survey design, n rows.
+        outcome: Ordered numbers, shape (n,), the highest the loneliest; NaN outside the model.
+        factors: As in `fit_logit`.
+        reference: As in `fit_logit`.
+        labels: As in `fit_logit`.
+        outcome_name: Name for messages and table ids.
+        maximum_missing_share: As in `fit_logit`.
+        minimum_base_n: As in `fit_logit`.
+        minimum_residual_df: As in `fit_logit`.
+
+    Returns:
+        The fitted model; `odds_ratio_rows` lays it out.
+
+    Raises:
+        ModelError: As `fit_logit`.
+
+    References:
+        McCullagh (1980), Regression models for ordinal data, JRSS B 42(2).
+    """
+    people = _select(
+        design,
+        outcome,
+        factors=factors,
+        reference=reference or {},
+        labels=labels or {},
+        outcome_name=outcome_name,
+        limits=_Limits(maximum_missing_share, minimum_base_n, minimum_residual_df),
+    )
+    values, answer = np.unique(people.answers, return_inverse=True)
+    n_thresholds = len(values) - 1
+    rows = _ordinal_rows(people.matrix[:, 1:], answer, n_thresholds=n_thresholds)
+    signed = np.vstack([rows.upper[rows.has_upper], -rows.lower[rows.has_lower]])
+    _refuse_separation(signed, terms=people.terms, outcome_name=outcome_name, n_free=n_thresholds)
+    theta = _maximise_ordinal(rows, weights=people.weights, outcome_name=outcome_name)
+    score, hessian = _ordinal_score(rows, theta, weights=people.weights)
+    influence = np.zeros((len(people.rows), len(theta)))
+    influence[people.rows] = linalg.solve(hessian, score.T, assume_a="pos").T
+    terms = people.counted_terms((answer == n_thresholds).astype(float))
+    is_base = terms["column"] < 0
+    return FittedOrdinal(
+        outcome_name=outcome_name,
+        terms=terms.assign(
+            column=terms["column"].where(is_base, terms["column"] + n_thresholds - 1)
+        ),
+        coefficients=theta,
+        covariance=np.asarray(design.covariance(influence)),
+        influence=influence,
+        rows=people.rows,
+        n_thresholds=n_thresholds,
+        df=_model_df(design, people.rows, n_parameters=len(theta), name=outcome_name),
+        notes=tuple(people.notes),
+    )
+
+
+class _OrdinalRows(NamedTuple):
+    """What each person's two thresholds are made of: upper @ theta and lower @ theta."""
+
+    answer: np.ndarray
+    n_thresholds: int
+    upper: np.ndarray
+    lower: np.ndarray
+
+    @property
+    def has_upper(self) -> np.ndarray:
+        return self.answer < self.n_thresholds
+
+    @property
+    def has_lower(self) -> np.ndarray:
+        return self.answer > 0
+
+
+def _ordinal_rows(matrix: np.ndarray, answer: np.ndarray, *, n_thresholds: int) -> _OrdinalRows:
+    """Lay out threshold_k - x'b for k = the answer and the answer below."""
+    wide = np.eye(n_thresholds + 1)[:, :n_thresholds]  # the highest answer has no upper threshold
+    below = np.vstack([np.zeros(n_thresholds), np.eye(n_thresholds)])
+    upper = np.hstack([wide[answer], -matrix])
+    lower = np.hstack([below[answer], -matrix])
+    return _OrdinalRows(answer, n_thresholds, upper, lower)
+
+
+def _ordinal_score(
+    rows: _OrdinalRows, theta: np.ndarray, *, weights: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the score of each person, shape (n, q + p), and minus the weighted Hessian."""
+    high = np.where(rows.has_upper, special.expit(rows.upper @ theta), 1.0)
+    low = np.where(rows.has_lower, special.expit(rows.lower @ theta), 0.0)
+    share = high - low
+    slope_high, slope_low = high * (1 - high) / share, low * (1 - low) / share
+    score = rows.upper * slope_high[:, None] - rows.lower * slope_low[:, None]
+    curve_high, curve_low = slope_high * (1 - 2 * high), slope_low * (1 - 2 * low)
+    hessian = (score * weights[:, None]).T @ score
+    hessian -= (rows.upper * (weights * curve_high)[:, None]).T @ rows.upper
+    hessian += (rows.lower * (weights * curve_low)[:, None]).T @ rows.lower
+    return score, hessian
+
+
+def _ordinal_likelihood(rows: _OrdinalRows, theta: np.ndarray, *, weights: np.ndarray) -> float:
+    high = np.where(rows.has_upper, special.expit(rows.upper @ theta), 1.0)
+    low = np.where(rows.has_lower, special.expit(rows.lower @ theta), 0.0)
+    share = high - low
+    return float(weights @ np.log(share)) if (share > 0).all() else -np.inf
+
+
+def _maximise_ordinal(rows: _OrdinalRows, *, weights: np.ndarray, outcome_name: str) -> np.ndarray:
+    """Return thresholds and log odds by Newton's method, halving steps that lose likelihood."""
+    scaled = weights / weights.sum()
+    theta = np.zeros(rows.upper.shape[1])
+    shares = np.bincount(rows.answer, scaled)
+    theta[: rows.n_thresholds] = special.logit(shares.cumsum()[:-1])
+    best = _ordinal_likelihood(rows, theta, weights=scaled)
+    for _ in range(100):
+        score, hessian = _ordinal_score(rows, theta, weights=scaled)
+        step = linalg.solve(hessian, scaled @ score, assume_a="sym")
+        size = 1.0
+        while size > 1e-10:
+            tried = _ordinal_likelihood(rows, theta + size * step, weights=scaled)
+            if tried >= best - 1e-14 * abs(best):
+                break
+            size /= 2
+        theta, best = theta + size * step, max(tried, best)
+        if np.abs(size * step).max() < 1e-12:
+            break
+    score, _ = _ordinal_score(rows, theta, weights=scaled)
+    _refuse_no_maximum(theta, scaled @ score, outcome_name=outcome_name)
+    return theta
+
+
 # --- rows of the estimates table ----------------------------------------------------------------
 
 
 def odds_ratio_rows(
-    model: FittedLogit, *, weighting: str = "", wave: int | None = None, confidence: float = 0.95
+    model: FittedLogit | FittedOrdinal,
+    *,
+    weighting: str = "",
+    wave: int | None = None,
+    confidence: float = 0.95,
 ) -> pd.DataFrame:
     """Return one odds ratio a level; the reference has 1, a mark, and no interval.
 
@@ -812,8 +1061,9 @@ def odds_ratio_rows(
         confidence: Of the intervals.
 
     Returns:
-        Estimates rows, measure odds_ratio; `std_error` on the log scale; p adjusted within the
-        model (Benjamini-Hochberg).
+        Estimates rows, measure odds_ratio (of an ordinal model cumulative_odds_ratio, the odds of
+        a higher answer); `std_error` on the log scale; p adjusted within the model
+        (Benjamini-Hochberg).
     """
     column = model.terms["column"].to_numpy()
     is_base = column < 0
@@ -821,7 +1071,7 @@ def odds_ratio_rows(
     error = np.where(is_base, np.nan, model.std_errors[column])
     reach = stats.t.ppf(0.5 + confidence / 2, model.df) * error
     values = {
-        "measure": "odds_ratio",
+        "measure": "odds_ratio" if isinstance(model, FittedLogit) else "cumulative_odds_ratio",
         "unit": "ratio",
         "estimate": np.exp(beta),
         "std_error": error,
@@ -918,7 +1168,7 @@ def _two_sided(estimate: np.ndarray, error: np.ndarray, *, df: int) -> np.ndarra
 
 
 def _term_rows(
-    model: FittedLogit, values: dict[str, Any], *, weighting: str, wave: int | None
+    model: FittedLogit | FittedOrdinal, values: dict[str, Any], *, weighting: str, wave: int | None
 ) -> pd.DataFrame:
     terms = model.terms
     is_base = (terms["column"] < 0).to_numpy()

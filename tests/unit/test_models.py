@@ -89,6 +89,24 @@ def test_marginal_effects_agree_with_explicit_influence_in_r(truth, sample, name
     np.testing.assert_allclose(rows["std_error"], 100 * np.array(expected["ame_se"]), rtol=1e-7)
 
 
+@pytest.mark.parametrize("name", DESIGNS)
+def test_ordinal_logit_agrees_with_r(truth, sample, name):
+    design = make_design(sample, name)
+    model = models.fit_ordinal(
+        design,
+        sample["frequency"].to_numpy(),
+        factors=sample[["sex", "job", "confidant"]],
+        reference=REFERENCE_LEVELS,
+        outcome_name="frequency",
+    )
+    expected = truth[name]["ordinal"]
+    np.testing.assert_allclose(model.coefficients, expected["coef"], rtol=1e-9)
+    np.testing.assert_allclose(model.std_errors, expected["se"], rtol=1e-7)
+    rows = models.odds_ratio_rows(model).set_index(["item", "item_value"])
+    assert set(rows["measure"]) == {"cumulative_odds_ratio"}
+    assert np.log(rows.loc[("confidant", "2"), "estimate"]) == pytest.approx(expected["coef"][-1])
+
+
 # --- what must hold -------------------------------------------------------------------------------
 
 
@@ -110,6 +128,17 @@ def test_influence_is_the_derivative_by_the_weight(sample, row):
     slopes = [(up - down) / (2 * step) for up, down in zip(*moved, strict=True)]
     for slope, expected in zip(slopes, (model.influence[row], influence[row]), strict=True):
         np.testing.assert_allclose(slope, expected, atol=1e-6 * np.abs(expected).max())
+
+
+def test_ordinal_logit_of_two_answers_is_the_logit(sample):
+    design = make_design(sample, "stratified")
+    factors = sample[["sex", "job"]]
+    binary = models.fit_logit(design, sample["lonely"].to_numpy(), factors=factors)
+    ordinal = models.fit_ordinal(design, sample["lonely"].to_numpy(), factors=factors)
+    sign = np.r_[-1, np.ones(len(binary.coefficients) - 1)]  # a threshold is minus the constant
+    np.testing.assert_allclose(sign * ordinal.coefficients, binary.coefficients, rtol=1e-9)
+    np.testing.assert_allclose(ordinal.std_errors, binary.std_errors, rtol=1e-8)
+    assert ordinal.df == binary.df
 
 
 def test_row_order_and_weight_scale_change_nothing(sample):
@@ -322,6 +351,14 @@ def test_separation_by_two_factors_together_is_found():
     text = raised("MODEL_SEPARATION", factors, outcome.astype(float))
     assert "x=" in text
     assert "z=" in text
+
+
+def test_ordinal_separation_is_named():
+    # Everybody at level b gave the highest answer, nobody else did.
+    factors, _ = people(("a", 100, 0), ("b", 100, 0))
+    answer = np.r_[np.tile([1, 2], 50), np.full(100, 3)].astype(float)
+    with pytest.raises(ModelError, match="MODEL_SEPARATION.*x="):
+        models.fit_ordinal(Design(weights=np.ones(200)), answer, factors=factors)
 
 
 def test_one_class_outcome(plain):  # MOD-04
