@@ -1,0 +1,404 @@
+"""Which tables does the study's plan ask for, and which figures stand in them?"""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from tsunagari.cleaning import clean_responses, read_responses
+from tsunagari.comparison import WaveSide, adjust_p_values, compare_waves, compare_with_benchmark
+from tsunagari.estimation import differences, means, percents
+from tsunagari.models import ModelReport, binary_outcome, model_outcome
+from tsunagari.population import load_targets
+from tsunagari.study import ESTIMATE_COLUMNS, Item, Study
+from tsunagari.weighting import Design, weigh_respondents
+
+INDICATOR_VALUE = "1"  # item_value of an indicator: the share that has it
+_SEPARATOR = "\x1f"  # between item and item_value where they share one column name
+
+
+def _finish(parts: list[pd.DataFrame], study: Study, design: Design) -> pd.DataFrame:
+    """Join parts into rows of the estimates table of this wave."""
+    rows = pd.concat([part for part in parts if len(part)], ignore_index=True)
+    rows = rows.assign(wave=study.year, weighting=design.scheme)
+    return rows.reindex(columns=ESTIMATE_COLUMNS)
+
+
+def _label(rows: pd.DataFrame, item: Item, *, table_id: str) -> pd.DataFrame:
+    labels = rows["item_value"].map(item.labels).fillna(item.label)
+    return rows.assign(table_id=table_id, item=item.name, item_label=labels)
+
+
+def tabulated_items(study: Study) -> list[Item]:
+    """Return the items whose answers are counted: SA, MA and derived bands."""
+    asked = [i for i in study.items.values() if i.kind in ("SA", "MA", "derived")]
+    return [item for item in asked if item.options]
+
+
+# --- single tables --------------------------------------------------------------------------------
+
+
+def tabulate_all(study: Study, respondents: pd.DataFrame, *, design: Design) -> pd.DataFrame:
+    """Return the GT table of every question, and the mean of every scale score.
+
+    Args:
+        study: The wave; its table plan names the base.
+        respondents: Cleaned respondents, shape (n, any).
+        design: Their weights and design, n rows.
+
+    Returns:
+        Rows of the estimates table, `table_id` gt_<item>: percent of every answer and net, mean of
+        every sum score.
+    """
+    parts = []
+    for item in tabulated_items(study):
+        values = item.indicators(respondents, base=study.config.tables.base)
+        if values.notna().to_numpy().any():
+            rows = percents(design, values, confidence=study.config.marks.confidence)
+            parts.append(_label(rows, item, table_id=f"gt_{item.name}"))
+    for name, rule in study.config.derive.items():
+        if rule.kind == "sum":
+            scores = respondents[[name]].astype("Float64").astype(float)
+            rows = means(design, scores, confidence=study.config.marks.confidence)
+            rows = rows.assign(item_value="", unit="score")
+            parts.append(_label(rows, study.items[name], table_id=f"gt_{name}"))
+    return _finish(parts, study, design)
+
+
+def single_answer_sums(study: Study, single: pd.DataFrame) -> pd.Series:
+    """Return the sum of percents over the codes of every single-answer question; each is 100.
+
+    Args:
+        study: The wave.
+        single: Rows of `tabulate_all`.
+    """
+    rows = single[(single["measure"] == "percent") & (single["domain"] == "all")]
+    items = {n: i for n, i in study.items.items() if i.kind in ("SA", "derived")}
+    is_code = [
+        item in items and value not in items[item].nets
+        for item, value in zip(rows["item"], rows["item_value"], strict=True)
+    ]
+    return rows[is_code].groupby("item", sort=False)["estimate"].sum()
+
+
+# --- cross tables ---------------------------------------------------------------------------------
+
+
+def domain_frames(
+    study: Study, respondents: pd.DataFrame, *, axis: list[str]
+) -> list[pd.DataFrame]:
+    """Return the domain variables of an axis: its codes, then the nets that thin codes need.
+
+    Args:
+        study: The wave.
+        respondents: Cleaned respondents, shape (n, any).
+        axis: Variables of the axis. For an axis of one variable, a code with fewer people than
+            the reference base also stands within its finest net that reaches it.
+
+    Returns:
+        Frames of shape (n, len(axis)), text, missing outside every domain; the nets of one frame
+        are disjoint.
+    """
+    codes = respondents[axis].astype("string").reset_index(drop=True)
+    if len(axis) > 1:
+        return [codes]
+    values = codes[axis[0]]
+    counts = values.value_counts()
+    enough = study.config.disclosure.base_reference
+    nets = {net: of for net, (_, of) in study.items[axis[0]].nets.items()}
+    sizes = {net: counts.reindex(of).sum() for net, of in nets.items()}
+    thin = counts[counts < enough].index
+    needed = [
+        next((net for net, of in nets.items() if code in of and sizes[net] >= enough), None)
+        for code in thin
+    ]
+    layers: list[dict[str, str]] = []
+    for net in [net for net in nets if net in needed]:
+        free = next((layer for layer in layers if not set(layer) & set(nets[net])), None)
+        if free is None:
+            free = {}
+            layers.append(free)
+        free |= dict.fromkeys(nets[net], net)
+    return [codes] + [values.map(layer).astype("string").to_frame(axis[0]) for layer in layers]
+
+
+def _percents_and_gaps(
+    study: Study, values: pd.DataFrame, *, design: Design, frames: list[pd.DataFrame]
+) -> pd.DataFrame:
+    """Return percents in every domain and their gaps to the rest, one pass a frame.
+
+    `values` has columns (item, item_value), so that all items of the plan share the pass.
+    """
+    confidence = study.config.marks.confidence
+    names = {_SEPARATOR.join(column): column for column in values.columns}
+    flat = values.set_axis(list(names), axis=1)
+    parts = []
+    for by in frames:
+        inside = by[by.notna().all(axis=1).to_numpy()]
+        if len(inside):
+            parts.append(percents(design, flat, by=by, confidence=confidence))
+        if len(inside.drop_duplicates()) > 1:
+            parts.append(differences(design, flat, by=by, confidence=confidence))
+    rows = pd.concat(parts, ignore_index=True)
+    columns = pd.DataFrame(rows["item_value"].map(names).tolist(), columns=["item", "item_value"])
+    return rows.assign(item=columns["item"], item_value=columns["item_value"])
+
+
+def cross_tables(study: Study, respondents: pd.DataFrame, *, design: Design) -> pd.DataFrame:
+    """Return every cross table of the plan, each domain also against the rest.
+
+    Args:
+        study: The wave; `tables.axes` by `tables.crosses`.
+        respondents: Cleaned respondents, shape (n, any).
+        design: Their weights and design, n rows.
+
+    Returns:
+        Rows of the estimates table, `table_id` cross_<axis>__<item>: measure percent, and
+        difference_points against the rest. `mark` stands on both where the adjusted test holds
+        and the gap reaches the study's point threshold.
+    """
+    base = study.config.tables.base
+    items = [study.items[name] for name in study.config.tables.crosses]
+    values = {item.name: item.indicators(respondents, base=base) for item in items}
+    parts = []
+    for axis in study.axes:
+        wanted = {name: table for name, table in values.items() if axis != [name]}
+        together = pd.concat(wanted, axis=1).reset_index(drop=True)
+        frames = domain_frames(study, respondents, axis=axis)
+        rows = _percents_and_gaps(study, together, design=design, frames=frames)
+        rows["table_id"] = f"cross_{'_x_'.join(axis)}__" + rows["item"]
+        parts += [_marked(study, table) for _, table in rows.groupby("table_id", sort=False)]
+    rows = pd.concat(parts, ignore_index=True)
+    labels = {item.name: item.labels for item in items}
+    rows["item_label"] = [
+        labels[name][value] for name, value in zip(rows["item"], rows["item_value"], strict=True)
+    ]
+    return _finish([rows], study, design)
+
+
+def _marked(study: Study, rows: pd.DataFrame) -> pd.DataFrame:
+    marks = study.config.marks
+    return mark_differences(rows, alpha=1 - marks.confidence, point_threshold=marks.point_threshold)
+
+
+def mark_differences(rows: pd.DataFrame, *, alpha: float, point_threshold: float) -> pd.DataFrame:
+    """Return one table's rows with adjusted p-values, and marks on differences and percents.
+
+    Args:
+        rows: Percents and differences of one table family.
+        alpha: Level of the test, such as 0.05.
+        point_threshold: Smallest gap in points that may carry a mark.
+
+    Returns:
+        The rows with `p_adjusted` (Benjamini-Hochberg) and `mark` (▲ above, ▽ below the rest).
+    """
+    table = rows.assign(mark="")
+    is_gap = (table["measure"] == "difference_points").to_numpy()
+    if not is_gap.any():
+        return table
+    table.loc[is_gap, "p_adjusted"] = adjust_p_values(table.loc[is_gap, "p_value"].to_numpy())
+    sure = is_gap & (table["p_adjusted"] < alpha) & (table["estimate"].abs() >= point_threshold)
+    table.loc[sure, "mark"] = np.where(table.loc[sure, "estimate"] > 0, "▲", "▽")
+    keys = ["domain", "domain_value", "item", "item_value"]
+    marks = table[sure].set_index(keys)["mark"]
+    to_percents = marks.reindex(pd.MultiIndex.from_frame(table[keys])).fillna("").to_numpy()
+    return table.assign(mark=np.where(is_gap, table["mark"], to_percents))
+
+
+# --- indicators -----------------------------------------------------------------------------------
+
+
+def indicator_values(study: Study, respondents: pd.DataFrame) -> pd.DataFrame:
+    """Return one 0/1 column an indicator, NaN outside its base, shape (n, n_indicators)."""
+    columns = {}
+    for name, indicator in study.config.indicators.items():
+        item = study.items[indicator.item]
+        values = item.indicators(respondents, base=indicator.base)
+        columns[name] = values[list(indicator.codes)].max(axis=1)
+    return pd.DataFrame(columns, index=respondents.index).reset_index(drop=True)
+
+
+def headline_table(study: Study, respondents: pd.DataFrame, *, design: Design) -> pd.DataFrame:
+    """Return every indicator for everybody and along every axis.
+
+    Args:
+        study: The wave.
+        respondents: Cleaned respondents, shape (n, any).
+        design: Their weights and design, n rows.
+
+    Returns:
+        Rows of the estimates table, `table_id` headline, item the indicator's name, item_value
+        "1"; along the axes also difference_points against the rest, with marks.
+    """
+    values = indicator_values(study, respondents)
+    overall = percents(design, values, confidence=study.config.marks.confidence)
+    overall = overall.assign(item=overall["item_value"], item_value=INDICATOR_VALUE)
+    values.columns = pd.MultiIndex.from_product([values.columns, [INDICATOR_VALUE]])
+    parts = [overall]
+    for axis in study.axes:
+        frames = domain_frames(study, respondents, axis=axis)
+        rows = _percents_and_gaps(study, values, design=design, frames=frames)
+        own = {name for name, each in study.config.indicators.items() if axis == [each.item]}
+        tables = rows[~rows["item"].isin(own)].groupby("item", sort=False)
+        parts += [_marked(study, table) for _, table in tables]
+    rows = pd.concat(parts, ignore_index=True)
+    labels = {name: each.label for name, each in study.config.indicators.items()}
+    rows = rows.assign(table_id="headline", item_label=rows["item"].map(labels))
+    return _finish([rows], study, design)
+
+
+# --- comparisons ----------------------------------------------------------------------------------
+
+
+def national_tables(
+    study: Study, respondents: pd.DataFrame, *, design: Design, benchmark: pd.DataFrame
+) -> pd.DataFrame:
+    """Return every mapped question beside the published national figures.
+
+    Args:
+        study: The wave; `benchmark.items` maps questions, the wave names the published year.
+        respondents: Cleaned respondents, shape (n, any).
+        design: Their weights and design, n rows.
+        benchmark: The published figures, one row a figure.
+
+    Returns:
+        Rows of the estimates table, `table_id` national_<item>; empty for a study without a
+        benchmark.
+    """
+    plan, year = study.config.benchmark, study.wave.benchmark_year
+    if plan is None or year is None:
+        return pd.DataFrame(columns=ESTIMATE_COLUMNS)
+    axes = [a[0] for a in study.axes if len(a) == 1 and a[0] != study.config.design.age_band]
+    parts = []
+    for name, theirs in plan.items.items():
+        if not ((benchmark["item"] == theirs) & (benchmark["year"].astype(str) == str(year))).any():
+            continue
+        item = study.items[name]
+        rows = compare_with_benchmark(
+            design,
+            item.indicators(respondents, base="asked").reset_index(drop=True),
+            benchmark=benchmark,
+            item=name,
+            year=year,
+            age=respondents[study.config.design.age_band].reset_index(drop=True),
+            by=respondents[[a for a in axes if a != name]].reset_index(drop=True),
+            benchmark_item=theirs,
+            labels=item.labels,
+            wave=study.year,
+            point_threshold=study.config.marks.point_threshold,
+            confidence=study.config.marks.confidence,
+            caveat=plan.caveat,
+        )
+        parts.append(rows)
+    return pd.concat(parts, ignore_index=True).reindex(columns=ESTIMATE_COLUMNS)
+
+
+def wave_tables(
+    now: tuple[Study, pd.DataFrame, Design], before: tuple[Study, pd.DataFrame, Design]
+) -> pd.DataFrame:
+    """Return the change of every crossed question and indicator from one wave to the next.
+
+    Args:
+        now: The later wave: study, respondents, design.
+        before: The earlier wave, likewise.
+
+    Returns:
+        Rows of the estimates table, `table_id` waves_<item>; a question whose version changed is
+        cut, not compared.
+    """
+    (study, respondents, design), (study_before, respondents_before, design_before) = now, before
+    marks = study.config.marks
+    common = {"point_threshold": marks.point_threshold, "confidence": marks.confidence}
+    parts = []
+    for name in study.config.tables.crosses:
+        if name not in study_before.items:
+            continue
+        sides = [
+            WaveSide(
+                wave=each.year,
+                indicators=each.items[name].indicators(people, base=each.config.tables.base),
+                by=people[[each.config.design.region]],
+                version=each.items[name].version,
+            )
+            for each, people in ((study, respondents), (study_before, respondents_before))
+        ]
+        labels = study.items[name].labels
+        parts.append(
+            compare_waves(
+                design,
+                design_before,
+                now=sides[0],
+                before=sides[1],
+                item=name,
+                labels=labels,
+                **common,
+            )
+        )
+    return pd.concat(parts, ignore_index=True).reindex(columns=ESTIMATE_COLUMNS)
+
+
+def compare_with_previous(
+    study: Study, respondents: pd.DataFrame, *, design: Design
+) -> pd.DataFrame:
+    """Clean and weigh the earlier wave in the same way, and return `wave_tables`.
+
+    Args:
+        study: The wave; `previous` names the earlier one.
+        respondents: Cleaned respondents of this wave.
+        design: Their weights and design.
+
+    Returns:
+        Rows of the estimates table; empty where there is no earlier wave.
+    """
+    earlier = study.previous
+    if earlier is None:
+        return pd.DataFrame(columns=ESTIMATE_COLUMNS)
+    people = clean_responses(read_responses(earlier), earlier).respondents
+    targets = load_targets(earlier)
+    before = weigh_respondents(people, targets, settings=earlier.config.weighting)
+    return wave_tables((study, respondents, design), (earlier, people, before))
+
+
+# --- models ---------------------------------------------------------------------------------------
+
+
+def model_tables(
+    study: Study,
+    respondents: pd.DataFrame,
+    *,
+    design: Design,
+    factors: pd.DataFrame,
+    minimum_events_per_parameter: float,
+    minimum_events_per_level: int,
+) -> dict[str, ModelReport]:
+    """Return the model of every outcome of the plan.
+
+    Args:
+        study: The wave; `model` names outcomes and reference levels.
+        respondents: Cleaned respondents, shape (n, any).
+        design: Their weights and design, n rows.
+        factors: From `models.build_factors`, shape (n, p).
+        minimum_events_per_parameter: Events a coefficient.
+        minimum_events_per_level: Events, and non-events, a level.
+
+    Returns:
+        A report an outcome, `table_id` model_<outcome>.
+    """
+    reports = {}
+    for name in study.config.model.outcomes:
+        indicator = study.config.indicators[name]
+        item = study.items[indicator.item]
+        reports[name] = model_outcome(
+            design,
+            binary_outcome(item, respondents, codes=indicator.codes),
+            factors=factors,
+            items={factor: study.items[factor] for factor in factors},
+            outcome_name=name,
+            wave=study.year,
+            reference=study.config.model.reference,
+            minimum_events_per_parameter=minimum_events_per_parameter,
+            minimum_events_per_level=minimum_events_per_level,
+            confidence=study.config.marks.confidence,
+            point_threshold=study.config.marks.point_threshold,
+        )
+    return reports
