@@ -41,7 +41,7 @@ PEOPLE = table("region sex|N 1|N 1|N 2|S 1|S 2")
 ADULTS = table("region sex population|N 1 60|N 2 40|S 1 30|S 2 50")
 
 
-# --- post-stratification ----------------------------------------------------------------------------
+# --- post-stratification --------------------------------------------------------------------------
 
 
 def test_post_stratification_shares_each_cell_evenly():

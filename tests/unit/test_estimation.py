@@ -1,0 +1,477 @@
+"""Estimates: worked by hand, what must always hold, coverage, and every documented error."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import settings as examples
+from hypothesis import strategies as st
+from scipy import stats
+
+from tsunagari.estimation import (
+    bootstrap_replicates,
+    cronbach_alpha,
+    design_effects,
+    difference_between,
+    differences,
+    jackknife_replicates,
+    mean_differences,
+    means,
+    percents,
+    quantiles,
+    rao_scott,
+    replicate_estimates,
+    totals,
+)
+from tsunagari.study import ConfigError, ModelError
+from tsunagari.weighting import Design, weigh_respondents
+
+
+def equal(n: int, weight: float = 1.0, **parts) -> Design:
+    return Design(weights=np.full(n, weight), **parts)
+
+
+def one(table: pd.DataFrame, **keys) -> pd.Series:
+    for key, value in keys.items():
+        table = table[table[key] == value]
+    assert len(table) == 1
+    return table.iloc[0]
+
+
+def series(*values, name="y") -> pd.Series:
+    return pd.Series(values, name=name, dtype=float)
+
+
+# --- percents -------------------------------------------------------------------------------------
+
+
+def test_a_percent_and_its_error_by_hand():
+    # 30 of 100, weights 2: p = 0.3; V = 100/99 * p(1-p)/100 = 0.21/99
+    y = series(*[1] * 30, *[0] * 70)
+    found = one(percents(equal(100, 2.0), y))
+    assert found["estimate"] == pytest.approx(30)
+    assert found["std_error"] == pytest.approx(100 * np.sqrt(0.21 / 99))
+    # logit interval: log(3/7) -+ t_99 * se / (p(1-p))
+    reach = stats.t.ppf(0.975, 99) * np.sqrt(0.21 / 99) / 0.21
+    ends = [100 / (1 + np.exp(-(np.log(3 / 7) + sign * reach))) for sign in (-1, 1)]
+    assert [found["lower"], found["upper"]] == pytest.approx(ends)
+    assert (found["df"], found["n_unweighted"], found["n_cell"]) == (99, 100, 30)
+    assert found["n_effective"] == pytest.approx(100)
+    assert (found["measure"], found["unit"], found["domain"]) == ("percent", "percent", "all")
+
+
+def test_weights_change_a_percent():
+    # Weights 3 and 1 1: the first of three counts for 3 of 5
+    found = one(percents(Design(weights=np.array([3.0, 1, 1])), series(1, 0, 0)))
+    assert found["estimate"] == pytest.approx(60)
+    assert found["n_effective"] == pytest.approx(25 / 11)  # (3+1+1)^2 / (9+1+1)
+
+
+def test_a_small_base_takes_the_beta_interval():
+    # 6 of 20: V = 20/19 * 0.21/20; n_eff = 0.21/V * (t_19/t_19)^2 = 19
+    found = one(percents(equal(20), series(*[1] * 6, *[0] * 14)))
+    assert found["lower"] == pytest.approx(100 * stats.beta.ppf(0.025, 19 * 0.3, 19 * 0.7 + 1))
+    assert found["upper"] == pytest.approx(100 * stats.beta.ppf(0.975, 19 * 0.3 + 1, 19 * 0.7))
+
+
+def test_none_and_all_have_an_interval_and_no_error():
+    table = percents(equal(60), pd.DataFrame({"none": [0.0] * 60, "all": [1.0] * 60}))
+    none, every = one(table, item_value="none"), one(table, item_value="all")
+    # exact binomial ends: 1 - 0.025^(1/60)
+    end = 100 * (1 - 0.025 ** (1 / 60))
+    assert none[["estimate", "std_error", "lower"]].tolist() == [0, 0, 0]
+    assert none["upper"] == pytest.approx(end)
+    assert every[["estimate", "std_error", "upper"]].tolist() == [100, 0, 100]
+    assert every["lower"] == pytest.approx(100 - end)
+
+
+def test_a_domain_of_one_person_has_a_stated_interval():
+    table = percents(
+        equal(4), series(0, 1, 1, 0), by=pd.DataFrame({"age": list("aabb")[:3] + ["c"]})
+    )
+    lone = one(table, domain_value="c")
+    assert lone["n_unweighted"] == 1
+    assert (lone["lower"], lone["upper"]) == (0, pytest.approx(97.5))  # 1 - 0.025^1
+    assert not table.isna().any(axis=None)
+
+
+def test_what_calibration_fixes_has_no_error():
+    people = pd.DataFrame({"sex": list("1" * 60 + "2" * 40)})
+    adults = pd.DataFrame({"sex": ["1", "2"], "population": [50, 50]})
+    plan = SimpleNamespace(method="post_stratification", cells=["sex"])
+    design = weigh_respondents(people, adults, settings=plan)
+    found = one(percents(design, (people["sex"] == "1").astype(float).rename("1")))
+    assert found["estimate"] == pytest.approx(50)
+    assert found["std_error"] == 0
+    assert found["lower"] == pytest.approx(50)
+
+
+def test_each_column_keeps_its_own_base():
+    table = percents(equal(4), pd.DataFrame({"a": [1, 0, np.nan, np.nan], "b": [1, 0, 0, 0]}))
+    assert one(table, item_value="a")[["estimate", "n_unweighted"]].tolist() == [50, 2]
+    assert one(table, item_value="b")[["estimate", "n_unweighted"]].tolist() == [25, 4]
+    assert table["item_value"].tolist() == ["a", "b"]
+
+
+def test_domains_are_named_nested_and_ordered():
+    by = pd.DataFrame({"age": ["20s", "20s", "30s", None, "30s"], "sex": list("12211")})
+    table = percents(equal(5), series(1, 0, 1, 1, 1), by=by)
+    assert table["domain"].unique().tolist() == ["age x sex"]
+    assert table["domain_value"].tolist() == ["20s x 1", "20s x 2", "30s x 1", "30s x 2"]
+    assert table["n_unweighted"].sum() == 4  # the row without an age is in no domain
+    ordered = by.assign(age=pd.Categorical(by["age"], ["30s", "20s"]))
+    first = percents(equal(5), series(1, 0, 1, 1, 1), by=ordered)["domain_value"].iloc[0]
+    assert first == "30s x 1"
+
+
+def test_a_domain_nobody_of_which_was_asked_has_no_row():
+    table = percents(equal(4), series(1, 0, np.nan, np.nan), by=pd.DataFrame({"job": list("aabb")}))
+    assert table["domain_value"].tolist() == ["a"]
+
+
+# --- means, totals, quantiles ---------------------------------------------------------------------
+
+
+def test_a_mean_by_hand():
+    # 1 2 3 4, mean 2.5, s^2 = 5/3: SE = sqrt(5/3/4)
+    found = one(means(equal(4, 7.0), series(1, 2, 3, 4)))
+    assert found["estimate"] == 2.5
+    assert found["std_error"] == pytest.approx(np.sqrt(5 / 12))
+    reach = stats.t.ppf(0.975, 3) * np.sqrt(5 / 12)
+    assert [found["lower"], found["upper"]] == pytest.approx([2.5 - reach, 2.5 + reach])
+
+
+def test_a_constant_mean_is_sure_of_itself():
+    found = one(means(equal(5), series(*[4.1] * 5)))
+    assert found[["std_error"]].tolist() == [0]
+    assert [found["lower"], found["upper"]] == pytest.approx([4.1, 4.1])
+
+
+def test_a_total_by_hand_does_not_fall_below_nought():
+    # weights 10, y = 1 0 0 0: total 10; z = 10 0 0 0: V = 4/3 * (100 - 100/4) = 100
+    found = one(totals(equal(4, 10.0), series(1, 0, 0, 0)))
+    assert (found["estimate"], found["std_error"]) == (10, pytest.approx(10))
+    assert found["lower"] == 0
+    assert found["unit"] == "persons"
+
+
+def test_one_person_domains_of_a_mean_are_left_out_and_listed():
+    by = pd.DataFrame({"age": ["a", "a", "b"]})
+    table = means(equal(3), series(1, 3, 9), by=by)
+    assert table["domain_value"].tolist() == ["a"]
+    assert table.attrs["left_out"] == [
+        {"domain": "age", "domain_value": "b", "item_value": "y", "reason": "ONE_PERSON_DOMAIN"}
+    ]
+    assert quantiles(equal(3), series(1, 3, 9), by=by)["domain_value"].tolist() == ["a"]
+    with pytest.raises(ModelError, match="ONE_PERSON_DOMAIN"):
+        means(equal(3), series(1, 3, 9), by=pd.DataFrame({"age": list("abc")}))
+
+
+def test_the_median_is_where_the_weights_reach_half():
+    # weights 1 1 2: cumulated 1 2 4 of 4; half is reached at the second
+    design = Design(weights=np.array([1.0, 1, 2]))
+    assert one(quantiles(design, series(10, 20, 30)))["estimate"] == 20
+    found = one(quantiles(design, series(10, 20, 30), probabilities=(0.51,)))
+    assert (found["measure"], found["estimate"]) == ("quantile_51", 30)
+    assert one(quantiles(design, series(5, 5, 5)))[["lower", "upper"]].tolist() == [5, 5]
+    with pytest.raises(ConfigError, match="PROBABILITY"):
+        quantiles(design, series(1, 2, 3), probabilities=(1.0,))
+
+
+# --- differences ----------------------------------------------------------------------------------
+
+
+def test_a_difference_of_two_halves_by_hand():
+    # 60 of 100 against 40 of 100: both V = 0.24/100, n/(n-1) = 200/199
+    y = series(*[1] * 60, *[0] * 40, *[1] * 40, *[0] * 60)
+    by = pd.DataFrame({"region": ["N"] * 100 + ["S"] * 100})
+    table = differences(equal(200), y, by=by)
+    north = one(table, domain_value="N")
+    error = np.sqrt(200 / 199 * 2 * 0.24 / 100)
+    assert north["estimate"] == pytest.approx(20)
+    assert north["std_error"] == pytest.approx(100 * error)
+    assert north["p_value"] == pytest.approx(2 * stats.t.sf(0.2 / error, 198 + 1))
+    assert one(table, domain_value="S")["estimate"] == pytest.approx(-20)
+
+
+def test_a_group_against_the_whole_keeps_the_rows_they_share():
+    # With the halves as strata, so that their sizes are fixed, the first half minus everybody is
+    # half the difference of the halves, and so is its error
+    y = series(*[1] * 60, *[0] * 40, *[1] * 40, *[0] * 60)
+    first = np.arange(200) < 100
+    design = equal(200, strata=first)
+    halves = one(difference_between(design, y, group=first, other=~first))
+    whole = one(difference_between(design, y, group=first, other=np.ones(200, dtype=bool)))
+    assert whole["estimate"] == pytest.approx(halves["estimate"] / 2)
+    assert whole["std_error"] == pytest.approx(halves["std_error"] / 2)
+
+
+def test_nobody_in_a_small_group_is_no_proof():
+    # 0 of 12 against 20 % of 400: the plain variance of the small side is nought
+    y = series(*[0] * 12, *[1] * 80, *[0] * 320)
+    by = pd.DataFrame({"age": ["a"] * 12 + ["b"] * 400})
+    found = one(differences(equal(412), y, by=by), domain_value="a")
+    assert found["estimate"] == pytest.approx(-20)
+    assert found["p_value"] > 0.05
+    assert found["upper"] > 0
+
+
+def test_mean_differences_leave_out_sides_of_one():
+    y = series(1, 2, 3, 5, 7)
+    table = mean_differences(equal(5), y, by=pd.DataFrame({"age": list("aabbc")}), unit="hours")
+    assert table["domain_value"].tolist() == ["a", "b"]
+    assert one(table, domain_value="a")["estimate"] == pytest.approx(1.5 - 5)
+    assert table["measure"].unique().tolist() == ["difference_mean"]
+
+
+# --- test, design effect, reliability -------------------------------------------------------------
+
+
+def test_rao_scott_is_pearson_under_simple_sampling():
+    # 2 x 2 with 30 10 / 20 40: X2 = 100 * (30*40 - 10*20)^2 / (40*60*50*50) = 16.667;
+    # under equal weights F is X2 * (n-1)/n
+    rows = pd.Series(["a"] * 40 + ["b"] * 60)
+    columns = pd.Series(["x"] * 30 + ["y"] * 10 + ["x"] * 20 + ["y"] * 40)
+    found = one(rao_scott(equal(100), rows, columns=columns))
+    assert found["estimate"] == pytest.approx(100 / 6 * 99 / 100)
+    assert found["df_numerator"] == pytest.approx(1)
+    assert found["df"] == pytest.approx(99)
+
+
+def test_rao_scott_needs_two_answers_to_either_question():
+    with pytest.raises(ModelError, match="ONE_CATEGORY"):
+        rao_scott(equal(3), pd.Series(list("aaa")), columns=pd.Series(list("xyx")))
+
+
+def test_design_effect_of_equal_weights_is_one():
+    y = series(1, 2, 3, 4, 9)
+    assert one(design_effects(equal(5, 3.0), y))["estimate"] == pytest.approx(1)
+    table = design_effects(equal(4), series(1, 1, 2, 3), by=pd.DataFrame({"a": list("xxyy")}))
+    assert table["domain_value"].tolist() == ["y"]
+    assert table.attrs["left_out"][0]["reason"] == "CONSTANT"
+    with pytest.raises(ModelError, match="CONSTANT"):
+        design_effects(equal(3), series(2, 2, 2))
+
+
+def test_alpha_by_hand():
+    # Items 1 2 3 and 1 3 2: variances 2/3 each, sum 2 5 5 varies 2: 2 * (1 - (4/3)/2) = 2/3
+    items = pd.DataFrame({"a": [1, 2, 3, np.nan], "b": [1, 3, 2, 1]})
+    table = cronbach_alpha(equal(4), items)
+    assert table["estimate"].tolist() == pytest.approx([2 / 3, 2 / 3])
+    assert table["n_unweighted"].tolist() == [3, 3]
+    assert table["item_value"].tolist() == ["weighted", "unweighted"]
+
+
+@pytest.mark.parametrize(
+    ("items", "code"),
+    [
+        (pd.DataFrame({"a": [1.0, 2]}), "ONE_ITEM"),
+        (pd.DataFrame({"a": [1.0, 1], "b": [2.0, 2]}), "CONSTANT"),
+        (pd.DataFrame({"a": [np.nan, 1], "b": [2, np.nan]}), "NO_ANSWERS"),
+    ],
+)
+def test_alpha_refuses(items, code):
+    with pytest.raises(ModelError, match=code):
+        cronbach_alpha(equal(2), items)
+
+
+@pytest.mark.parametrize("function", [percents, means, totals, quantiles, design_effects])
+def test_all_answers_missing_is_a_named_error(function):
+    with pytest.raises(ModelError, match="NO_ANSWERS"):
+        function(equal(3), series(np.nan, np.nan, np.nan))
+
+
+@pytest.mark.parametrize(
+    ("call", "code"),
+    [
+        (lambda: percents(equal(3), series(0, 1, 2)), "NOT_AN_INDICATOR"),
+        (lambda: percents(equal(3), series(0, 1)), "ROWS_DIFFER"),
+        (lambda: percents(equal(2), series(0, 1), by=pd.DataFrame({"a": ["x"]})), "ROWS_DIFFER"),
+        (
+            lambda: percents(equal(2), series(0, 1), by=pd.DataFrame({"a": [None, None]})),
+            "NO_DOMAIN",
+        ),
+        (
+            lambda: differences(equal(2), series(0, 1), by=pd.DataFrame({"a": list("xx")})),
+            "ONE_DOMAIN",
+        ),
+    ],
+)
+def test_mistakes_are_named(call, code):
+    with pytest.raises(ModelError, match=code):
+        call()
+
+
+# --- replicates -----------------------------------------------------------------------------------
+
+
+def quota_design(n: int, *, seed: int, method: str = "post_stratification"):
+    """A quota sample of two regions, four ages and two sexes, weighted to a population."""
+    rng = np.random.default_rng(seed)
+    cells = pd.MultiIndex.from_product([list("12"), list("abcd"), list("12")])
+    adults = cells.to_frame(index=False, name=["region", "age", "sex"])
+    adults["population"] = rng.integers(10_000, 60_000, len(adults))
+    share = adults["population"] / adults["population"].sum()
+    people = adults.loc[rng.choice(len(adults), n, p=share), ["region", "age", "sex"]]
+    people = people.reset_index(drop=True)
+    raking = {"cells": ["region", "age"], "margins": [SimpleNamespace(by=["sex"])]}
+    cells = raking if method == "raking" else {"cells": ["region", "age", "sex"]}
+    plan = SimpleNamespace(method=method, strata=["region", "age"], **cells)
+    return people, weigh_respondents(people, adults, settings=plan)
+
+
+@pytest.mark.parametrize("method", ["post_stratification", "raking"])
+def test_bootstrap_is_within_8_percent_of_linearisation(method):
+    people, design = quota_design(800, seed=3, method=method)
+    rng = np.random.default_rng(4)
+    chance = 0.05 + 0.1 * (people["age"] == "a") + 0.05 * (people["sex"] == "1")
+    y = pd.DataFrame({"y": (rng.random(800) < chance).astype(float), "z": rng.gamma(2, 3, 800)})
+    inside = (people["region"] == "1").to_numpy()
+    values = np.column_stack([y, y["y"] * inside])
+
+    def statistic(weights):
+        total = weights @ values
+        return np.array([*total[:2] / weights.sum(), total[2] / (weights @ inside)])
+
+    replicates = bootstrap_replicates(design, n_replicates=1_000, rng=rng)
+    boot = replicates.covariance(replicate_estimates(design, statistic, replicates=replicates))
+    linear = [
+        one(percents(design, y["y"]))["std_error"] / 100,
+        one(means(design, y["z"]))["std_error"],
+        one(percents(design, y["y"], by=people[["region"]]), domain_value="1")["std_error"] / 100,
+    ]
+    assert np.sqrt(np.diag(boot)) == pytest.approx(linear, rel=0.08)
+
+
+def test_bootstrap_factors_average_one_and_keep_certainty():
+    design = Design(
+        weights=np.ones(7),
+        strata=np.array([0, 0, 0, 0, 1, 1, 1]),
+        fpc=np.array([8.0] * 4 + [3.0] * 3),
+    )
+    replicates = bootstrap_replicates(design, n_replicates=4_000, rng=np.random.default_rng(1))
+    factors = np.array([replicates.factors(r) for r in range(4_000)])
+    assert (factors[:, 4:] == 1).all()  # all 3 of 3 were taken
+    # Stratum sums: 4 * (1 - s) + s * 4/3 * 3 draws = 4 with s the root of a half
+    assert factors[:, :4].sum(axis=1) == pytest.approx(np.full(4_000, 4.0))
+    assert factors[:, :4].mean(axis=0) == pytest.approx(np.ones(4), abs=0.05)
+    with pytest.raises(ConfigError, match="REPLICATES"):
+        bootstrap_replicates(design, n_replicates=1, rng=np.random.default_rng(1))
+
+
+def test_jackknife_of_a_mean_is_exact():
+    # Without strata the jackknife variance of a mean is s^2/n
+    y = np.array([1.0, 2, 4, 9])
+    replicates = jackknife_replicates(equal(4))
+    found = replicate_estimates(equal(4), lambda w: w @ y / w.sum(), replicates=replicates)
+    assert replicates.covariance(found)[0, 0] == pytest.approx(y.var(ddof=1) / 4)
+
+
+# --- what must always hold ------------------------------------------------------------------------
+
+few = examples(max_examples=30)
+SIZES, SEEDS = st.integers(60, 200), st.integers(0, 2**32 - 1)
+METHODS = st.sampled_from(["post_stratification", "raking"])
+
+
+def random_design(n, seed, method):
+    rng = np.random.default_rng(seed)
+    cells = pd.MultiIndex.from_product([list("12"), list("abcd"), list("12")])
+    adults = cells.to_frame(index=False, name=["region", "age", "sex"])
+    picked = np.concatenate([np.arange(16), rng.integers(0, 16, n - 16)])
+    people = adults.iloc[rng.permutation(picked)].reset_index(drop=True)
+    adults["population"] = rng.integers(10_000, 60_000, 16)
+    raking = {"cells": ["region", "age"], "margins": [SimpleNamespace(by=["sex"])]}
+    cells = raking if method == "raking" else {"cells": ["region", "age", "sex"]}
+    plan = SimpleNamespace(method=method, strata=["region", "age"], **cells)
+    return people, weigh_respondents(people, adults, settings=plan)
+
+
+@few
+@given(n=SIZES, seed=SEEDS, method=METHODS)
+def test_a_domain_of_everything_equals_the_total(n, seed, method):
+    people, design = random_design(n, seed, method)
+    y = pd.Series(np.random.default_rng(seed).integers(0, 2, n), name="y").astype(float)
+    everything = pd.DataFrame({"all": ["all"] * n})
+    numbers = ["estimate", "std_error", "lower", "upper", "df", "n_unweighted", "n_effective"]
+    for function in (percents, means, totals):
+        whole, domain = one(function(design, y)), one(function(design, y, by=everything))
+        assert domain[numbers].tolist() == pytest.approx(whole[numbers].tolist(), rel=1e-12)
+
+
+@few
+@given(n=SIZES, seed=SEEDS, method=METHODS)
+def test_order_of_rows_does_not_matter_and_no_figure_is_missing(n, seed, method):
+    people, design = random_design(n, seed, method)
+    rng = np.random.default_rng(seed)
+    y = pd.DataFrame(rng.integers(0, 2, (n, 3)).astype(float), columns=list("abc"))
+    y[rng.random((n, 3)) < 0.1] = np.nan
+    by = people[["region", "age"]]
+    order = rng.permutation(n)
+    moved = Design(
+        weights=design.weights[order],
+        base_weights=design.base_weights[order],
+        margins=tuple(codes[order] for codes in design.margins),
+        strata=design.strata[order],
+        scheme=design.scheme,
+    )
+    table = percents(design, y, by=by)
+    other = percents(moved, y.iloc[order], by=by.iloc[order])
+    pd.testing.assert_frame_equal(table, other, rtol=1e-7, atol=1e-9)
+    assert not table.isna().any(axis=None)
+    inside = table["lower"].le(table["estimate"] + 1e-9) & table["estimate"].le(
+        table["upper"] + 1e-9
+    )
+    assert inside.all()
+    assert table["lower"].ge(0).all()
+    assert table["upper"].le(100).all()
+
+
+@few
+@given(n=SIZES, seed=SEEDS, method=METHODS)
+def test_parts_add_up_to_the_whole(n, seed, method):
+    people, design = random_design(n, seed, method)
+    y = pd.Series(np.random.default_rng(seed).integers(0, 2, n), name="y").astype(float)
+    by_age = percents(design, y, by=people[["age"]])
+    persons = pd.Series(design.weights).groupby(people["age"]).sum()
+    whole = one(percents(design, y))["estimate"]
+    assert (by_age["estimate"] * persons.to_numpy()).sum() / persons.sum() == pytest.approx(whole)
+    assert by_age["n_cell"].sum() == y.sum()
+
+
+@pytest.mark.slow
+def test_the_interval_covers_the_truth_in_94_to_96_of_100_samples():
+    """10,000 quota samples: 100 draws of sex within quotas, 100 draws of answers in each."""
+    rng = np.random.default_rng(2022)
+    regions, ages, sexes = np.indices((3, 7, 2)).reshape(3, -1)
+    persons = rng.integers(8_000, 40_000, 42).astype(float)
+    truth = 0.03 + 0.012 * (6 - ages) + 0.03 * sexes + 0.02 * (regions == 1)
+    adults = pd.DataFrame({"region": regions, "age": ages, "sex": sexes, "population": persons})
+    adults = adults.astype({"region": str, "age": str, "sex": str})
+    quota = np.maximum(np.bincount(regions * 7 + ages, persons) / persons.sum() * 1_500, 10).round()
+    quota = np.repeat(np.arange(21), quota.astype(int))
+    men = persons[1::2] / (persons[0::2] + persons[1::2])
+    plan = SimpleNamespace(
+        method="post_stratification", cells=["region", "age", "sex"], strata=["region", "age"]
+    )
+    expected = [truth @ persons / persons.sum()]
+    expected += [
+        truth[regions == r] @ persons[regions == r] / persons[regions == r].sum() for r in range(3)
+    ]
+    hits, samples = np.zeros(4), 0
+    for _ in range(100):
+        cell = quota * 2 + (rng.random(len(quota)) < men[quota])
+        people = adults.loc[cell, ["region", "age", "sex"]].reset_index(drop=True)
+        design = weigh_respondents(people, adults, settings=plan)
+        answers = pd.DataFrame((rng.random((len(cell), 100)) < truth[cell][:, None]).astype(float))
+        rows = pd.concat(
+            [percents(design, answers), percents(design, answers, by=people[["region"]])]
+        )
+        ends = rows[["lower", "upper"]].to_numpy().reshape(4, 100, 2) / 100
+        target = np.array(expected)[:, None]
+        hits += ((ends[..., 0] <= target) & (target <= ends[..., 1])).sum(axis=1)
+        samples += 100
+    assert samples == 10_000
+    assert ((hits / samples >= 0.94) & (hits / samples <= 0.96)).all(), hits / samples
