@@ -332,7 +332,7 @@ def _shares(
     """Return shares, their variances and unweighted counts, each (D, k); 0 and 1 exact."""
     cell = _sums(base, chosen).round().astype(np.int64)
     share = _sums(base, chosen * design.weights[:, None]) / base.weight[:, None]
-    share = np.where(cell == 0, 0.0, np.where(cell == base.n[:, None], 1.0, share))
+    share = _exact_edges(share, count=cell, n=base.n[:, None])
     variance = _domain_variances(design, base, chosen, centre=share, scale=base.weight)
     return share, _clean_error(variance, 1.0) ** 2, cell
 
@@ -548,20 +548,14 @@ def _all_differences(
                 "比べる相手の領域がない (回答のある領域が 1 つだけ)。",
                 "There is nothing to compare with: only one domain has answers.",
             )
-        inside = base.groups >= 0
-        for position, domain in enumerate(base.index):
-            group = base.groups == position
-            part = difference_between(
-                design,
-                table.iloc[:, which],
-                group=group,
-                other=inside & ~group,
-                unit=unit,
-                confidence=confidence,
-            ).assign(domain=domains.name, domain_value=domains.labels[domain], measure=measure)
-            lone = unit != "points" and 1 in (group.sum(), inside.sum() - group.sum())
-            left_out.append(part.loc[[lone] * len(part), ["domain", "domain_value", "item_value"]])
-            parts.append(part.loc[[not lone] * len(part)])
+        number = np.where(answered[:, None], values[:, which], 0.0)
+        figures = _against_rest(design, base, number, unit=unit, confidence=confidence)
+        part = _grid(base, [columns[c] for c in which], design, **figures)
+        part = part.assign(measure=measure, unit=unit)
+        n_rest = base.n.sum() - part["n_unweighted"]
+        lone = (unit != "points") & ((part["n_unweighted"] == 1) | (n_rest == 1))
+        left_out.append(part.loc[lone, ["domain", "domain_value", "item_value"]])
+        parts.append(part[~lone])
     rows = _assemble(parts, columns, domains)
     return _with_left_out(rows, pd.concat(left_out, ignore_index=True))
 
@@ -625,52 +619,140 @@ def _contrast(
     """Return estimate, error, interval and test of the first side minus the second."""
     either = (sides[0].groups == 0) | (sides[1].groups == 0)
     df = max(1, design.degrees_of_freedom(either))
-    t_value = stats.t.isf((1 - confidence) / 2, df)
     mean, u, guard = [], [], 0.0
     for side in sides:
         mask = side.groups == 0
         count = _sums(side, number)[0]
         one = (design.weights[mask] @ number[mask]) / side.weight[0]
         if unit == "points":
-            one = np.where(count == 0, 0.0, np.where(count == side.n[0], 1.0, one))
-            guard = guard + _edge_variance(one, side, t_value=t_value, confidence=confidence)
+            one = _exact_edges(one, count=count, n=side.n[0])
+            guard = guard + _edge_variance(
+                one, n=side.n[0], n_effective=side.n_effective[0], df=df, confidence=confidence
+            )
         mean.append(one)
         u.append(np.where(mask[:, None], number - one, 0.0) / side.weight[0])
-    scale = np.maximum(np.abs(mean[0]), np.abs(mean[1]))
-    error = np.sqrt(_clean_error(design.variances(u[0] - u[1]), scale) ** 2 + guard)
-    estimate = mean[0] - mean[1]
+    variance = design.variances(u[0] - u[1])
+    figures = _gap_figures(*mean, variance=variance, guard=guard, df=df, unit=unit,
+                           confidence=confidence)  # fmt: skip
+    figures |= {"n_unweighted": sides[0].n[0], "n_effective": sides[0].n_effective[0]}
+    if unit == "points":
+        figures["n_cell"] = _sums(sides[0], number)[0].round().astype(np.int64)
+    return pd.DataFrame(figures)
+
+
+def _against_rest(
+    design: Design, base: _Base, number: np.ndarray, *, unit: str, confidence: float
+) -> dict[str, np.ndarray]:
+    """Return the figures of every domain minus the others, each (D, k); as `_contrast`."""
+    count = _sums(base, number)
+    total = _sums(base, number * design.weights[:, None])
+    squares = base.weight**2 / base.n_effective
+    rest = {"weight": base.weight.sum() - base.weight, "n": base.n.sum() - base.n}
+    rest["n_effective"] = rest["weight"] ** 2 / (squares.sum() - squares)
+    mean = total / base.weight[:, None]
+    others = (total.sum(axis=0) - total) / rest["weight"][:, None]
+    df = max(1, design.degrees_of_freedom(base.groups >= 0))
+    guard = 0.0
+    if unit == "points":
+        count = count.round().astype(np.int64)
+        mean = _exact_edges(mean, count=count, n=base.n[:, None])
+        others = _exact_edges(others, count=count.sum(axis=0) - count, n=rest["n"][:, None])
+        keys = {"df": df, "confidence": confidence}
+        guard = _edge_variance(
+            mean, n=base.n[:, None], n_effective=base.n_effective[:, None], **keys
+        ) + _edge_variance(
+            others, n=rest["n"][:, None], n_effective=rest["n_effective"][:, None], **keys
+        )
+    variance = _rest_variances(
+        design, base, number, centre=(mean, others), scale=(base.weight, rest["weight"])
+    )
+    figures = _gap_figures(mean, others, variance=variance, guard=guard, df=df, unit=unit,
+                           confidence=confidence)  # fmt: skip
+    figures["df"] = np.full(mean.shape, df)
+    return figures | ({"n_cell": count} if unit == "points" else {})
+
+
+def _rest_variances(
+    design: Design,
+    base: _Base,
+    number: np.ndarray,
+    *,
+    centre: tuple[np.ndarray, np.ndarray],
+    scale: tuple[np.ndarray, np.ndarray],
+) -> np.ndarray:
+    """Return the variance of every domain's mean minus the others', shape (D, k)."""
+    n, k = number.shape
+    n_domains = len(base.index)
+    variances = np.empty((n_domains, k))
+    inside = np.flatnonzero(base.groups >= 0)
+    step = max(1, _CHUNK_VALUES // max(1, n * k))
+    for start in range(0, n_domains, step):
+        stop = min(start + step, n_domains)
+        u = np.zeros((n, stop - start, k))
+        gap = number[inside][:, None, :] - centre[1][None, start:stop]
+        u[inside] = -gap / scale[1][start:stop, None]
+        rows = np.flatnonzero((base.groups >= start) & (base.groups < stop))
+        group = base.groups[rows]
+        u[rows, group - start] = (number[rows] - centre[0][group]) / scale[0][group, None]
+        variances[start:stop] = design.variances(u.reshape(n, -1)).reshape(stop - start, k)
+    return variances
+
+
+def _exact_edges(share: np.ndarray, *, count: np.ndarray, n: np.ndarray | int) -> np.ndarray:
+    """Return shares that are exactly 0 or 1 where nobody or everybody counts."""
+    return np.where(count == 0, 0.0, np.where(count == n, 1.0, share))
+
+
+def _gap_figures(
+    first: np.ndarray,
+    second: np.ndarray,
+    *,
+    variance: np.ndarray,
+    guard: np.ndarray | float,
+    df: int,
+    unit: str,
+    confidence: float,
+) -> dict[str, np.ndarray]:
+    """Return estimate, error, interval and two-sided p value of first minus second."""
+    t_value = stats.t.isf((1 - confidence) / 2, df)
+    scale = np.maximum(np.abs(first), np.abs(second))
+    error = np.sqrt(_clean_error(variance, scale) ** 2 + guard)
+    estimate = first - second
     statistic = np.divide(np.abs(estimate), error, out=np.full_like(error, np.inf), where=error > 0)
     statistic = np.where((error == 0) & (np.abs(estimate) <= NOISE * scale), 0.0, statistic)
     by, most = (100, 1.0) if unit == "points" else (1, np.inf)
-    figures = {
+    return {
         "estimate": by * estimate,
         "std_error": by * error,
         "lower": by * np.maximum(estimate - t_value * error, -most),
         "upper": by * np.minimum(estimate + t_value * error, most),
         "df": df,
         "p_value": 2 * stats.t.sf(statistic, df),
-        "n_unweighted": sides[0].n[0],
-        "n_effective": sides[0].n_effective[0],
     }
-    if unit == "points":
-        figures["n_cell"] = _sums(sides[0], number)[0].round().astype(np.int64)
-    return pd.DataFrame(figures)
 
 
 def _edge_variance(
-    share: np.ndarray, side: _Base, *, t_value: float, confidence: float
+    share: np.ndarray,
+    *,
+    n: np.ndarray | int,
+    n_effective: np.ndarray | float,
+    df: int,
+    confidence: float,
 ) -> np.ndarray:
     """Variance that stands in for a side at 0 or 1: (length of its beta interval / t)^2."""
+    edge = (share <= 0) | (share >= 1)
+    if not edge.any():
+        return np.zeros_like(share)
     same = np.ones_like(share)
     lower, upper = proportion_intervals(
         share,
         variance=0 * same,
-        n=side.n[0] * same,
-        n_effective=side.n_effective[0] * same,
+        n=n * same,
+        n_effective=n_effective * same,
         df=same,
         confidence=confidence,
     )
-    edge = (share <= 0) | (share >= 1)
+    t_value = stats.t.isf((1 - confidence) / 2, df)
     return np.where(edge, ((upper - lower) / t_value) ** 2, 0.0)
 
 
