@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from tsunagari.cleaning import clean_responses, read_responses
+from tsunagari.cleaning import Cleaned, clean_responses, read_responses
 from tsunagari.comparison import WaveSide, adjust_p_values, compare_waves, compare_with_benchmark
 from tsunagari.estimation import differences, means, percents
 from tsunagari.models import ModelReport, binary_outcome, model_outcome
@@ -14,6 +14,26 @@ from tsunagari.study import ESTIMATE_COLUMNS, Item, Study
 from tsunagari.weighting import Design, weigh_respondents
 
 INDICATOR_VALUE = "1"  # item_value of an indicator: the share that has it
+REASON_LABELS = {
+    "read": "届いた回答",
+    "analysed": "分析に使った回答",
+    "quarantined": "分析に使わなかった回答",
+    "EXACT_DUPLICATE": "同じ回答の重複",
+    "ID_CONFLICT": "同じ番号でちがう回答",
+    "ID_MISSING": "回答者番号がない",
+    "ID_COLLISION_AFTER_NORMALISATION": "表記をそろえると同じ番号になる",
+    "NO_CELL": "地域または年齢がない",
+    "INELIGIBLE": "調査の対象外",
+    "BLANK_ROW": "空の行",
+    "TRAILER_LINE": "合計などの行",
+    "TOO_MANY_FIELDS": "欄が多すぎる行",
+    "TOO_FEW_FIELDS": "欄が足りない行",
+    "TEST_RECORD": "テスト用の回答",
+    "MODE_DUPLICATE": "別の方法で二度答えた回答",
+    "SPEEDER": "回答時間が短すぎる",
+    "STRAIGHTLINER": "同じ番号ばかりの回答",
+    "EXCLUDED_BY_DECISION": "担当者が理由をつけて外した回答",
+}
 _SEPARATOR = "\x1f"  # between item and item_value where they share one column name
 
 
@@ -33,6 +53,86 @@ def tabulated_items(study: Study) -> list[Item]:
     """Return the items whose answers are counted: SA, MA and derived bands."""
     asked = [i for i in study.items.values() if i.kind in ("SA", "MA", "derived")]
     return [item for item in asked if item.options]
+
+
+# --- what cleaning did ----------------------------------------------------------------------------
+
+
+def ledger_table(study: Study, ledger: pd.DataFrame) -> pd.DataFrame:
+    """Return the ledger as rows of the estimates table.
+
+    Args:
+        study: The wave.
+        ledger: Columns outcome (analysed, quarantined), reason_code, n_rows.
+
+    Returns:
+        `table_id` ledger, measure count, item_value read, analysed, quarantined, then a row a
+        reason.
+    """
+    counts = ledger.groupby("outcome")["n_rows"].sum()
+    quarantined = ledger[ledger["outcome"] == "quarantined"]
+    named = {
+        "read": ledger["n_rows"].sum(),
+        "analysed": counts.get("analysed", 0),
+        "quarantined": counts.get("quarantined", 0),
+        **quarantined.groupby("reason_code", sort=False)["n_rows"].sum().to_dict(),
+    }
+    rows = pd.DataFrame({"item_value": list(named), "estimate": list(named.values())})
+    facts = {"table_id": "ledger", "measure": "count", "unit": "rows", "item": "rows"}
+    rows = rows.assign(**facts, domain="all", domain_value="all", wave=study.year)
+    rows["item_label"] = rows["item_value"].map(REASON_LABELS).fillna(rows["item_value"])
+    return rows.reindex(columns=ESTIMATE_COLUMNS)
+
+
+def quality_effect(study: Study, cleaned: Cleaned) -> pd.DataFrame:
+    """Return each indicator's unweighted share with and without the rows of each quality flag.
+
+    Args:
+        study: The wave.
+        cleaned: What cleaning gave; `flags` names the rows that stand out and stayed.
+
+    Returns:
+        One row a flag (first: nobody left out): flag, n_flagged, then the indicators in per cent.
+    """
+    values = 100 * indicator_values(study, cleaned.respondents)
+    rows = [{"flag": "除かない", "n_flagged": 0, **values.mean().to_dict()}]
+    for flag, flagged in cleaned.flags.groupby("flag", sort=True):
+        is_flagged = cleaned.respondents["file_row"].isin(flagged["file_row"]).to_numpy()
+        shares = values[~is_flagged].mean().to_dict()
+        rows.append({"flag": flag, "n_flagged": int(is_flagged.sum()), **shares})
+    return pd.DataFrame(rows)
+
+
+def distribution_before_after(
+    study: Study, answers: pd.DataFrame, respondents: pd.DataFrame
+) -> pd.DataFrame:
+    """Return how region and age are spread over the rows read and over those analysed.
+
+    Args:
+        study: The wave.
+        answers: The answer file as text, one row a row read.
+        respondents: Cleaned respondents.
+
+    Returns:
+        One row a region and an age band: label, series (before, after), estimate in per cent.
+    """
+    design = study.config.design
+    parts = []
+    for name in (design.region, design.age_band):
+        rule = study.config.derive.get(name)
+        if name in answers:
+            before = answers[name].astype(str).str.strip()
+        else:
+            ages = pd.to_numeric(answers[rule.bands_of].astype(str), errors="coerce")
+            before = pd.Series("", index=answers.index)
+            for band in rule.bands:
+                inside = ages.between(band.from_, np.inf if band.to is None else band.to)
+                before = before.mask(inside, band.code)
+        for series, values in (("届いた行", before), ("分析する行", respondents[name])):
+            share = 100 * values.value_counts(normalize=True).reindex(study.items[name].options)
+            labels = study.items[name].options.values()
+            parts.append(pd.DataFrame({"label": labels, "estimate": share, "series": series}))
+    return pd.concat(parts, ignore_index=True).fillna({"estimate": 0.0})
 
 
 # --- single tables --------------------------------------------------------------------------------
@@ -402,3 +502,44 @@ def model_tables(
             point_threshold=study.config.marks.point_threshold,
         )
     return reports
+
+
+# --- for an analyst's eye -------------------------------------------------------------------------
+
+
+def weight_bins(design: Design, *, n_bins: int = 8) -> pd.DataFrame:
+    """Return how many respondents have which weight, as a multiple of the mean.
+
+    Args:
+        design: Weights, n rows.
+        n_bins: Bins of equal width.
+
+    Returns:
+        Columns label (the bin's middle) and estimate (respondents), shape (n_bins, 2).
+    """
+    counts, edges = np.histogram(design.weights / design.weights.mean(), bins=n_bins)
+    middles = (edges[:-1] + edges[1:]) / 2
+    labels = [f"{middle:.2f}" for middle in middles]
+    return pd.DataFrame({"label": labels, "estimate": counts.astype(float)})
+
+
+def chart_rows(study: Study, headline: pd.DataFrame, *, domain: str) -> pd.DataFrame:
+    """Return the first two indicators along one axis as rows of `figures.interval_dots`."""
+    names = list(study.config.indicators)[:2]
+    is_shown = headline["domain"].isin([domain]) & headline["item"].isin(names)
+    rows = headline[is_shown & (headline["measure"] == "percent")]
+    indicators = study.config.indicators
+    return rows.assign(
+        label=rows["domain_value"].map(study.items[domain].labels),
+        series=rows["item"].map({name: indicators[name].short_label for name in names}),
+    )
+
+
+def forest_rows(study: Study, model: pd.DataFrame) -> pd.DataFrame:
+    """Return one model's odds ratios as rows of `figures.forest`."""
+    rows = model[model["measure"] == "odds_ratio"]
+    return rows.assign(
+        factor=rows["item"].map({name: item.short_label for name, item in study.items.items()}),
+        label=rows["item_label"],
+        is_reference=rows["lower"].isna(),
+    )
