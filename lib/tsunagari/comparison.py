@@ -105,7 +105,7 @@ def _share(design: Design, values: np.ndarray, *, rows: np.ndarray) -> _Share:
 
 
 def _variance(design: Design, influence: np.ndarray) -> float:
-    return float(np.asarray(design.covariance(influence[:, None]))[0, 0])
+    return float(design.variances(influence[:, None])[0])
 
 
 def _gap_variance(design: Design, share: _Share, *, influence: np.ndarray, df: int) -> float:
@@ -292,7 +292,7 @@ def _band_counts(rows: pd.DataFrame, *, position: int) -> dict[str, float]:
 def _nearest_mix(
     benchmark: pd.DataFrame, *, year: int, axis: str, within: tuple[str, str] | None
 ) -> tuple[dict[str, float], str]:
-    """Return the age mix of the year, or of the nearest year that has one, and a note on it."""
+    """Return the age mix of the year, or of the nearest year that has one (A26), and a note."""
     years = sorted(benchmark["year"].unique(), key=lambda other: (abs(other - year), other))
     for other in years:
         mix = age_mix(benchmark, year=other, axis=axis, within=within)
@@ -320,7 +320,7 @@ def _read_published(
     if row["item_value"] in no_answer or row["item_label"] == NO_ANSWER_LABEL:
         return _Published(share, n, source, "無回答の割合は調査の方式で決まる。")
     if np.isnan(n) and row["domain_value"] in mix:
-        note = "全国値の回答者数は、年代構成から求めた。"
+        note = "全国値の回答者数は、年代構成から求めた。"  # A26
         return _Published(share, float(mix[row["domain_value"]]), source, note=note)
     if np.isnan(n):
         return _Published(share, n, source, "全国値の回答者数が公表されていない。")

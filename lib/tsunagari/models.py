@@ -117,44 +117,70 @@ class MergedFactors(NamedTuple):
     labels: dict[str, dict[str, str]]
 
 
+class _Count(NamedTuple):
+    """People and events at a level, among complete rows."""
+
+    n: int
+    level: str
+    events: int
+
+    def is_thin(self, *, events: int, n: int) -> bool:
+        return self.n < n or min(self.events, self.n - self.events) < events
+
+
 @dataclass
 class _Merging:
-    """Current level of everybody, and how it came about."""
+    """Which codes stand together so far, and how that came about.
 
-    levels: dict[str, np.ndarray]
+    Merging never changes who is complete, so that people are counted a code at a time once, and
+    again only when a level leaves or a factor is dropped.
+    """
+
+    codes: dict[str, np.ndarray]
     outcome: np.ndarray
     nets: dict[str, list[Net]]
     members: dict[str, dict[str, frozenset[str]]] = field(default_factory=dict)
     why: dict[tuple[str, str], str] = field(default_factory=dict)
     left_out: list[tuple[str, str, int]] = field(default_factory=list)
-    left_out_rows: np.ndarray | None = None
     dropped: list[tuple[str, int]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        for factor, codes in self.levels.items():
+        for factor, codes in self.codes.items():
             present = sorted(set(codes) - {""})
             self.members[factor] = {code: frozenset([code]) for code in present}
         self.left_out_rows = np.zeros(len(self.outcome), dtype=bool)
+        self.count_again()
 
-    def complete(self) -> np.ndarray:
-        """Return who enters the model, bool, shape (n,)."""
-        answered = ~np.isnan(self.outcome)
-        for codes in self.levels.values():
-            answered &= codes != ""
-        return answered
+    def count_again(self) -> None:
+        """Find the complete rows, and count people and events of every code among them."""
+        self.complete = ~np.isnan(self.outcome)
+        for codes in self.codes.values():
+            self.complete &= codes != ""
+        answers = self.outcome[self.complete]
+        self.rarer = float(min(answers.sum(), len(answers) - answers.sum()))
+        self.tallies: dict[str, dict[str, tuple[int, int]]] = {}
+        for factor, codes in self.codes.items():
+            names, place = np.unique(codes[self.complete].astype(str), return_inverse=True)
+            n, events = np.bincount(place), np.bincount(place, answers)
+            self.tallies[factor] = {
+                str(name): (int(n[k]), round(events[k])) for k, name in enumerate(names)
+            }
 
-    def counts(self, factor: str) -> pd.DataFrame:
-        """Return people and events per level among complete rows, thinnest first."""
-        rows = self.complete()
-        frame = pd.DataFrame(
-            {"level": self.levels[factor][rows].astype(str), "y": self.outcome[rows]}
-        )
-        table = frame.groupby("level")["y"].agg(n="size", events="sum").reset_index()
-        return table.sort_values(["n", "level"], ignore_index=True)
+    def counts(self, factor: str) -> list[_Count]:
+        """Return people and events per level that anybody has, thinnest first."""
+        tally = self.tallies[factor]
+        counted = []
+        for level, codes in self.members[factor].items():
+            parts = [tally[code] for code in codes if code in tally]
+            if parts:
+                n, events = (sum(part) for part in zip(*parts, strict=True))
+                counted.append(_Count(n, level, events))
+        return sorted(counted)
 
-    def net_for(self, factor: str, *, level: str | None, present: set[str]) -> Net | None:
+    def net_for(self, factor: str, *, level: str | None) -> Net | None:
         """Return the finest net that joins levels (with the given one) and leaves two or more."""
         nets = self.nets.get(factor, [])
+        present = {count.level for count in self.counts(factor)}
         for net in sorted(nets, key=lambda entry: len(entry[2])) if level else nets:
             codes = frozenset(net[2])
             members = {name: self.members[factor][name] for name in present}
@@ -171,33 +197,34 @@ class _Merging:
         codes = frozenset(net[2])
         inside = [name for name, own in self.members[factor].items() if own <= codes]
         thin = any(self.why.get((factor, name)) == "thin" for name in inside)
-        merged = frozenset().union(*(self.members[factor].pop(name) for name in inside))
-        self.members[factor][net[0]] = merged
-        self.levels[factor] = np.where(
-            np.isin(self.levels[factor].astype(str), inside), net[0], self.levels[factor]
-        ).astype(object)
+        parts = [self.members[factor].pop(name) for name in inside]
+        self.members[factor][net[0]] = frozenset().union(*parts)
         self.why[factor, net[0]] = "thin" if thin else why
 
-    def leave_out(self, factor: str, level: str) -> None:
+    def leave_out(self, factor: str, count: _Count) -> None:
         """Take the people of a level out of the model, or the factor if one level would remain."""
-        present = set(self.counts(factor)["level"])
-        at_level = (self.levels[factor] == level) & self.complete()
-        if len(present) <= 2:
-            self.dropped.append((factor, int(self.complete().sum())))
-            del self.levels[factor]
-            return
-        self.left_out.append((factor, level, int(at_level.sum())))
-        self.left_out_rows |= self.levels[factor] == level
-        self.levels[factor] = np.where(self.levels[factor] == level, "", self.levels[factor])
+        if len(self.counts(factor)) <= 2:
+            self.dropped.append((factor, int(self.complete.sum())))
+            del self.codes[factor]
+        else:
+            self.left_out.append((factor, count.level, count.n))
+            gone = np.isin(self.codes[factor].astype(str), list(self.members[factor][count.level]))
+            self.left_out_rows |= gone
+            self.codes[factor] = np.where(gone, "", self.codes[factor])
+        self.count_again()
 
-    def rarer(self) -> float:
-        """Return the smaller of events and non-events among complete rows."""
-        answers = self.outcome[self.complete()]
-        return float(min(answers.sum(), len(answers) - answers.sum()))
-
+    @property
     def n_parameters(self) -> int:
-        """Return the number of coefficients apart from the constant."""
-        return sum(max(len(self.counts(factor)) - 1, 0) for factor in self.levels)
+        """Number of coefficients apart from the constant."""
+        return sum(max(len(self.counts(factor)) - 1, 0) for factor in self.codes)
+
+    def levels(self, index: pd.Index) -> pd.DataFrame:
+        """Return everybody's level in every factor that is left, "" for none."""
+        table = {}
+        for factor, codes in self.codes.items():
+            level_of = {code: level for level, own in self.members[factor].items() for code in own}
+            table[factor] = [level_of.get(code, "") for code in codes]
+        return pd.DataFrame(table, index=index, dtype=object)
 
 
 def merge_levels(
@@ -240,7 +267,7 @@ def merge_levels(
         ModelError: ONE_CLASS_OUTCOME or TOO_FEW_EVENTS, or a factor without any answer.
     """
     state = _Merging(
-        levels={name: _text_codes(factors[name]) for name in factors},
+        codes={name: _text_codes(factors[name]) for name in factors},
         outcome=np.asarray(outcome, dtype=float),
         nets=_as_nets(nets),
     )
@@ -249,25 +276,24 @@ def merge_levels(
     is_low = _merge_until(state, minimum=minimum_events_per_parameter)
     names = _label_levels(factors, nets=state.nets, labels=labels)
     log = _merge_log(state, labels=names, outcome_name=outcome_name, is_low=is_low)
-    merged = pd.DataFrame(state.levels, index=factors.index)
+    merged = state.levels(factors.index)
     followed = _follow_reference(state, reference or {})
     return MergedFactors(merged, log, state.left_out_rows, followed, names)
 
 
 def _refuse_unusable(state: _Merging, *, outcome_name: str, minimum: int) -> None:
-    for factor, codes in state.levels.items():
+    for factor, codes in state.codes.items():
         if not (codes[~np.isnan(state.outcome)] != "").any():
             _raise_all_missing(factor)
-    rows = state.complete()
-    if not rows.any():
+    if not state.complete.any():
         raise ModelError(
             "MODEL_NO_COMPLETE_ROWS",
             f"{outcome_name} のモデルで、すべての要因に答えた人がいません。"
             "要因を減らしてください。",
             f"Nobody answered every factor of the model of {outcome_name}: use fewer factors.",
         )
-    _refuse_one_class(state.outcome[rows], outcome_name=outcome_name)
-    if state.rarer() < 2 * minimum:
+    _refuse_one_class(state.outcome[state.complete], outcome_name=outcome_name)
+    if state.rarer < 2 * minimum:
         raise ModelError(
             "TOO_FEW_EVENTS",
             f"{outcome_name} に該当する人(または該当しない人)が少なく({2 * minimum}人未満)、"
@@ -298,33 +324,28 @@ def _raise_all_missing(factor: str) -> None:
 
 def _merge_thin(state: _Merging, *, minimum_events: int, minimum_n: int) -> None:
     while True:
-        stuck = None
-        for factor in state.levels:
-            counts = state.counts(factor)
-            present = set(counts["level"])
-            non_events = counts["n"] - counts["events"]
-            thin = (counts["n"] < minimum_n) | (counts["events"] < minimum_events)
-            for level in counts["level"][thin | (non_events < minimum_events)]:
-                net = state.net_for(factor, level=level, present=present)
-                if net is not None:
-                    state.merge(factor, net, why="thin")
-                    break
-                stuck = stuck or (factor, level)
-            else:
-                continue
-            break
+        thin = [
+            (factor, count)
+            for factor in state.codes
+            for count in state.counts(factor)
+            if count.is_thin(events=minimum_events, n=minimum_n)
+        ]
+        if not thin:
+            return
+        for factor, count in thin:
+            net = state.net_for(factor, level=count.level)
+            if net is not None:
+                state.merge(factor, net, why="thin")
+                break
         else:
-            if stuck is None:
-                return
-            state.leave_out(*stuck)
+            state.leave_out(*thin[0])
 
 
 def _merge_until(state: _Merging, *, minimum: float) -> bool:
-    """Merge for events per parameter; return whether it stayed too low."""
-    while state.rarer() < minimum * state.n_parameters():
-        present = {factor: set(state.counts(factor)["level"]) for factor in state.levels}
-        for factor in sorted(present, key=lambda name: -len(present[name])):
-            net = state.net_for(factor, level=None, present=present[factor])
+    """Merge for events per parameter (A27); return whether it stayed too low."""
+    while state.rarer < minimum * state.n_parameters:
+        for factor in sorted(state.codes, key=lambda name: -len(state.counts(name))):
+            net = state.net_for(factor, level=None)
             if net is not None:
                 state.merge(factor, net, why="parameters")
                 break
@@ -358,7 +379,7 @@ def _follow_reference(state: _Merging, reference: Mapping[str, str]) -> dict[str
     followed = {}
     for factor, code in reference.items():
         for level, codes in state.members.get(factor, {}).items():
-            if factor in state.levels and (level == code or code in codes):
+            if factor in state.codes and (level == code or code in codes):
                 followed[factor] = level
     return followed
 
@@ -373,8 +394,8 @@ def _merge_log(
     state: _Merging, *, labels: dict[str, dict[str, str]], outcome_name: str, is_low: bool
 ) -> pd.DataFrame:
     rows = []
-    for factor in state.levels:
-        counts = state.counts(factor).set_index("level")["n"]
+    for factor in state.codes:
+        counts = {count.level: count.n for count in state.counts(factor)}
         for level in labels[factor]:
             codes = state.members[factor].get(level, frozenset())
             if len(codes) < 2 or level not in counts:
@@ -392,7 +413,7 @@ def _merge_log(
         rows.append((factor, "dropped", "要因から除外", n, text))
     if is_low:
         text = "係数1つあたりの該当者が目安に届かない(LowEPV)。オッズ比は参考にとどめる。"
-        rows.append(("model", "low_epv", "該当者の不足", int(state.rarer()), text))
+        rows.append(("model", "low_epv", "該当者の不足", int(state.rarer), text))
     return _merge_rows(rows, outcome_name=outcome_name)
 
 
