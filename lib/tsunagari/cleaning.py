@@ -17,7 +17,15 @@ import pandas as pd
 from tsunagari import coding, reading
 from tsunagari.coding import CodedSheet, derive_variables, tidy_cell
 from tsunagari.reading import RawResponses, show_rows
-from tsunagari.study import NO_ANSWER, ConfigError, InputError, QualityRule, Study
+from tsunagari.study import (
+    ESTIMATE_COLUMNS,
+    NO_ANSWER,
+    ConfigError,
+    Indicator,
+    InputError,
+    QualityRule,
+    Study,
+)
 
 __all__ = [
     "RULE_VERSION",
@@ -25,13 +33,18 @@ __all__ = [
     "LedgerError",
     "clean_responses",
     "compare_codebooks",
-    "count_missing",
+    "compare_before_after",
     "derive_variables",
+    "ledger_rows",
+    "missing_by_item",
+    "quality_effect",
     "read_responses",
+    "save_cleaned",
 ]
 
 RULE_VERSION = "1"  # raised whenever a rule of this room or of coding changes its outcome
 CONFLICT_LIMIT = 0.01  # share of rows whose id stands for different answers; standard ID-02
+HIGH_NONRESPONSE_PCT = 20.0  # above it a question is marked; standard MIS-04
 _TRAILER_ROWS = 5  # a total or a remark stands among the last rows
 _MAIL = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+")
 _PHONE = re.compile(r"0\d{1,4}[-( ]\d{1,4}[-) ]\d{3,4}|0[789]0\d{8}")
@@ -87,6 +100,8 @@ class Cleaned:
         ledger: outcome, reason_code, n_rows; sums to the rows read.
         repairs: file_row, variable, old, new, rule.
         flags: file_row, respondent_id, variable, flag; rows that stand out and stay.
+        set_aside: Like respondents, with reason_code: rows that a rule of response quality put in
+            quarantine, kept to show what the rule does to the headline figures.
     """
 
     respondents: pd.DataFrame
@@ -95,6 +110,7 @@ class Cleaned:
     ledger: pd.DataFrame
     repairs: pd.DataFrame
     flags: pd.DataFrame
+    set_aside: pd.DataFrame
 
 
 def read_responses(study: Study) -> RawResponses:
@@ -130,17 +146,17 @@ def clean_responses(raw: RawResponses, study: Study) -> Cleaned:
     rows = _Rows(sheet, study=study, decisions=decisions)
     rows.judge()
     _refuse_unknown_region(sheet, rows, study=study)
-    keep = rows.keep
-    respondents = _respondents(sheet, rows, study=study)
+    respondents = _respondents(sheet, rows, study=study, keep=rows.keep)
     quarantine = _quarantine(raw, rows)
     cells, repairs, flags = _logs(sheet, rows)
     return Cleaned(
         respondents=respondents,
         quarantine=quarantine,
         cells=cells,
-        ledger=_ledger(raw, quarantine, n_analysed=len(keep)),
+        ledger=_ledger(raw, quarantine, n_analysed=len(respondents)),
         repairs=pd.concat([corrections, repairs], ignore_index=True),
         flags=flags,
+        set_aside=_set_aside(sheet, rows, study=study),
     )
 
 
@@ -426,21 +442,10 @@ class _Rows:
         weighting = self.study.config.weighting
         if not weighting.cells:
             return
-        cells = derive_variables(self.frame(weighting.cells), self.study)
+        cells = derive_variables(_frame(self.sheet, weighting.cells, study=self.study), self.study)
         for name in weighting.cells:
             usable = set(self.study.items[name].options) | set(weighting.sample_share.get(name, ()))
             self.give("NO_CELL", ~cells[name].isin(usable).to_numpy())
-
-    def frame(self, names: Iterable[str]) -> pd.DataFrame:
-        """Return coded columns, and what these names are derived from, for every row."""
-        wanted, derive = list(names), self.study.config.derive
-        for name in wanted:
-            if name in derive:
-                rule = derive[name]
-                wanted += [n for n in (rule.bands_of, rule.recode_of, *rule.sum_of) if n]
-        everyone = np.arange(len(self.raw))
-        found = {n: _column(self.sheet, n, keep=everyone) for n in wanted if n not in derive}
-        return pd.DataFrame(found, index=self.raw.index)
 
     # response quality
 
@@ -593,9 +598,20 @@ def _column(sheet: CodedSheet, name: str, *, keep: np.ndarray) -> Any:
     return column.to_text(keep)
 
 
-def _respondents(sheet: CodedSheet, rows: _Rows, *, study: Study) -> pd.DataFrame:
-    """Return the rows analysed, in the order of the file, with derived variables."""
-    keep = rows.keep
+def _frame(sheet: CodedSheet, names: Iterable[str | None], *, study: Study) -> pd.DataFrame:
+    """Return coded columns, and what these names are derived from, for every row."""
+    wanted, derive = [name for name in names if name], study.config.derive
+    for name in wanted:
+        if name in derive:
+            rule = derive[name]
+            wanted += [n for n in (rule.bands_of, rule.recode_of, *rule.sum_of) if n]
+    everyone = np.arange(len(sheet.log.raw))
+    found = {n: _column(sheet, n, keep=everyone) for n in wanted if n not in derive}
+    return pd.DataFrame(found, index=sheet.log.raw.index)
+
+
+def _respondents(sheet: CodedSheet, rows: _Rows, *, study: Study, keep: np.ndarray) -> pd.DataFrame:
+    """Return rows in the form of respondents, in the order of the file, derived ones added."""
     found: dict[str, Any] = {
         "respondent_id": rows.ids.iloc[keep].array,
         "file_row": rows.raw.index.to_numpy()[keep],
@@ -609,6 +625,14 @@ def _respondents(sheet: CodedSheet, rows: _Rows, *, study: Study) -> pd.DataFram
         elif kind != "ID":
             found[variable] = _column(sheet, variable, keep=keep)
     return derive_variables(pd.DataFrame(found), study)
+
+
+def _set_aside(sheet: CodedSheet, rows: _Rows, *, study: Study) -> pd.DataFrame:
+    quality = [rows.names.index(rule.rule.upper()) for rule in study.config.quality]
+    out = np.flatnonzero(np.isin(rows.reasons, quality))
+    names = [rows.names[place] for place in rows.reasons[out]]
+    people = _respondents(sheet, rows, study=study, keep=out)
+    return people.assign(reason_code=pd.Series(names, index=people.index, dtype="str"))
 
 
 def _quarantine(raw: RawResponses, rows: _Rows) -> pd.DataFrame:
@@ -676,35 +700,158 @@ def _table(rows: Sequence[tuple[Any, ...]], names: str) -> pd.DataFrame:
     return table.sort_values(["file_row", "variable"], kind="stable", ignore_index=True)
 
 
-def count_missing(cleaned: Cleaned, study: Study) -> pd.DataFrame:
-    """Return how many were asked and answered, by question; counts only.
+# --- what an analyst looks at -------------------------------------------------------------------
+
+
+def missing_by_item(respondents: pd.DataFrame, study: Study) -> pd.DataFrame:
+    """Return how many were asked and how many gave no answer, by question; counts only.
+
+    Args:
+        respondents: Cleaned respondents, shape (n, any).
+        study: The wave.
+
+    Returns:
+        One row a question: item, label, kind, n_asked, n_answered, n_refused (refused, don't know),
+        n_no_answer, missing_pct (no answer or refused, of those asked), note (Japanese; where all
+        or more than a fifth are missing).
+    """
+    rows = []
+    for name, item in study.items.items():
+        if item.kind not in ("SA", "MA", "NUM") or name in study.config.derive:
+            continue
+        column = respondents[name]
+        if item.kind == "NUM":
+            n_asked, n_refused, n_none = len(column), 0, int(column.isna().sum())
+        else:
+            n_asked, n_none = int(column.notna().sum()), int((column == NO_ANSWER).sum())
+            n_refused = int(column.isin(list(item.missing)).sum())
+        n_answered = n_asked - n_none - n_refused
+        share = 100 * (n_asked - n_answered) / n_asked if n_asked else 0.0
+        note = "無回答が 20% をこえる" if share > HIGH_NONRESPONSE_PCT else ""
+        note = "集計対象なし" if n_answered == 0 else note
+        rows.append(
+            (name, item.label, item.kind, n_asked, n_answered, n_refused, n_none, share, note)
+        )
+    names = "item label kind n_asked n_answered n_refused n_no_answer missing_pct note"
+    return pd.DataFrame(rows, columns=names.split())
+
+
+def quality_effect(cleaned: Cleaned, study: Study) -> pd.DataFrame:
+    """Return what each rule of response quality does to the headline figures, unweighted.
 
     Args:
         cleaned: What `clean_responses` gave.
         study: The wave.
 
     Returns:
-        One row an item: item, label, kind, n_asked, n_answered, n_refused (refused, don't know and
-        other missing codes), n_no_answer, n_blanked (cells blanked by a check), answered_pct.
+        One row a rule and indicator: rule, action, n_rows, indicator, with_pct (rows the rule hits
+        counted), without_pct, difference_points.
     """
     rows = []
-    blanked = cleaned.cells["variable"].map(study.codebook.columns["item"]).value_counts()
-    for name, item in study.items.items():
-        if item.kind == "derived" or name not in cleaned.respondents:
-            continue
-        column = cleaned.respondents[name]
-        n_asked = int(column.notna().sum()) if item.kind in ("SA", "MA") else len(column)
-        n_none = int((column == NO_ANSWER).sum()) if item.kind in ("SA", "MA") else 0
-        n_none = n_none if item.kind in ("SA", "MA") else int(column.isna().sum())
-        n_refused = int(column.isin(list(item.missing)).sum()) if item.kind == "SA" else 0
-        n_answered = n_asked - n_none - n_refused
-        share = 100 * n_answered / n_asked if n_asked else np.nan
-        n_blanked = int(blanked.get(name, 0))
-        rows.append(
-            (name, item.label, item.kind, n_asked, n_answered, n_refused, n_none, n_blanked, share)
-        )
-    names = "item label kind n_asked n_answered n_refused n_no_answer n_blanked answered_pct"
+    for rule in study.config.quality:
+        name = rule.rule.upper()
+        hit = cleaned.flags.loc[cleaned.flags["flag"] == name, "file_row"]
+        people, out = cleaned.respondents, cleaned.set_aside
+        extra = out[out["reason_code"] == name].drop(columns="reason_code")
+        if rule.action == "quarantine":
+            hit = extra["file_row"]
+            people = pd.concat([people, extra], ignore_index=True) if len(extra) else people
+        without = people[~people["file_row"].isin(hit)]
+        for indicator in study.config.indicators.values():
+            pair = [_unweighted_pct(each, indicator, study=study) for each in (people, without)]
+            label = indicator.short_label or indicator.label
+            rows.append((name, rule.action, len(hit), label, *pair, pair[1] - pair[0]))
+    names = "rule action n_rows indicator with_pct without_pct difference_points"
     return pd.DataFrame(rows, columns=names.split())
+
+
+def _unweighted_pct(respondents: pd.DataFrame, indicator: Indicator, *, study: Study) -> float:
+    shares = study.items[indicator.item].indicators(respondents, base=indicator.base)
+    hit = shares[[c for c in indicator.codes if c in shares]].sum(axis=1, min_count=1)
+    return float(100 * hit.mean()) if hit.notna().any() else np.nan
+
+
+def compare_before_after(raw: RawResponses, cleaned: Cleaned, *, study: Study) -> pd.DataFrame:
+    """Return the distribution of region, age and sex as delivered and as analysed; counts only.
+
+    Args:
+        raw: What `read_responses` gave.
+        cleaned: What `clean_responses` gave.
+        study: The wave.
+
+    Returns:
+        item, label, value, value_label, n_before, n_after, before_pct, after_pct. A code that
+        is not the study's, or none, is "no_answer" before.
+    """
+    design = study.config.design
+    before = coding.code_cells(raw.table, study, origin=raw.origin)
+    frame = _frame(before, [design.region, design.age_band, design.sex], study=study)
+    frame = derive_variables(frame, study)
+    parts = []
+    for name in filter(None, (design.region, design.age_band, design.sex)):
+        item, after = study.items[name], cleaned.respondents[name]
+        codes = [*item.options, *item.missing, NO_ANSWER]
+        counts = [frame[name].value_counts(), after.value_counts()]
+        part = pd.DataFrame({"value": codes}).assign(item=name, label=item.short_label)
+        part["value_label"] = part["value"].map(item.labels)
+        for when, count in zip(("before", "after"), counts, strict=True):
+            part[f"n_{when}"] = part["value"].map(count).fillna(0).astype(int)
+            part[f"{when}_pct"] = 100 * part[f"n_{when}"] / max(part[f"n_{when}"].sum(), 1)
+        parts.append(part[(part["n_before"] > 0) | (part["n_after"] > 0)])
+    names = "item label value value_label n_before n_after before_pct after_pct".split()
+    return pd.concat(parts, ignore_index=True)[names]
+
+
+def ledger_rows(cleaned: Cleaned, study: Study) -> pd.DataFrame:
+    """Return the ledger as rows of the estimates table: read, analysed, quarantined, by reason."""
+    ledger = cleaned.ledger
+    is_out = ledger["outcome"] == "quarantined"
+    n_out = int(ledger.loc[is_out, "n_rows"].sum())
+    counts = {
+        "read": int(ledger["n_rows"].sum()),
+        "analysed": int(ledger.loc[~is_out, "n_rows"].sum()),
+        "quarantined": n_out,
+        **dict(zip(ledger["reason_code"][is_out], ledger["n_rows"][is_out], strict=True)),
+    }
+    labels = {
+        "read": "届いた行",
+        "analysed": "分析した行",
+        "quarantined": "別に置いた行",
+    } | ROW_REASONS
+    rows = pd.DataFrame(
+        {"item_value": list(counts), "estimate": [float(n) for n in counts.values()]}
+    )
+    rows["item_label"] = rows["item_value"].map(labels)
+    return rows.assign(
+        wave=study.year,
+        table_id="ledger",
+        measure="count",
+        unit="rows",
+        domain="all",
+        domain_value="all",
+        item="ledger",
+        weighting="unweighted",
+        status="published",
+    ).reindex(columns=ESTIMATE_COLUMNS)
+
+
+def save_cleaned(cleaned: Cleaned, raw: RawResponses, *, study: Study) -> None:
+    """Write every table of cleaning under private/: nothing of it leaves the machine as it is.
+
+    Args:
+        cleaned: What `clean_responses` gave.
+        raw: The file it was made from; its facts go to inputs.json.
+        study: The wave.
+    """
+    counts = cleaned.cells.groupby(["variable", "reason_code"], as_index=False).size()
+    study.save("private/respondents.parquet", cleaned.respondents)
+    study.save("private/quarantine.csv", cleaned.quarantine)
+    study.save("private/ledger.csv", cleaned.ledger)
+    study.save("private/cells.csv", counts.rename(columns={"size": "n_cells"}))
+    study.save("private/cell_rows.csv", cleaned.cells)
+    study.save("private/repairs.csv", cleaned.repairs)
+    study.save("private/flags.csv", cleaned.flags)
+    study.save("private/inputs.json", raw.facts)
 
 
 # --- drift between waves ------------------------------------------------------------------------
