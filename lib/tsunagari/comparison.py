@@ -8,7 +8,7 @@ row carries the caveat on how the two surveys were taken, so that no table can l
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -303,7 +303,7 @@ def _nearest_mix(
 
 
 def _read_published(
-    row: pd.Series | None,
+    row: Mapping[str, Any] | None,
     *,
     base: str,
     excluded: Collection[str],
@@ -344,18 +344,26 @@ class _Comparison:
     base: str
     excluded: tuple[str, ...]
     no_answer: frozenset[str]
-    mix: dict[str, float]
+    mixes: dict[tuple[str, str] | None, tuple[dict[str, float], str]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        own = self.table[(self.table["year"] == self.year) & (self.table["item"] == self.item)]
+        rows = own.to_dict("records")
+        keys = ("item_value", "domain", "domain_value")
+        object.__setattr__(self, "figures", {tuple(row[k] for k in keys): row for row in rows})
+        object.__setattr__(self, "mix", age_mix(self.table, year=self.year, axis=self.axis))
+
+    def nearest_mix(self, within: tuple[str, str] | None) -> tuple[dict[str, float], str]:
+        """Return the age mix to bring a domain to, worked out once a domain."""
+        if within not in self.mixes:
+            self.mixes[within] = _nearest_mix(
+                self.table, year=self.year, axis=self.axis, within=within
+            )
+        return self.mixes[within]
 
     def published(self, value: str, *, domain: str, domain_value: str) -> _Published:
-        rows = self.table[
-            (self.table["year"] == self.year)
-            & (self.table["item"] == self.item)
-            & (self.table["item_value"] == value)
-            & (self.table["domain"] == domain)
-            & (self.table["domain_value"] == domain_value)
-        ]
         return _read_published(
-            rows.iloc[0] if len(rows) else None,
+            self.figures.get((value, domain, domain_value)),
             base=self.base,
             excluded=self.excluded,
             no_answer=self.no_answer,
@@ -458,7 +466,6 @@ def compare_with_benchmark(
         base=base,
         excluded=excluded,
         no_answer=frozenset(no_answer),
-        mix=age_mix(table, year=year, axis=axis),
     )
     rows = []
     for cell in _cells(compared, frame=frame):
@@ -493,16 +500,12 @@ def _domains(age: pd.Series, *, by: pd.DataFrame | None, n: int) -> pd.DataFrame
 def _cells(compared: _Comparison, *, frame: pd.DataFrame) -> Iterator[_Cell]:
     """Go through answers and domains: everybody, then every published domain we know."""
     everybody = np.ones(len(frame), dtype=bool)
-    of_item = compared.table["item"] == compared.item
-    own = compared.table[of_item & (compared.table["year"] == compared.year)]
-    for value in own["item_value"].drop_duplicates():
-        if value not in compared.indicators:
-            continue
+    values = dict.fromkeys(value for value, _, _ in compared.figures)
+    for value in (value for value in values if value in compared.indicators):
         yield _cell(compared, value, domain="all", domain_value="all", rows=everybody)
-        others = own[(own["item_value"] == value) & (own["domain"] != "all")]
-        for domain, domain_value in zip(others["domain"], others["domain_value"], strict=True):
+        for other, domain, domain_value in compared.figures:
             names, codes = domain.split(" x "), domain_value.split(" x ")
-            if len(names) != len(codes) or not set(names) <= set(frame.columns):
+            if other != value or len(names) != len(codes) or not set(names) <= set(frame.columns):
                 continue
             rows = everybody.copy()
             for name, code in zip(names, codes, strict=True):
@@ -535,7 +538,7 @@ def _compare_cell(compared: _Comparison, cell: _Cell) -> list[dict[str, Any]]:
         return [*rows, raw]
     raw |= {"judged": False, "reason": "年齢構成をそろえていない差。判定は年齢調整後の行による。"}
     within = None if cell.domain == "all" else (cell.domain, cell.domain_value)
-    mix, note = _nearest_mix(compared.table, year=compared.year, axis=compared.axis, within=within)
+    mix, note = compared.nearest_mix(within)
     key = {**cell.key, "source": theirs.source, "reason": note}
     rows += [raw, *_on_their_mix(compared, cell, mix=mix, key=key)]
     return rows + _on_our_mix(compared, cell, key={**key, "reason": ""})
