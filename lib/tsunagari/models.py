@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -1183,7 +1183,7 @@ def marginal_effects(design: Design, model: FittedLogit) -> tuple[np.ndarray, np
     return effects, influence
 
 
-def _two_sided(estimate: np.ndarray, error: np.ndarray, *, df: int) -> np.ndarray:
+def _two_sided(estimate: np.ndarray, error: np.ndarray, *, df: float | np.ndarray) -> np.ndarray:
     with np.errstate(invalid="ignore"):
         return 2 * stats.t.sf(np.abs(estimate) / error, df)
 
@@ -1210,6 +1210,47 @@ def _term_rows(
         reason=np.where(is_base, "比較の基準の区分", ""),
     )
     return rows.reindex(columns=list(ESTIMATE_COLUMNS))
+
+
+def wald_rows(model: FittedLogit, *, weighting: str = "", wave: int | None = None) -> pd.DataFrame:
+    """Return one joint test a factor: do all its levels share the reference's odds?
+
+    Args:
+        model: The fitted model.
+        weighting: Name of the weighting scheme.
+        wave: Survey year.
+
+    Returns:
+        Estimates rows, measure wald_f: F = b' V^-1 b / k, with k the factor's coefficients, on k
+        and `df` degrees of freedom; p adjusted over the factors.
+
+    References:
+        R survey: regTermTest(method="Wald").
+    """
+    rows = []
+    for factor, own in model.terms.groupby("factor", sort=False):
+        columns = own.loc[own["column"] > 0, "column"].to_numpy()
+        beta = model.coefficients[columns]
+        inverse = linalg.solve(model.covariance[np.ix_(columns, columns)], beta, assume_a="pos")
+        statistic = float(beta @ inverse) / len(columns)
+        p_value = stats.f.sf(statistic, len(columns), model.df)
+        rows.append((factor, statistic, p_value))
+    table = pd.DataFrame(rows, columns=["item", "estimate", "p_value"])
+    table = table.assign(
+        wave=wave,
+        table_id=f"model_{model.outcome_name}",
+        measure="wald_f",
+        unit="ratio",
+        domain="all",
+        domain_value="all",
+        item_value="all",
+        item_label="すべての区分",
+        df=model.df,
+        p_adjusted=adjust_p_values(table["p_value"].to_numpy()),
+        n_unweighted=len(model.outcome),
+        weighting=weighting,
+    )
+    return table.reindex(columns=list(ESTIMATE_COLUMNS))
 
 
 def fact_rows(model: FittedLogit, *, weighting: str = "", wave: int | None = None) -> pd.DataFrame:
@@ -1258,6 +1299,167 @@ def fact_rows(model: FittedLogit, *, weighting: str = "", wave: int | None = Non
     return rows.reindex(columns=list(ESTIMATE_COLUMNS))
 
 
+# --- sensitivity --------------------------------------------------------------------------------
+
+
+def impute_levels(
+    factors: pd.DataFrame,
+    outcome: np.ndarray,
+    *,
+    rng: np.random.Generator,
+    n_donors: int = 10,
+) -> pd.DataFrame:
+    """Fill missing levels from people who answered and are alike in the rest.
+
+    For every factor a bootstrap of the people who answered it (so that imputations differ as
+    samples do) gives the donors; each person takes the answer of one of the `n_donors` with the
+    most equal answers, the outcome included, drawn at random.
+
+    Args:
+        factors: Levels, shape (n, p), "" or missing where there is none.
+        outcome: 0/1, shape (n,); people with NaN neither give nor take.
+        rng: Source of chance.
+        n_donors: Nearest donors to draw from.
+
+    Returns:
+        Levels, shape (n, p); nothing missing among people with an outcome.
+
+    References:
+        Andridge and Little (2010), A review of hot deck imputation, ISR 78(1).
+    """
+    known = np.flatnonzero(~np.isnan(np.asarray(outcome, dtype=float)))
+    codes = np.column_stack([_text_codes(factors[name])[known] for name in factors])
+    answers = np.asarray(outcome, dtype=float)[known]
+    filled = codes.copy()
+    for column in range(codes.shape[1]):
+        takers = np.flatnonzero(codes[:, column] == "")
+        givers = np.flatnonzero(codes[:, column] != "")
+        givers = rng.choice(givers, len(givers))
+        others = np.delete(codes, column, axis=1)
+        for taker in takers:
+            alike = (others[givers] == others[taker]) & (others[taker] != "")
+            score = alike.sum(axis=1) + (answers[givers] == answers[taker])
+            nearest = np.argsort(-(score + rng.random(len(givers))), kind="stable")[:n_donors]
+            filled[taker, column] = codes[givers[rng.choice(nearest)], column]
+    table = pd.DataFrame("", index=factors.index, columns=factors.columns, dtype=object)
+    table.iloc[known] = filled
+    return table
+
+
+def pool_estimates(
+    estimates: np.ndarray, variances: np.ndarray, *, df: float
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Pool the same estimates from several imputed tables by Rubin's rules.
+
+    Args:
+        estimates: Shape (m, k).
+        variances: Shape (m, k), within each table.
+        df: Degrees of freedom without missing answers.
+
+    Returns:
+        Estimates, variances and degrees of freedom, each shape (k,).
+
+    References:
+        Barnard and Rubin (1999), Biometrika 86(4).
+    """
+    m = len(estimates)
+    within, between = variances.mean(axis=0), estimates.var(axis=0, ddof=1)
+    total = within + (1 + 1 / m) * between
+    missing = np.divide((1 + 1 / m) * between, total, out=np.zeros_like(total), where=total > 0)
+    observed = (df + 1) / (df + 3) * df * (1 - missing)
+    with np.errstate(divide="ignore"):
+        inverse = missing**2 / (m - 1) + np.divide(1, observed)
+    return estimates.mean(axis=0), total, 1 / inverse
+
+
+def sensitivity_rows(
+    design: Design,
+    outcome: np.ndarray,
+    *,
+    merged: MergedFactors,
+    rng: np.random.Generator,
+    outcome_name: str = "outcome",
+    n_imputations: int = 10,
+    wave: int | None = None,
+    confidence: float = 0.95,
+) -> pd.DataFrame:
+    """Return the marginal effects again: without weights, and with missing answers imputed.
+
+    Args:
+        design: The survey design.
+        outcome: 0/1, shape (n,), NaN where a person gave no answer.
+        merged: What `merge_levels` returned for the main model; the levels stay the same.
+        rng: Source of chance of the imputations.
+        outcome_name: Name of the indicator.
+        n_imputations: Imputed tables.
+        wave: Survey year.
+        confidence: Of the intervals.
+
+    Returns:
+        Estimates rows of `model_<outcome>__sensitivity`, measure marginal_effect_points, domain
+        "variant" with domain_value unweighted or imputed.
+
+    Raises:
+        ModelError: A variant's model cannot be fitted.
+    """
+    answers = np.where(merged.left_out, np.nan, np.asarray(outcome, dtype=float))
+    options = {
+        "reference": merged.reference,
+        "labels": merged.labels,
+        "outcome_name": outcome_name,
+    }
+    plain = replace(
+        design, weights=np.ones(design.n), base_weights=None, margins=(), totals=(), cells=(),
+        scheme="unweighted",
+    )  # fmt: skip
+    model = fit_logit(plain, answers, factors=merged.factors, **options)
+    rows = [marginal_effect_rows(plain, model, wave=wave, confidence=confidence)]
+    imputed = [
+        fit_logit(
+            design, answers, factors=impute_levels(merged.factors, answers, rng=rng), **options
+        )
+        for _ in range(n_imputations)
+    ]
+    rows.append(_pooled_rows(design, imputed, wave=wave, confidence=confidence))
+    parts = [
+        part.assign(
+            table_id=f"model_{outcome_name}__sensitivity",
+            domain="variant",
+            domain_value=variant,
+            mark=part["mark"].where(part["mark"] == "基準", ""),
+        )
+        for variant, part in zip(("unweighted", "imputed"), rows, strict=True)
+    ]
+    return pd.concat(parts, ignore_index=True)
+
+
+def _pooled_rows(
+    design: Design, imputed: list[FittedLogit], *, wave: int | None, confidence: float
+) -> pd.DataFrame:
+    effects, variances = [], []
+    for model in imputed:
+        effect, influence = marginal_effects(design, model)
+        effects.append(effect)
+        variances.append(design.variances(influence))
+    share, variance, df = pool_estimates(
+        np.array(effects), np.array(variances), df=min(model.df for model in imputed)
+    )
+    is_base = imputed[0].terms["column"].to_numpy() < 0
+    points, error = share * 100, np.where(is_base, np.nan, np.sqrt(variance) * 100)
+    df = np.where(is_base, np.nan, df)
+    reach = stats.t.isf((1 - confidence) / 2, df) * error
+    values = {
+        "measure": "marginal_effect_points",
+        "unit": "points",
+        "estimate": points,
+        "std_error": error,
+        "lower": points - reach,
+        "upper": points + reach,
+        "p_value": _two_sided(points, error, df=df),
+    }
+    return _term_rows(imputed[0], values, weighting=design.scheme, wave=wave).assign(df=df)
+
+
 # --- one call for a notebook --------------------------------------------------------------------
 
 
@@ -1266,16 +1468,19 @@ class ModelReport:
     """What notebook 04 shows and saves for one outcome.
 
     Attributes:
-        rows: Odds ratios, marginal effects, facts; or one row that says why there is no model.
+        rows: Odds ratios, marginal effects, joint tests, facts; or one row that says why there is
+            no model.
         merges: The log of merged levels.
         model: The fitted model, None when it was withheld.
         error: The error that withheld it, None otherwise.
+        merged: The merged factors, for `sensitivity_rows`; None when merging failed.
     """
 
     rows: pd.DataFrame
     merges: pd.DataFrame
     model: FittedLogit | None
     error: ModelError | None = None
+    merged: MergedFactors | None = None
 
     @property
     def summary(self) -> str:
@@ -1321,7 +1526,7 @@ def model_outcome(
     Returns:
         Rows and log in the columns of the estimates table.
     """
-    merges = pd.DataFrame(columns=list(ESTIMATE_COLUMNS))
+    merges, merged = pd.DataFrame(columns=list(ESTIMATE_COLUMNS)), None
     try:
         merged = merge_levels(
             factors,
@@ -1344,14 +1549,15 @@ def model_outcome(
         )
     except ModelError as error:
         rows = _withheld_rows(error, outcome_name=outcome_name, wave=wave, scheme=design.scheme)
-        return ModelReport(rows, merges, None, error)
+        return ModelReport(rows, merges, None, error, merged)
     common = {"wave": wave, "confidence": confidence}
     parts = [
         odds_ratio_rows(model, weighting=design.scheme, **common),
         marginal_effect_rows(design, model, point_threshold=point_threshold, **common),
+        wald_rows(model, weighting=design.scheme, wave=wave),
         fact_rows(model, weighting=design.scheme, wave=wave),
     ]
-    return ModelReport(pd.concat(parts, ignore_index=True), merges, model)
+    return ModelReport(pd.concat(parts, ignore_index=True), merges, model, None, merged)
 
 
 # What a reader outside learns: no numbers and no levels, which could point at people.

@@ -48,7 +48,10 @@ logit <- function(design) {
       design <- update(design, z = z)
       c(ame, SE(svytotal(~z, design)))
     })
-  list(coef = unname(b), names = names(b), se = unname(SE(fit)), df = fit$df.residual,
+  wald <- sapply(c("age_band", "sex", "job", "confidant"), function(term) {
+    test <- regTermTest(fit, term, method = "Wald"); c(test$Ftest, test$p)
+  })
+  list(wald_f = wald[1, ], wald_p = wald[2, ], coef = unname(b), names = names(b), se = unname(SE(fit)), df = fit$df.residual,
        ame = effects[1, ], ame_se = effects[2, ])
 }
 

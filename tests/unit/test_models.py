@@ -79,6 +79,15 @@ def test_logit_agrees_with_svyglm(truth, sample, name):
 
 
 @pytest.mark.parametrize("name", DESIGNS)
+def test_joint_tests_agree_with_reg_term_test(truth, sample, name):
+    rows = models.wald_rows(fit(make_design(sample, name), sample))
+    expected = truth[name]["logit"]
+    assert rows["item"].tolist() == ["age_band", "sex", "job", "confidant"]
+    np.testing.assert_allclose(rows["estimate"], expected["wald_f"], rtol=1e-6)
+    np.testing.assert_allclose(rows["p_value"], expected["wald_p"], rtol=1e-6)
+
+
+@pytest.mark.parametrize("name", DESIGNS)
 def test_marginal_effects_agree_with_explicit_influence_in_r(truth, sample, name):
     design = make_design(sample, name)
     rows = models.marginal_effect_rows(design, fit(design, sample))
@@ -426,6 +435,82 @@ def test_few_events_in_all_are_refused_before_merging():
         models.merge_levels(factors, outcome, nets={})
 
 
+# --- sensitivity ----------------------------------------------------------------------------------
+
+
+def test_rubins_rules_by_hand():
+    # Estimates 1, 2, 3: mean 2, between 1. Within 0.5, 0.6, 0.7: 0.6. Total 0.6 + 4/3 = 1.9333.
+    # Share missing 1.3333 / 1.9333 = 0.6897. df: old (m-1)/share^2 = 2 / 0.4756 = 4.205;
+    # observed (101/103) * 100 * 0.3103 = 30.43; 1 / (1/4.205 + 1/30.43) = 3.6945.
+    estimates, variances = np.array([[1.0], [2.0], [3.0]]), np.array([[0.5], [0.6], [0.7]])
+    mean, total, df = models.pool_estimates(estimates, variances, df=100)
+    assert mean[0] == pytest.approx(2.0)
+    assert total[0] == pytest.approx(0.6 + 4 / 3)
+    assert df[0] == pytest.approx(3.6945, abs=1e-3)
+    _, same, full = models.pool_estimates(np.ones((3, 1)), variances, df=100)
+    assert same[0] == pytest.approx(0.6)  # nothing between: nothing missing
+    assert full[0] == pytest.approx(100 * 101 / 103)
+
+
+def test_imputation_fills_gaps_with_answers_of_people_alike():
+    # y is a copy of x, so that the nearest donors of a person without y share the person's x.
+    rng = np.random.default_rng(3)
+    x = np.tile(["1", "2"], 200)
+    factors = pd.DataFrame({"x": x, "w": np.tile(["a", "a", "b", "b"], 100), "y": x})
+    factors.loc[rng.random(400) < 0.2, "y"] = ""
+    outcome = np.tile([0.0, 1.0, 0.0, 0.0], 100)
+    outcome[:5] = np.nan
+    filled = models.impute_levels(factors, outcome, rng=rng)
+    inside = ~np.isnan(outcome)
+    assert (filled.loc[inside, "y"] == factors.loc[inside, "x"]).all()
+    assert (filled.loc[~inside] == "").all(axis=None)
+    again = [models.impute_levels(factors, outcome, rng=np.random.default_rng(1)) for _ in range(2)]
+    pd.testing.assert_frame_equal(*again)
+
+
+def test_sensitivity_shows_every_effect_unweighted_and_imputed(sample):
+    design = make_design(sample, "stratified")
+    names = ["age_band", "sex", "job", "confidant"]
+    merged = models.merge_levels(
+        sample[names], sample["lonely"].to_numpy(), nets={}, reference=REFERENCE_LEVELS
+    )
+    rows = models.sensitivity_rows(
+        design,
+        sample["lonely"].to_numpy(),
+        merged=merged,
+        rng=np.random.default_rng(7),
+        outcome_name="y",
+        n_imputations=3,
+    )
+    assert rows["domain_value"].value_counts().to_dict() == {"unweighted": 15, "imputed": 15}
+    assert set(rows["table_id"]) == {"model_y__sensitivity"}
+    keys = ["domain_value", "item", "item_value"]
+    assert not rows.duplicated(keys).any()
+    main = models.marginal_effect_rows(design, fit(design, sample))
+    both = rows[rows["domain_value"] == "imputed"].merge(main, on=["item", "item_value"])
+    # 3 % of one factor are missing: effects move by far less than their standard errors.
+    moved = (both["estimate_x"] - both["estimate_y"]).abs()
+    assert (moved.dropna() < 0.5 * both["std_error_y"].fillna(1)).all()
+    assert rows.loc[rows["mark"] == "", "std_error"].notna().all()
+
+
+def test_without_missing_answers_imputation_changes_nothing(sample):
+    design = make_design(sample, "poststratified")
+    names = ["sex", "confidant"]
+    outcome = sample["lonely"].to_numpy()
+    merged = models.merge_levels(sample[names], outcome, nets={})
+    rows = models.sensitivity_rows(
+        design, outcome, merged=merged, rng=np.random.default_rng(7), n_imputations=2
+    )
+    model = models.fit_logit(
+        design, outcome, factors=sample[names], reference=merged.reference, labels=merged.labels
+    )
+    main = models.marginal_effect_rows(design, model)
+    imputed = rows[rows["domain_value"] == "imputed"]
+    np.testing.assert_allclose(imputed["estimate"], main["estimate"], rtol=1e-10)
+    np.testing.assert_allclose(imputed["std_error"], main["std_error"], rtol=1e-10)
+
+
 # --- the notebook's call --------------------------------------------------------------------------
 
 
@@ -464,7 +549,8 @@ def test_model_outcome_lays_out_rows_under_the_contract(sample):
     assert report.summary.startswith(f"{len(report.model.outcome)}人")
     assert set(report.rows["table_id"]) == {"model_lonely_often"}
     assert set(report.merges["table_id"]) == {"model_merges"}
-    assert {"odds_ratio", "marginal_effect_points", "count", "ratio"} == set(report.rows["measure"])
+    measures = {"odds_ratio", "marginal_effect_points", "wald_f", "count", "ratio"}
+    assert measures == set(report.rows["measure"])
     keys = ["table_id", "measure", "domain", "domain_value", "item", "item_value"]
     for rows in (report.rows, report.merges):
         assert not rows.duplicated(keys).any()
