@@ -778,11 +778,11 @@ def _refuse_small(matrix: np.ndarray, *, name: str, limits: _Limits) -> None:
 
 
 def _refuse_collinear(matrix: np.ndarray, *, terms: pd.DataFrame, outcome_name: str) -> None:
-    triangle, order = linalg.qr(matrix, mode="r", pivoting=True)
-    size = np.abs(np.diag(triangle))
-    if (size > _RANK_TOLERANCE * size[0]).all():
+    # The dummies' cross products hold whole numbers: exact dependence gives an eigenvalue of 0.
+    values, vectors = linalg.eigh(matrix.T @ matrix)
+    null = vectors[:, values <= _RANK_TOLERANCE * values[-1]]
+    if null.shape[1] == 0:
         return
-    null = linalg.null_space(matrix, rcond=_RANK_TOLERANCE)
     involved = np.flatnonzero(np.abs(null).max(axis=1) > 1e-6)
     names = _name_terms(terms, columns=involved)
     raise ModelError(
@@ -1327,22 +1327,25 @@ def impute_levels(
     References:
         Andridge and Little (2010), A review of hot deck imputation, ISR 78(1).
     """
-    known = np.flatnonzero(~np.isnan(np.asarray(outcome, dtype=float)))
-    codes = np.column_stack([_text_codes(factors[name])[known] for name in factors])
-    answers = np.asarray(outcome, dtype=float)[known]
-    filled = codes.copy()
-    for column in range(codes.shape[1]):
-        takers = np.flatnonzero(codes[:, column] == "")
-        givers = np.flatnonzero(codes[:, column] != "")
-        givers = rng.choice(givers, len(givers))
-        others = np.delete(codes, column, axis=1)
-        for taker in takers:
-            alike = (others[givers] == others[taker]) & (others[taker] != "")
-            score = alike.sum(axis=1) + (answers[givers] == answers[taker])
-            nearest = np.argsort(-(score + rng.random(len(givers))), kind="stable")[:n_donors]
-            filled[taker, column] = codes[givers[rng.choice(nearest)], column]
+    answers = np.asarray(outcome, dtype=float)
+    known = np.flatnonzero(~np.isnan(answers))
+    texts = np.column_stack([_text_codes(factors[name])[known] for name in factors])
+    levels, numbers = np.unique(texts.astype(str), return_inverse=True)
+    numbers = numbers.reshape(texts.shape).astype(np.int16)
+    blank = np.int16(-1)
+    numbers[texts == ""] = blank
+    filled = numbers.copy()
+    for column in range(numbers.shape[1]):
+        givers = rng.choice(np.flatnonzero(numbers[:, column] != blank), len(known))
+        rest = np.column_stack([np.delete(numbers, column, axis=1), answers[known]])
+        donors = rest[givers]
+        for taker in np.flatnonzero(numbers[:, column] == blank):
+            asked = rest[taker] != blank
+            score = (donors[:, asked] == rest[taker, asked]).sum(axis=1) + rng.random(len(givers))
+            nearest = np.argpartition(-score, n_donors - 1)[:n_donors]
+            filled[taker, column] = numbers[givers[rng.choice(nearest)], column]
     table = pd.DataFrame("", index=factors.index, columns=factors.columns, dtype=object)
-    table.iloc[known] = filled
+    table.iloc[known] = levels[filled]
     return table
 
 
