@@ -156,7 +156,7 @@ def clean_responses(raw: RawResponses, study: Study) -> Cleaned:
         ledger=_ledger(raw, quarantine, n_analysed=len(respondents)),
         repairs=pd.concat([corrections, repairs], ignore_index=True),
         flags=flags,
-        set_aside=_set_aside(sheet, rows, study=study),
+        set_aside=_set_aside(sheet, rows, study=study, like=respondents),
     )
 
 
@@ -320,26 +320,25 @@ class _Rows:
                 mask[positions] = True
         return mask
 
-    def _n_given(self) -> np.ndarray:
-        n_given = np.zeros(len(self.raw), dtype=np.int16)
-        for name in self.raw.columns:
-            column = self.raw[name]
-            if isinstance(column.dtype, pd.CategoricalDtype):
-                filled = np.array([tidy_cell(text) != "" for text in column.cat.categories] or [0])
-                n_given += filled.astype(bool)[column.cat.codes.to_numpy()]
-            else:
-                n_given += column.str.strip().ne("").to_numpy()
-        return n_given
-
     def _is_blank(self) -> np.ndarray:
-        return self._n_given() == 0
+        is_blank = np.ones(len(self.raw), dtype=bool)
+        kinds = self.sheet.book.kinds
+        for name in sorted(self.raw.columns, key=lambda name: kinds.get(name) in ("ID", "OA")):
+            # Most columns are full: the first few settle nearly every row.
+            rows = np.flatnonzero(is_blank)
+            if len(rows) == 0:
+                break
+            is_blank[rows] = ~self.sheet.log.column(name).is_filled[rows]
+        return is_blank
 
     def _is_trailer(self) -> np.ndarray:
         mask = np.zeros(len(self.raw), dtype=bool)
-        last = self.raw.iloc[-_TRAILER_ROWS:].astype("str")
-        few = last.ne("").sum(axis=1) <= max(2, len(last.columns) // 4)
-        first = last.apply(lambda row: next((text for text in row if text.strip()), ""), axis=1)
-        mask[len(self.raw) - len(last) :] = few & first.str.match(reading.TRAILER)
+        last = np.arange(max(0, len(self.raw) - _TRAILER_ROWS), len(self.raw))
+        columns = [self.sheet.log.column(name).at(last) for name in self.raw.columns]
+        for position, texts in zip(last, zip(*columns, strict=True), strict=True):
+            filled = [text for text in texts if text.strip()]
+            few = len(filled) <= max(2, len(columns) // 4)
+            mask[position] = bool(few and filled and reading.TRAILER.match(filled[0]))
         return mask
 
     # ids
@@ -360,7 +359,7 @@ class _Rows:
         self.sheet.log.repair(changed, self.id_column, new=new, rule="NFKC")
 
     def _refuse_personal_ids(self) -> None:
-        joined = "\n".join(self.ids[self.reasons == 0])
+        joined = "\n".join(self.ids[self.reasons == 0].tolist())
         suspects = [p for p in (_MAIL, _PHONE) if p.search(joined)]
         if not joined.isascii():
             suspects.append(_JAPANESE_NAME)
@@ -387,8 +386,9 @@ class _Rows:
             return
         ids = self.ids.iloc[rows].to_numpy()
         given = self.given_ids.iloc[rows].to_numpy()
-        content = self.raw.iloc[rows].drop(columns=self.id_column).astype("str")
-        hashes = pd.util.hash_pandas_object(content, index=False).to_numpy()
+        others = [name for name in self.raw.columns if name != self.id_column]
+        content = np.array([self.sheet.log.column(name).places[rows] for name in others])
+        hashes = np.unique(content, axis=1, return_inverse=True)[1]
         about = pd.DataFrame({"id": ids, "given": given, "hash": hashes})
         n_kinds = about.groupby("id").transform("nunique")
         collision, conflict, copy = (np.zeros(len(self.raw), dtype=bool) for _ in range(3))
@@ -462,13 +462,12 @@ class _Rows:
     def _flag_rest(self) -> None:
         """Flag what needs no rule of the study: same content under two ids, and drop-outs."""
         log, kinds = self.sheet.log, self.study.codebook.columns["type"]
-        answers = [name for name in self.raw.columns if kinds.get(name) in ("SA", "MA", "OA")]
         total = np.zeros(len(self.raw), dtype=np.uint64)
         rng = np.random.default_rng(0)  # fixed multipliers of a content hash, not chance
-        for name in answers:
-            codes = pd.factorize(self.raw[name])[0] if kinds[name] == "OA" else None
-            codes = self.raw[name].astype("category").cat.codes if codes is None else codes
-            total += np.asarray(codes).astype(np.uint64) * rng.integers(1, 2**63, dtype=np.uint64)
+        for name in self.raw.columns:
+            if kinds.get(name) in ("SA", "MA", "OA"):
+                factor = rng.integers(1, 2**63, dtype=np.uint64)
+                total += log.column(name).places.astype(np.uint64) * factor
         same = pd.Series(total).where(self.reasons == 0).duplicated(keep=False).to_numpy()
         log.flag(np.flatnonzero(same & (self.reasons == 0)), "", flag="SAME_ANSWERS")
         required = [
@@ -532,8 +531,8 @@ def _find_inconsistent(rule: QualityRule, sheet: CodedSheet, *, free: np.ndarray
 
 def _find_test_records(rule: QualityRule, sheet: CodedSheet, *, free: np.ndarray) -> np.ndarray:
     """Find what a survey company enters to try its form: テスト, dummy, 99999."""
-    text = sheet.log.raw[rule.variable].astype("str")
-    return text.str.contains(_TEST_RECORD, regex=True).to_numpy(bool) & free
+    column = sheet.log.column(rule.variable)
+    return column.where(bool(_TEST_RECORD.search(text)) for text in column.texts) & free
 
 
 _QUALITY = {
@@ -627,11 +626,11 @@ def _respondents(sheet: CodedSheet, rows: _Rows, *, study: Study, keep: np.ndarr
     return derive_variables(pd.DataFrame(found), study)
 
 
-def _set_aside(sheet: CodedSheet, rows: _Rows, *, study: Study) -> pd.DataFrame:
+def _set_aside(sheet: CodedSheet, rows: _Rows, *, study: Study, like: pd.DataFrame) -> pd.DataFrame:
     quality = [rows.names.index(rule.rule.upper()) for rule in study.config.quality]
     out = np.flatnonzero(np.isin(rows.reasons, quality))
     names = [rows.names[place] for place in rows.reasons[out]]
-    people = _respondents(sheet, rows, study=study, keep=out)
+    people = _respondents(sheet, rows, study=study, keep=out) if len(out) else like.iloc[:0]
     return people.assign(reason_code=pd.Series(names, index=people.index, dtype="str"))
 
 

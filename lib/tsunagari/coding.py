@@ -19,6 +19,7 @@ import pyarrow as pa
 
 from tsunagari.reading import show_rows
 from tsunagari.study import NO_ANSWER, ConfigError, Derived, InputError, Study
+from tsunagari.study import MultiAnswer as MultiAnswerMarks
 
 BAD_CELL_LIMIT = 0.02  # share of an item's answers; above it the codebook or the file is wrong
 BAD_CELL_MINIMUM = 5  # cells; fewer never stop a run, whatever their share of a small sample
@@ -87,14 +88,45 @@ class Coded:
         return pd.array(taken, dtype="str")
 
 
+@dataclass(frozen=True)
+class TextColumn:
+    """A delivered column: its distinct texts, and which of them each row holds, shape (n,)."""
+
+    texts: list[str]
+    places: np.ndarray
+
+    def at(self, positions: np.ndarray) -> list[str]:
+        """Return the texts of some rows."""
+        return [self.texts[place] for place in self.places[positions]]
+
+    def where(self, is_hit: Iterable[bool]) -> np.ndarray:
+        """Return where the text is one of those marked, shape (n,)."""
+        return np.array([*is_hit, False], dtype=bool)[self.places]
+
+    @property
+    def is_filled(self) -> np.ndarray:
+        """Where there is more than white space, shape (n,)."""
+        return self.where(tidy_cell(text) != "" for text in self.texts)
+
+
 class CellLog:
-    """Gathers what happened to cells, by position of the row."""
+    """Holds the delivered cells and gathers what happened to them, by position of the row."""
 
     def __init__(self, raw: pd.DataFrame) -> None:
         self.raw = raw
         self.cells: list[tuple[np.ndarray, str, str]] = []
         self.repairs: list[tuple[np.ndarray, str, list[str], str]] = []
         self.flags: list[tuple[np.ndarray, str, str]] = []
+        self._columns: dict[str, TextColumn] = {}
+
+    def column(self, variable: str) -> TextColumn:
+        """Return a delivered column by its distinct texts."""
+        if variable not in self._columns:
+            array = self.raw[variable].array
+            if not isinstance(array, pd.Categorical):
+                array = pd.Categorical(array)
+            self._columns[variable] = TextColumn(array.categories.tolist(), array.codes)
+        return self._columns[variable]
 
     def blank(self, positions: np.ndarray, variable: str, *, reason: str) -> None:
         """Log cells whose answer is not used."""
@@ -115,7 +147,42 @@ class CellLog:
         """Return the delivered texts of cells; private."""
         if variable not in self.raw.columns:
             return [""] * len(positions)
-        return self.raw[variable].iloc[positions].astype("str").tolist()
+        return self.column(variable).at(positions)
+
+
+@dataclass(frozen=True)
+class Book:
+    """The codebook as plain dictionaries by variable, for many quick looks."""
+
+    kinds: dict[str, str]
+    items: dict[str, str]
+    required: dict[str, bool]
+    limits: dict[str, tuple[float, float]]
+    codes: dict[str, list[tuple[str, str, str]]]
+    marks: MultiAnswerMarks
+
+    @classmethod
+    def of(cls, study: Study) -> Book:
+        """Return the book of a wave."""
+        columns, codes = study.codebook.columns, study.codebook.codes
+        listed: dict[str, list[tuple[str, str, str]]] = {}
+        names = ("variable", "code", "code_label", "role")
+        for variable, *rest in zip(*(codes[name] for name in names), strict=True):
+            listed.setdefault(variable, []).append(tuple(rest))
+        ends = zip(columns["min"], columns["max"], strict=True)
+        limits = [(float(low or -np.inf), float(high or np.inf)) for low, high in ends]
+        return cls(
+            kinds=columns["type"].to_dict(),
+            items=columns["item"].to_dict(),
+            required=(columns["required"] != "no").to_dict(),
+            limits=dict(zip(columns.index, limits, strict=True)),
+            codes=listed,
+            marks=study.config.multi_answer,
+        )
+
+    def options(self, item: str) -> list[str]:
+        """Return the columns of a multi-answer item."""
+        return [v for v, name in self.items.items() if name == item and self.kinds[v] == "MA"]
 
 
 # --- one text -----------------------------------------------------------------------------------
@@ -175,6 +242,8 @@ def judge_code(text: str, *, codes: Mapping[str, str], labels: Mapping[str, str]
 
 def judge_number(text: str, *, lowest: float, highest: float) -> Judgement:
     """Return the number of a cell; units, thousands separators and words are never guessed at."""
+    if text.isdigit() and text.isascii() and lowest <= int(text) <= highest:
+        return Judgement(float(text))
     tidy = tidy_cell(text)
     if tidy == "":
         return Judgement()
@@ -245,40 +314,27 @@ def _era_day(match: re.Match[str]) -> Judgement:
 def _judge(
     variable: str, judge: Callable[[str], Judgement], *, log: CellLog
 ) -> tuple[np.ndarray, list[Judgement]]:
-    """Judge every distinct text of a column; return each row's position among the judgements."""
-    column = log.raw[variable]
-    if not isinstance(column.dtype, pd.CategoricalDtype):
-        column = column.astype("category")
-    texts = column.cat.categories.tolist()
-    places = column.cat.codes.to_numpy()
-    found = [judge(text) for text in texts]
-    reasons = np.array([bool(each.reason) for each in found] or [False])
-    if reasons.any():
-        for reason in sorted({each.reason for each in found} - {""}):
-            mine = np.array([each.reason == reason for each in found])
-            log.blank(np.flatnonzero(mine[places]), variable, reason=reason)
-    tidied = np.array([bool(each.rule) for each in found] or [False])
-    if tidied.any():
-        for rule in sorted({each.rule for each in found} - {""}):
-            mine = np.array([each.rule == rule for each in found])
-            rows = np.flatnonzero(mine[places])
-            log.repair(rows, variable, new=[str(found[p].value) for p in places[rows]], rule=rule)
-    _refuse_bad_cells(variable, places, texts=texts, found=found, log=log)
-    return places, found
+    """Judge every distinct text of a column; return each row's place among the judgements."""
+    column = log.column(variable)
+    found = [judge(text) for text in column.texts]
+    for reason in sorted({each.reason for each in found} - {""}):
+        hit = column.where(each.reason == reason for each in found)
+        log.blank(np.flatnonzero(hit), variable, reason=reason)
+    for rule in sorted({each.rule for each in found} - {""}):
+        rows = np.flatnonzero(column.where(each.rule == rule for each in found))
+        new = [str(found[place].value) for place in column.places[rows]]
+        log.repair(rows, variable, new=new, rule=rule)
+    if any(each.reason for each in found):
+        _refuse_bad_cells(variable, column, found=found, log=log)
+    return column.places, found
 
 
 def _refuse_bad_cells(
-    variable: str,
-    places: np.ndarray,
-    *,
-    texts: list[str],
-    found: list[Judgement],
-    log: CellLog,
+    variable: str, column: TextColumn, *, found: list[Judgement], log: CellLog
 ) -> None:
     """Refuse a column in which too many cells are not what the codebook says."""
-    is_bad = np.array([bool(each.reason) for each in found] or [False])
-    if not is_bad.any():
-        return
+    texts, places = column.texts, column.places
+    is_bad = np.array([bool(each.reason) for each in found])
     counts = np.bincount(places, minlength=len(found))
     n_given = counts[[tidy_cell(text) != "" for text in texts]].sum()
     missing_look = np.array([tidy_cell(text) in _MISSING_LOOKS for text in texts]) & is_bad
@@ -303,35 +359,35 @@ def _refuse_bad_cells(
     )
 
 
-def code_single(variable: str, *, study: Study, log: CellLog) -> Coded:
+def code_single(variable: str, *, book: Book, log: CellLog) -> Coded:
     """Return a single-answer column as codes; blanks and bad cells have none."""
-    mine = study.codebook.codes[study.codebook.codes["variable"] == variable]
-    options = mine["code"].tolist()
+    options = [code for code, _, _ in book.codes.get(variable, [])]
     codes = {code: code for code in options}
     for code in options:
         if _WHOLE.fullmatch(code):
             codes.setdefault(str(int(float(code))), code)
-    labels = mine["code_label"].map(tidy_cell)
-    unique = ~labels.duplicated(keep=False) & (labels != "")
-    to_code = dict(zip(labels[unique], mine["code"][unique], strict=True))
+    labels: dict[str, str] = {}
+    for code, label, _ in book.codes.get(variable, []):
+        plain = tidy_cell(label)
+        labels[plain] = "" if plain in labels else code  # a label of two codes says nothing
+    labels = {label: code for label, code in labels.items() if label and code}
     places, found = _judge(
-        variable, lambda text: judge_code(text, codes=codes, labels=to_code), log=log
+        variable, lambda text: judge_code(text, codes=codes, labels=labels), log=log
     )
     order = {code: place for place, code in enumerate([*options, NO_ANSWER])}
-    lookup = np.array([order.get(each.value, -1) for each in found] or [-1], dtype=np.int16)
-    return Coded(tuple(order), lookup[places].astype(np.int8 if len(order) < 127 else np.int16))
+    small = np.int8 if len(order) < 127 else np.int16
+    lookup = np.array([*(order.get(each.value, -1) for each in found), -1], dtype=small)
+    return Coded(tuple(order), lookup[places])
 
 
-def code_number(variable: str, *, study: Study, log: CellLog) -> Coded:
+def code_number(variable: str, *, book: Book, log: CellLog) -> Coded:
     """Return a number column; blanks and bad cells are NaN."""
-    limits = study.codebook.columns.loc[variable, ["min", "max"]].replace("", None).astype(float)
-    lowest = limits["min"] if pd.notna(limits["min"]) else -np.inf
-    highest = limits["max"] if pd.notna(limits["max"]) else np.inf
+    lowest, highest = book.limits[variable]
     places, found = _judge(
         variable, lambda text: judge_number(text, lowest=lowest, highest=highest), log=log
     )
-    lookup = np.array([np.nan if each.value is None else each.value for each in found] or [np.nan])
-    return Coded(numbers=lookup[places].astype(float))
+    values = (np.nan if each.value is None else each.value for each in found)
+    return Coded(numbers=np.array([*values, np.nan], dtype=float)[places])
 
 
 def code_date(variable: str, *, log: CellLog, origin: str) -> Coded:
@@ -339,7 +395,7 @@ def code_date(variable: str, *, log: CellLog, origin: str) -> Coded:
     places, found = _judge(variable, lambda text: judge_date(text, origin=origin), log=log)
     values = sorted({each.value for each in found if each.value})
     order = {value: place for place, value in enumerate(values)}
-    lookup = np.array([order.get(each.value, -1) for each in found] or [-1], dtype=np.int32)
+    lookup = np.array([*(order.get(each.value, -1) for each in found), -1], dtype=np.int32)
     return Coded(tuple(values), lookup[places])
 
 
@@ -354,9 +410,11 @@ def code_text(variable: str, *, log: CellLog) -> pd.Series:
         column.iloc[dirty] = clean
     damaged = column.str.contains("\ufffd", regex=False).to_numpy(bool)
     log.flag(np.flatnonzero(damaged), variable, flag="TEXT_DAMAGED")
-    short = column.str.len().to_numpy() <= 4
-    empty = short.copy()
-    empty[short] = [tidy_cell(text).lower() in _EMPTY_TEXT for text in column[short]]
+    empty = column.str.len().to_numpy() <= 4
+    places, short = pd.factorize(column.array[empty])
+    empty[empty] = np.array([tidy_cell(text).lower() in _EMPTY_TEXT for text in short] or [0])[
+        places
+    ].astype(bool)
     return column.mask(empty)
 
 
@@ -373,34 +431,27 @@ class MultiAnswer:
     status: Coded
 
 
-def code_multiple(item: str, *, study: Study, log: CellLog) -> MultiAnswer:
+def code_multiple(item: str, *, book: Book, log: CellLog) -> MultiAnswer:
     """Return a multi-answer question's columns as chosen or not.
 
     Raises:
         InputError: Its columns use other marks than the study file says.
     """
-    columns = study.codebook.columns
-    variables = columns.index[(columns["item"] == item) & (columns["type"] == "MA")]
-    codes = study.codebook.codes.set_index("variable")["code"]
-    n = len(log.raw)
-    chosen = np.zeros((len(variables), n), dtype=bool)
-    is_zero, is_any = np.zeros(n, dtype=bool), np.zeros(n, dtype=bool)
-    n_zero = n_blank = 0
+    variables = tuple(book.options(item))
+    chosen = np.zeros((len(variables), len(log.raw)), dtype=bool)
+    is_zero = np.zeros(len(log.raw), dtype=bool)
+    has_blank = False
     for k, variable in enumerate(variables):
-        marks = _marks(study, code=codes[variable])
+        marks = _marks(book, code=book.codes[variable][0][0])
         places, found = _judge(
             variable, lambda text, m=marks: judge_code(text, codes=m, labels={}), log=log
         )
-        values = [each.value for each in found] or [None]
-        chosen[k] = np.array([value == "1" for value in values])[places]
-        zero = np.array([value == "0" for value in values])[places]
-        is_zero |= zero
-        is_any |= chosen[k]
-        n_zero += zero.sum()
-        n_blank += np.array([e.value is None and not e.reason for e in found] or [True])[
-            places
-        ].sum()
-    if study.config.multi_answer.unchosen != "" and n_zero == 0 and is_any.any() and n_blank:
+        chosen[k] = np.array([*(each.value == "1" for each in found), False])[places]
+        zero = [each.value == "0" for each in found]
+        if any(zero):
+            is_zero |= np.array([*zero, False])[places]
+        has_blank |= any(each.value is None and not each.reason for each in found)
+    if book.marks.unchosen != "" and has_blank and not is_zero.any() and chosen.any():
         raise InputError(
             "MULTI_ANSWER_CODING",
             f'{item} は選ばなかった選択肢が空白です。study.yaml の multi_answer.unchosen を "" に'
@@ -408,12 +459,12 @@ def code_multiple(item: str, *, study: Study, log: CellLog) -> MultiAnswer:
             f'{item} leaves unchosen options blank: set multi_answer.unchosen to "" in study.yaml '
             "or mend the file.",
         )
-    _settle_exclusive(item, variables=tuple(variables), chosen=chosen, study=study, log=log)
-    return _multi_status(tuple(variables), chosen=chosen, is_zero=is_zero, study=study)
+    _settle_exclusive(item, variables, chosen=chosen, book=book, log=log)
+    return _multi_status(variables, chosen=chosen, is_zero=is_zero, book=book)
 
 
-def _marks(study: Study, *, code: str) -> dict[str, str]:
-    rule = study.config.multi_answer
+def _marks(book: Book, *, code: str) -> dict[str, str]:
+    rule = book.marks
     marks = {code if rule.chosen == "code" else rule.chosen: "1"}
     if rule.unchosen != "":
         marks[rule.unchosen] = "0"
@@ -421,43 +472,34 @@ def _marks(study: Study, *, code: str) -> dict[str, str]:
 
 
 def _settle_exclusive(
-    item: str, *, variables: tuple[str, ...], chosen: np.ndarray, study: Study, log: CellLog
+    item: str, variables: tuple[str, ...], *, chosen: np.ndarray, book: Book, log: CellLog
 ) -> None:
     """Where "none of these" stands beside other answers, keep the others; `chosen` is changed."""
-    roles = study.codebook.codes.set_index("variable")["role"]
-    alone = np.array([roles[variable] != "answer" for variable in variables])
-    if not alone.any():
-        return
-    conflict = chosen[alone].any(axis=0) & (chosen.sum(axis=0) > 1)
-    for k in np.flatnonzero(alone):
-        rows = np.flatnonzero(conflict & chosen[k])
-        log.blank(rows, variables[k], reason="EXCLUSIVE_CONFLICT")
-        chosen[k, rows] = False
-    most = study.codebook.columns.loc[variables[0], "max"]
-    if most:
-        log.flag(np.flatnonzero(chosen.sum(axis=0) > float(most)), item, flag="TOO_MANY_CHOICES")
+    alone = np.array([book.codes[variable][0][2] != "answer" for variable in variables])
+    if alone.any():
+        conflict = chosen[alone].any(axis=0) & (chosen.sum(axis=0) > 1)
+        for k in np.flatnonzero(alone):
+            rows = np.flatnonzero(conflict & chosen[k])
+            log.blank(rows, variables[k], reason="EXCLUSIVE_CONFLICT")
+            chosen[k, rows] = False
+    most = book.limits[variables[0]][1]
+    if np.isfinite(most):
+        log.flag(np.flatnonzero(chosen.sum(axis=0) > most), item, flag="TOO_MANY_CHOICES")
 
 
 def _multi_status(
-    variables: tuple[str, ...],
-    *,
-    chosen: np.ndarray,
-    is_zero: np.ndarray,
-    study: Study,
+    variables: tuple[str, ...], *, chosen: np.ndarray, is_zero: np.ndarray, book: Book
 ) -> MultiAnswer:
     """Say of every row whether the question was answered.
 
     Nothing chosen is an answer only where every option is marked unchosen, the question offers no
     "none of these", and it may be left open (`required: no`).
     """
-    roles = study.codebook.codes.set_index("variable")["role"]
-    mine = [roles[variable] for variable in variables]
-    required = study.codebook.columns.loc[variables[0], "required"] != "no"
-    answers = np.array([role in ("answer", "exclusive") for role in mine])
+    roles = [book.codes[variable][0][2] for variable in variables]
+    answers = np.array([role in ("answer", "exclusive") for role in roles])
     status = np.full(chosen.shape[1], -1, dtype=np.int8)
-    may_be_none = not required and "exclusive" not in mine
-    if may_be_none:
-        status[is_zero if study.config.multi_answer.unchosen != "" else slice(None)] = 0
+    if not book.required[variables[0]] and "exclusive" not in roles:
+        status[is_zero if book.marks.unchosen != "" else slice(None)] = 0
     for k in np.flatnonzero(~answers):
         status[chosen[k]] = 1
     status[chosen[answers].any(axis=0)] = 0
@@ -555,12 +597,14 @@ class CodedSheet:
         multiple: Multi-answer questions by item.
         texts: Free text by variable.
         log: Cells blanked, cells tidied, rows that stand out.
+        book: The codebook.
     """
 
     columns: dict[str, Coded]
     multiple: dict[str, MultiAnswer]
     texts: dict[str, pd.Series]
     log: CellLog
+    book: Book
 
 
 def code_cells(raw: pd.DataFrame, study: Study, *, origin: str = "csv") -> CodedSheet:
@@ -579,35 +623,32 @@ def code_cells(raw: pd.DataFrame, study: Study, *, origin: str = "csv") -> Coded
         InputError: A column holds too much that the codebook does not know.
     """
     rules = skip_rules(study)
-    log = CellLog(split_multiple(raw, study))
+    log, book = CellLog(split_multiple(raw, study)), Book.of(study)
     columns: dict[str, Coded] = {}
     texts: dict[str, pd.Series] = {}
-    for variable, kind in study.codebook.columns["type"].items():
+    for variable, kind in book.kinds.items():
         if kind == "SA":
-            columns[variable] = code_single(variable, study=study, log=log)
+            columns[variable] = code_single(variable, book=book, log=log)
         elif kind == "NUM":
-            columns[variable] = code_number(variable, study=study, log=log)
+            columns[variable] = code_number(variable, book=book, log=log)
         elif kind == "DATE":
             columns[variable] = code_date(variable, log=log, origin=origin)
         elif kind == "OA":
             texts[variable] = code_text(variable, log=log)
-    kinds = study.codebook.columns["type"]
-    items = study.codebook.columns.loc[kinds == "MA", "item"].unique()
-    multiple = {item: code_multiple(item, study=study, log=log) for item in items}
-    sheet = CodedSheet(columns, multiple, texts, log)
-    _settle_skips(sheet, rules, study=study)
+    items = dict.fromkeys(book.items[v] for v, kind in book.kinds.items() if kind == "MA")
+    multiple = {item: code_multiple(item, book=book, log=log) for item in items}
+    sheet = CodedSheet(columns, multiple, texts, log, book)
+    _settle_skips(sheet, rules)
     return sheet
 
 
-def _settle_skips(sheet: CodedSheet, rules: Mapping[str, list[Condition]], *, study: Study) -> None:
+def _settle_skips(sheet: CodedSheet, rules: Mapping[str, list[Condition]]) -> None:
     """Mark who was not asked, blank answers given all the same; fills `sheet.columns`."""
-    n = len(sheet.log.raw)
-    kinds, items = study.codebook.columns["type"], study.codebook.columns["item"]
+    n, kinds = len(sheet.log.raw), sheet.book.kinds
     everyone, nobody = np.ones(n, dtype=bool), np.zeros(n, dtype=bool)
-    order = [v for v in kinds.index if v not in rules] + list(rules)
     done = set()
-    for variable in order:
-        name = items[variable] if kinds[variable] == "MA" else variable
+    for variable in [*(v for v in kinds if v not in rules), *rules]:
+        name = sheet.book.items[variable] if kinds[variable] == "MA" else variable
         if name in done or kinds[variable] == "ID":
             continue
         done.add(name)
@@ -627,7 +668,10 @@ def _settle_column(
     """Return a column blank where it was not asked and no_answer where nothing usable was said."""
     column, log = sheet.columns[variable], sheet.log
     given = column.is_given
-    if not asked.all():
+    if asked.all():
+        if NO_ANSWER not in column.names or given.all():
+            return column
+    else:
         log.blank(np.flatnonzero(given & ~asked & ~is_open), variable, reason="SKIP_VIOLATION")
         log.flag(np.flatnonzero(given & is_open), variable, flag="FILTER_MISSING")
     used = given & (asked | is_open)
@@ -682,9 +726,10 @@ def split_multiple(raw: pd.DataFrame, study: Study) -> pd.DataFrame:
         InputError: The study file names no separator, or cells hold something else than codes
             between separators.
     """
-    codes = study.codebook.codes
-    new = {}
-    for item in [name for name in raw.columns if name not in study.codebook.columns.index]:
+    codes, new = study.codebook.codes, {}
+    given = [name for name in raw.columns if name not in study.codebook.columns.index]
+    book = Book.of(study) if given else None
+    for item in given:
         separator = study.config.multi_answer.separator
         mine = codes[codes["item"] == item]
         column = raw[item].astype("category")
@@ -701,7 +746,7 @@ def split_multiple(raw: pd.DataFrame, study: Study) -> pd.DataFrame:
                 f"({show_rows(rows)}): see multi_answer.separator in study.yaml.",
             )
         for variable, code in zip(mine["variable"], mine["code"], strict=True):
-            marks = {mark: text for text, mark in _marks(study, code=code).items()}
+            marks = {mark: text for text, mark in _marks(book, code=code).items()}
             texts = [
                 marks["1"] if code in each else (marks.get("0", "") if each else "")
                 for each in parts
@@ -738,11 +783,10 @@ def derive_variables(respondents: pd.DataFrame, study: Study) -> pd.DataFrame:
         ConfigError: A sum mixes scale versions, its range is not what the codes give, a merged
             answer leaves out a code, or rules go round in a circle.
     """
-    derived = dict[str, pd.Series]()
+    derived: dict[str, pd.Series] = {}
     waiting = dict(study.config.derive)
     kinds = study.codebook.columns["type"]
     while waiting:
-        table = respondents.assign(**derived)
         ready = [n for n, rule in waiting.items() if not set(_sources(rule)) & set(waiting)]
         if not ready:
             names = ", ".join(waiting)
@@ -753,7 +797,8 @@ def derive_variables(respondents: pd.DataFrame, study: Study) -> pd.DataFrame:
             )
         for name in ready:
             rule = waiting.pop(name)
-            if not set(_sources(rule)) <= set(table.columns):
+            table = {**{n: respondents[n] for n in _inputs(rule, respondents, study)}, **derived}
+            if not set(_sources(rule)) <= set(table):
                 continue
             if rule.kind == "sum":
                 derived[name] = _sum(name, rule, table=table, study=study)
@@ -766,20 +811,32 @@ def derive_variables(respondents: pd.DataFrame, study: Study) -> pd.DataFrame:
     return respondents.assign(**derived)
 
 
+def _inputs(rule: Derived, respondents: pd.DataFrame, study: Study) -> list[str]:
+    """Return the columns of respondents that a rule looks at: sources, their parts and filters."""
+    names = _sources(rule)
+    for name in names:
+        if name in study.config.derive:
+            names += _sources(study.config.derive[name])
+        elif study.codebook.columns.loc[name, "ask_if"]:
+            text = study.codebook.columns.loc[name, "ask_if"]
+            names += [source for source, _ in parse_condition(text, where=name)]
+    return [name for name in dict.fromkeys(names) if name in respondents.columns]
+
+
 def _sources(rule: Derived) -> list[str]:
     return [name for name in (rule.bands_of, rule.recode_of, *rule.sum_of) if name]
 
 
-def _asked(table: pd.DataFrame, names: Iterable[str], *, study: Study) -> np.ndarray:
+def _asked(table: Mapping[str, pd.Series], names: Iterable[str], *, study: Study) -> np.ndarray:
     """Return who was asked all of these questions, shape (n,)."""
-    asked = np.ones(len(table), dtype=bool)
+    asked = np.ones(len(next(iter(table.values()))), dtype=bool)
     kinds, conditions = study.codebook.columns["type"], study.codebook.columns["ask_if"]
     for name in names:
         if kinds.get(name) != "NUM":
             asked &= table[name].notna().to_numpy()
             continue
         for source, codes in parse_condition(conditions[name], where=name):
-            if source in table.columns:
+            if source in table:
                 asked &= table[source].astype("str").isin(codes).to_numpy()
     return asked
 
@@ -795,7 +852,7 @@ def _bands(rule: Derived, values: pd.Series, *, asked: np.ndarray) -> pd.Series:
     return pd.Series(Coded(tuple(names), found).to_text(slice(None)), index=values.index)
 
 
-def _sum(name: str, rule: Derived, *, table: pd.DataFrame, study: Study) -> pd.Series:
+def _sum(name: str, rule: Derived, *, table: Mapping[str, pd.Series], study: Study) -> pd.Series:
     columns = study.codebook.columns
     scales = {str(columns.loc[item, "scale"]) for item in rule.sum_of if item in columns.index}
     wanted = {rule.scale} if rule.scale else scales
@@ -817,14 +874,15 @@ def _sum(name: str, rule: Derived, *, table: pd.DataFrame, study: Study) -> pd.S
             f"{name} runs from {rule.from_:g} to {rule.to:g} in study.yaml and from {lowest:g} to "
             f"{highest:g} by the codebook: mend one of them.",
         )
-    total = np.zeros(len(table))
+    index = table[rule.sum_of[0]].index
+    total = np.zeros(len(index))
     for item in rule.sum_of:
         options = {code: float(code) for code in study.items[item].options}
         total += table[item].map(options).to_numpy(dtype=float, na_value=np.nan)
-    return pd.Series(pd.array(total, dtype="Float64"), index=table.index).astype("Int64")
+    return pd.Series(pd.array(total, dtype="Float64"), index=index).astype("Int64")
 
 
-def _recode(name: str, rule: Derived, *, table: pd.DataFrame, study: Study) -> pd.Series:
+def _recode(name: str, rule: Derived, *, table: Mapping[str, pd.Series], study: Study) -> pd.Series:
     item = study.items[rule.recode_of]
     merged = {code: group.code for group in rule.classes for code in group.of}
     left_out = [code for code in item.options if code not in merged]

@@ -156,10 +156,10 @@ def read_csv(path: Path, study: Study) -> RawResponses:
     shape = _Shape(facts["delimiter"], len(header), columns, texts)
     parsed = _parse(body, shape, records=records, path=path)
     facts.update(rows=parsed.n_rows, columns=len(header))
-    rejected = _judge_rejected(parsed, shape, records=records, path=path, body=body)
+    rejected = _judge_rejected(parsed, shape, records=records, path=path)
     table = pd.DataFrame(parsed.columns, index=pd.Index(parsed.rows, name="file_row"))
     table = finish_table(table, facts=facts, study=study, path=path)
-    lines = _LineReader(path, facts["sha256"], study.config.file.encodings, offset, shape.delimiter)
+    lines = _LineReader(path, facts["sha256"], study.config.file.encodings, offset, records.ends)
     return RawResponses(table, rejected, facts, lines=lines)
 
 
@@ -571,7 +571,9 @@ class _Categories:
     def finish(self) -> pd.Categorical:
         """Return the whole column."""
         codes = np.concatenate([np.empty(0, dtype=np.int8), *self.parts])
-        return pd.Categorical.from_codes(codes, categories=pd.Index(list(self.known), dtype="str"))
+        # An array, not an Index: a fifth of the time for the many columns of few codes.
+        dtype = pd.CategoricalDtype(pd.array(list(self.known), dtype="str"))
+        return pd.Categorical.from_codes(codes, dtype=dtype, validate=False)
 
 
 class _Texts:
@@ -640,10 +642,9 @@ def _unclosed(row: int, *, path: Path) -> InputError:
 
 
 def _judge_rejected(
-    parsed: _Parsed, shape: _Shape, *, records: _Records, path: Path, body: memoryview
+    parsed: _Parsed, shape: _Shape, *, records: _Records, path: Path
 ) -> pd.DataFrame:
     """Name the reason of every record with a wrong number of fields; refuse a broken file."""
-    del body
     reasons = []
     for row, n_fields in parsed.bad:
         near_end = row - 2 >= records.count - 5
@@ -679,7 +680,7 @@ class _LineReader:
     sha256: str
     encodings: tuple[str, ...]
     offset: int
-    delimiter: str = ","
+    ends: np.ndarray
 
     def __call__(self, rows: Sequence[int]) -> list[str]:
         if len(rows) == 0:
@@ -691,9 +692,11 @@ class _LineReader:
                 f"{self.path.name} が読みこみの途中で変わりました。もう一度実行してください。",
                 f"{self.path.name} changed while it was being read: run again.",
             )
-        text, _ = decode(data, path=self.path, encodings=self.encodings)
-        records = _Records(memoryview(_plain(text))[self.offset :], self.delimiter)
-        return [records.line(int(row) - 2) for row in rows]
+        text = _plain(decode(data, path=self.path, encodings=self.encodings)[0])
+        starts = self.offset + np.concatenate([[0], self.ends[:-1] + 1])
+        ends = self.offset + self.ends
+        places = [row - 2 for row in rows]
+        return [text[starts[i] : ends[i]].decode().rstrip("\r") for i in places]
 
 
 # --- what every format must pass ------------------------------------------------------------
@@ -732,7 +735,7 @@ def refuse_garbled(table: pd.DataFrame, *, facts: dict[str, Any], path: Path) ->
     for name in table.columns:
         column = table[name]
         is_category = isinstance(column.dtype, pd.CategoricalDtype)
-        values = column.cat.categories if is_category else pd.Index(column.unique())
+        values = (column.array.categories if is_category else column.unique()).tolist()
         foreign = [value for value in values if not value.isascii()]
         if not foreign:
             continue

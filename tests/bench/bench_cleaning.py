@@ -1,0 +1,194 @@
+"""Reading and cleaning against a bare pyarrow read of the same file, as ratios in one run.
+
+Promise: at 10,000 and 100,000 rows x 120 columns, reading and cleaning take at most 6 times a bare
+`pyarrow.csv.read_csv`, and peak memory above the idle process is at most 4 times the file.
+"""
+
+import json
+import os
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow.csv
+
+from tsunagari import cleaning, study
+
+ROWS = (10_000, 100_000)
+TIME_LIMIT, MEMORY_LIMIT = 6.0, 4.0
+N_SINGLE, N_ITEMS, N_OPTIONS = 46, 11, 6  # with id, time, date, age and two texts: 120 columns
+YEAR = 2024
+
+_STUDY = """
+study: {name}
+title: bench
+area: bench
+people: bench
+waves:
+  2024: {{responses: responses.csv, fieldwork: 2024年1月}}
+columns: {{respondent_id: id, duration_seconds: seconds, answered_on: day}}
+design: {{region: s00, age: age, age_band: age_band, sex: s01, minimum_age: 16}}
+derive:
+  age_band:
+    label: age
+    bands_of: age
+    bands: [{{code: a, label: a, from: 16, to: 39}}, {{code: b, label: b, from: 40, to: null}}]
+weighting:
+  {{method: post_stratification, label: w, cells: [s00, age_band, s01], targets: population.csv}}
+quality:
+  - {{rule: speeder, variable: seconds, threshold: 0.333, action: flag}}
+  - {{rule: straightliner, items: [s02, s03, s04, s05, s06], action: flag}}
+indicators: {{one: {{label: one, item: s02, codes: ["5"]}}}}
+tables: {{axes: [s00], crosses: [s02]}}
+model: {{outcomes: [one], factors: [s01]}}
+"""
+
+
+def write_study(root: Path, n_rows: int) -> str:
+    """Write a study folder with n_rows generated answers; return its name."""
+    name = f"bench-{n_rows}"
+    folder = root / "data/raw" / name
+    (folder / str(YEAR)).mkdir(parents=True)
+    (folder / "study.yaml").write_text(_STUDY.format(name=name), encoding="utf-8")
+    _codebook().to_csv(folder / "codebook.csv", index=False)
+    _answers(n_rows).to_csv(folder / str(YEAR) / "responses.csv", index=False)
+    return name
+
+
+def _codebook() -> pd.DataFrame:
+    rows = [
+        {"variable": "id", "type": "ID"},
+        {"variable": "seconds", "type": "NUM", "min": "0", "max": "86400"},
+        {"variable": "day", "type": "DATE"},
+        {"variable": "age", "type": "NUM", "min": "0", "max": "110"},
+        {"variable": "text_a", "type": "OA"},
+        {"variable": "text_b", "type": "OA"},
+    ]
+    for i in range(N_SINGLE):
+        for code in range(1, 6):
+            ask = "s02=4|5" if i >= N_SINGLE - 6 and code == 1 else ""
+            kind = "SA" if code == 1 else ""
+            part = {"variable": f"s{i:02d}", "type": kind, "code": str(code), "ask_if": ask}
+            rows.append(part | {"code_label": f"label {code}"})
+    for i in range(N_ITEMS):
+        for code in range(1, N_OPTIONS + 1):
+            part = {"variable": f"m{i:02d}_{code}", "item": f"m{i:02d}", "type": "MA"}
+            role = "exclusive" if code == N_OPTIONS else ""
+            rows.append(part | {"code": str(code), "code_label": f"o{code}", "role": role})
+    table = pd.DataFrame(rows, columns=_NAMES, dtype=object).fillna("")
+    return table.assign(label=table["variable"])
+
+
+_NAMES = (
+    "question_no item variable type label short_label code code_label role min max ask_if required "
+    "scale sensitive waves version certainty_wording certainty_options certainty_order source"
+).split()
+
+
+def _answers(n_rows: int) -> pd.DataFrame:
+    """Draw answers with one per cent of faults, as text."""
+    rng = np.random.default_rng(20240101)
+    table = {
+        "id": [f"R{i:07d}" for i in range(n_rows)],
+        "seconds": rng.integers(60, 3000, n_rows).astype(str),
+        "day": np.array(["2024-01-10", "2024-01-11", "2024/1/12"])[rng.integers(0, 3, n_rows)],
+        "age": rng.integers(16, 95, n_rows).astype(str),
+    }
+    for i in range(N_SINGLE):
+        codes = rng.integers(1, 6, n_rows).astype(str).astype(object)
+        odd = rng.random(n_rows)
+        codes[odd < 0.005] = ""
+        codes[(odd > 0.998) & (i > 1)] = "7"
+        table[f"s{i:02d}"] = codes
+    asked = np.isin(table["s02"], ["4", "5"])
+    for i in range(N_SINGLE - 6, N_SINGLE):
+        table[f"s{i:02d}"] = np.where(asked, table[f"s{i:02d}"], "")
+    for i in range(N_ITEMS):
+        chosen = rng.random((N_OPTIONS - 1, n_rows)) < 0.3
+        for k, part in enumerate(chosen, start=1):
+            table[f"m{i:02d}_{k}"] = part.astype(int).astype(str)
+        table[f"m{i:02d}_{N_OPTIONS}"] = (~chosen.any(axis=0)).astype(int).astype(str)
+    words = np.array(["", "", "", "話し相手がいない", "近所, 付き合いがない", "夜が長い"])
+    for name in ("text_a", "text_b"):
+        table[name] = words[rng.integers(0, len(words), n_rows)]
+    frame = pd.DataFrame(table)
+    twice = frame.sample(n_rows // 200, random_state=1)
+    return pd.concat([frame.iloc[: n_rows - len(twice)], twice], ignore_index=True)
+
+
+def start_peak() -> int:
+    """Forget the highest memory use so far and return the present one, in bytes (Linux)."""
+    try:
+        Path("/proc/self/clear_refs").write_text("5")
+    except OSError:
+        pass  # elsewhere the peak counts from the start of the process
+    return memory_peak()
+
+
+def memory_peak() -> int:
+    """Return the highest resident memory, in bytes.
+
+    Not ru_maxrss: on Linux a child process starts with its parent's.
+    """
+    try:
+        text = Path("/proc/self/status").read_text()
+        return int(text.split("VmHWM:")[1].split()[0]) * 1024
+    except OSError:
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+
+def measure(name: str) -> dict[str, float]:
+    """Return times in seconds and sizes in bytes for one study, in this process."""
+    survey = study.open_study(name, YEAR)
+    path = survey.responses_path
+    idle = start_peak()
+    best = {"bare": np.inf, "clean": np.inf}
+    for turn in range(3):
+        start = time.perf_counter()
+        cleaned = cleaning.clean_responses(cleaning.read_responses(survey), survey)
+        best["clean"] = min(best["clean"], time.perf_counter() - start)
+        if turn == 0:
+            peak = memory_peak()
+        n_rows = int(cleaned.ledger["n_rows"].sum())
+        del cleaned
+        start = time.perf_counter()
+        pyarrow.csv.read_csv(path)
+        best["bare"] = min(best["bare"], time.perf_counter() - start)
+    return best | {"rows": n_rows, "file": path.stat().st_size, "peak": peak - idle}
+
+
+def main() -> int:
+    """Print ratios and growth; return 1 when a promise is broken."""
+    results, kept = [], True
+    with tempfile.TemporaryDirectory() as root:
+        names = [write_study(Path(root), n) for n in (1_000, *ROWS)]
+        environment = os.environ | {"TSUNAGARI_ROOT": root}
+        for name in names[1:]:
+            # A process of its own, warmed on the small study, so that its peak is this file's.
+            command = [sys.executable, __file__, names[0], name]
+            done = subprocess.run(command, capture_output=True, env=environment, check=True)
+            results.append(json.loads(done.stdout))
+    for one in results:
+        ratio, memory = one["clean"] / one["bare"], one["peak"] / one["file"]
+        kept &= ratio <= TIME_LIMIT and memory <= MEMORY_LIMIT
+        print(
+            f"{one['rows']:>7,} rows: bare read {one['bare']:.3f} s, read and clean "
+            f"{one['clean']:.3f} s, ratio {ratio:.1f} (limit {TIME_LIMIT:.0f}); "
+            f"peak {memory:.1f} x file (limit {MEMORY_LIMIT:.0f})"
+        )
+    growth = results[1]["clean"] / results[0]["clean"]
+    print(f"10 times the rows cost {growth:.1f} times the time")
+    return 0 if kept else 1
+
+
+if __name__ == "__main__":
+    if len(sys.argv) == 3:
+        measure(sys.argv[1])
+        print(json.dumps(measure(sys.argv[2])))
+        sys.exit(0)
+    sys.exit(main())
