@@ -33,6 +33,31 @@ _RANK_TOLERANCE = 1e-9
 Net = tuple[str, str, Sequence[str]]
 
 
+class SeparationError(ModelError):
+    """Levels predict the outcome without error, so that there is no finite coefficient.
+
+    Args:
+        outcome_name: Name of the indicator.
+        levels: Factor and level of every level involved.
+        is_complete: Whether all answers are predicted, not only some people's.
+    """
+
+    def __init__(
+        self, outcome_name: str, *, levels: Sequence[tuple[str, str]], is_complete: bool
+    ) -> None:
+        names = ", ".join(f"{factor}={level}" for factor, level in levels)
+        how_ja, how_en = ("完全に", "completely") if is_complete else ("一部で", "for some people")
+        super().__init__(
+            "MODEL_SEPARATION",
+            f"{outcome_name} のモデルは、次の区分で答えが{how_ja}分かれ、係数が定まりません: "
+            f"{names}。study.yaml の recode で区分を統合するか、要因を外してください。",
+            f"In the model of {outcome_name} these levels separate the answers {how_en}, so that "
+            f"there is no finite coefficient: {names}. Merge the levels in the study's recode tree "
+            "or take the factor out.",
+        )
+        self.levels = tuple(levels)
+
+
 # --- factors and outcome ------------------------------------------------------------------------
 
 
@@ -177,10 +202,13 @@ class _Merging:
                 counted.append(_Count(n, level, events))
         return sorted(counted)
 
+    def present(self, factor: str) -> set[str]:
+        """Return the levels that anybody has."""
+        return {count.level for count in self.counts(factor)} if factor in self.codes else set()
+
     def net_for(self, factor: str, *, level: str | None) -> Net | None:
         """Return the finest net that joins levels (with the given one) and leaves two or more."""
-        nets = self.nets.get(factor, [])
-        present = {count.level for count in self.counts(factor)}
+        nets, present = self.nets.get(factor, []), self.present(factor)
         for net in sorted(nets, key=lambda entry: len(entry[2])) if level else nets:
             codes = frozenset(net[2])
             members = {name: self.members[factor][name] for name in present}
@@ -196,10 +224,10 @@ class _Merging:
         """Give every code of the net the net's name."""
         codes = frozenset(net[2])
         inside = [name for name, own in self.members[factor].items() if own <= codes]
-        thin = any(self.why.get((factor, name)) == "thin" for name in inside)
+        whys = [*(self.why.get((factor, name)) for name in inside), why]
         parts = [self.members[factor].pop(name) for name in inside]
         self.members[factor][net[0]] = frozenset().union(*parts)
-        self.why[factor, net[0]] = "thin" if thin else why
+        self.why[factor, net[0]] = next(one for one in _MERGE_REASONS if one in whys)
 
     def leave_out(self, factor: str, count: _Count) -> None:
         """Take the people of a level out of the model, or the factor if one level would remain."""
@@ -235,6 +263,7 @@ def merge_levels(
     reference: Mapping[str, str] | None = None,
     labels: Mapping[str, Mapping[str, str]] | None = None,
     outcome_name: str = "outcome",
+    separated: Collection[tuple[str, str]] = (),
     minimum_events_per_parameter: float = MINIMUM_EVENTS_PER_PARAMETER,
     minimum_events_per_level: int = MINIMUM_EVENTS_PER_LEVEL,
     minimum_level_n: int = MINIMUM_LEVEL_N,
@@ -255,6 +284,7 @@ def merge_levels(
         reference: Level to compare with per factor; follows the merging.
         labels: Label of every code per factor, in questionnaire order.
         outcome_name: Stands in the log's `domain_value`.
+        separated: Factor and level of levels that must merge too, from a `SeparationError`.
         minimum_events_per_parameter: Events a coefficient.
         minimum_events_per_level: Events, and non-events, a level.
         minimum_level_n: People a level.
@@ -272,8 +302,15 @@ def merge_levels(
         nets=_as_nets(nets),
     )
     _refuse_unusable(state, outcome_name=outcome_name, minimum=minimum_events_per_level)
-    _merge_thin(state, minimum_events=minimum_events_per_level, minimum_n=minimum_level_n)
+    _merge_thin(
+        state,
+        minimum_events=minimum_events_per_level,
+        minimum_n=minimum_level_n,
+        separated=separated,
+    )
     is_low = _merge_until(state, minimum=minimum_events_per_parameter)
+    if any(level in state.present(factor) for factor, level in separated):
+        _merge_thin(state, minimum_events=0, minimum_n=0, separated=separated)
     names = _label_levels(factors, nets=state.nets, labels=labels)
     log = _merge_log(state, labels=names, outcome_name=outcome_name, is_low=is_low)
     merged = state.levels(factors.index)
@@ -322,20 +359,28 @@ def _raise_all_missing(factor: str) -> None:
     )
 
 
-def _merge_thin(state: _Merging, *, minimum_events: int, minimum_n: int) -> None:
+def _merge_thin(
+    state: _Merging,
+    *,
+    minimum_events: int,
+    minimum_n: int,
+    separated: Collection[tuple[str, str]],
+) -> None:
     while True:
         thin = [
             (factor, count)
             for factor in state.codes
             for count in state.counts(factor)
             if count.is_thin(events=minimum_events, n=minimum_n)
+            or (factor, count.level) in separated
         ]
         if not thin:
             return
         for factor, count in thin:
             net = state.net_for(factor, level=count.level)
             if net is not None:
-                state.merge(factor, net, why="thin")
+                is_separated = (factor, count.level) in separated
+                state.merge(factor, net, why="separated" if is_separated else "thin")
                 break
         else:
             state.leave_out(*thin[0])
@@ -385,6 +430,7 @@ def _follow_reference(state: _Merging, reference: Mapping[str, str]) -> dict[str
 
 
 _MERGE_REASONS = {
+    "separated": "係数の定まらない区分があるため",
     "thin": "回答者か該当者の少ない区分があるため",
     "parameters": "係数1つあたりの該当者を確保するため",
 }
@@ -810,16 +856,19 @@ def _refuse_separation(
     if found.status != 0 or -found.fun < 1e-7:
         return
     is_complete = bool((signed @ found.x > 1e-9).all())
-    names = _name_terms(terms, columns=_sparse_direction(signed, n_free=n_free))
-    kind_ja, kind_en = ("完全に", "completely") if is_complete else ("一部で", "for some people")
-    raise ModelError(
-        "MODEL_SEPARATION",
-        f"{outcome_name} のモデルは、次の区分で答えが{kind_ja}分かれ、係数が定まりません: {names}。"
-        "study.yaml の recode で区分を統合するか、要因を外してください。",
-        f"In the model of {outcome_name} these levels separate the answers {kind_en}, so that "
-        f"there is no finite coefficient: {names}. Merge the levels in the study's recode tree or "
-        "take the factor out.",
-    )
+    levels = _levels_of(terms, columns=_sparse_direction(signed, n_free=n_free))
+    raise SeparationError(outcome_name, levels=levels, is_complete=is_complete)
+
+
+def _levels_of(terms: pd.DataFrame, *, columns: np.ndarray) -> list[tuple[str, str]]:
+    """Return the levels of some columns; where they are all but the reference, the reference."""
+    named = []
+    for factor, own in terms.groupby("factor", sort=False):
+        chosen = own["column"].isin(columns)
+        if len(own) > 2 and chosen.sum() == len(own) - 1:
+            chosen = ~chosen
+        named += [(factor, level) for level in own.loc[chosen, "level"]]
+    return named
 
 
 def _sparse_direction(signed: np.ndarray, *, n_free: int) -> np.ndarray:
@@ -1529,28 +1578,20 @@ def model_outcome(
     Returns:
         Rows and log in the columns of the estimates table.
     """
-    merges, merged = pd.DataFrame(columns=list(ESTIMATE_COLUMNS)), None
-    try:
-        merged = merge_levels(
-            factors,
-            outcome,
-            nets={name: items[name].nets for name in factors},
-            reference=reference,
-            labels={name: items[name].labels for name in factors},
-            outcome_name=outcome_name,
-            minimum_events_per_parameter=minimum_events_per_parameter,
-            minimum_events_per_level=minimum_events_per_level,
-        )
+    merging = {
+        "nets": {name: items[name].nets for name in factors},
+        "reference": reference,
+        "labels": {name: items[name].labels for name in factors},
+        "minimum_events_per_parameter": minimum_events_per_parameter,
+        "minimum_events_per_level": minimum_events_per_level,
+    }
+    merged, model, error = _merge_and_fit(
+        design, outcome, factors=factors, outcome_name=outcome_name, merging=merging
+    )
+    merges = pd.DataFrame(columns=list(ESTIMATE_COLUMNS))
+    if merged is not None:
         merges = merged.log.assign(wave=wave, weighting=design.scheme)
-        model = fit_logit(
-            design,
-            np.where(merged.left_out, np.nan, outcome),
-            factors=merged.factors,
-            reference=merged.reference,
-            labels=merged.labels,
-            outcome_name=outcome_name,
-        )
-    except ModelError as error:
+    if model is None:
         rows = _withheld_rows(error, outcome_name=outcome_name, wave=wave, scheme=design.scheme)
         return ModelReport(rows, merges, None, error, merged)
     common = {"wave": wave, "confidence": confidence}
@@ -1561,6 +1602,40 @@ def model_outcome(
         fact_rows(model, weighting=design.scheme, wave=wave),
     ]
     return ModelReport(pd.concat(parts, ignore_index=True), merges, model, None, merged)
+
+
+def _merge_and_fit(
+    design: Design,
+    outcome: np.ndarray,
+    *,
+    factors: pd.DataFrame,
+    outcome_name: str,
+    merging: Mapping[str, Any],
+) -> tuple[MergedFactors | None, FittedLogit | None, ModelError | None]:
+    """Merge and fit; levels that separate the answers merge too, until none does."""
+    separated: set[tuple[str, str]] = set()
+    merged = None
+    while True:
+        try:
+            merged = merge_levels(
+                factors, outcome, outcome_name=outcome_name, separated=separated, **merging
+            )
+            model = fit_logit(
+                design,
+                np.where(merged.left_out, np.nan, outcome),
+                factors=merged.factors,
+                reference=merged.reference,
+                labels=merged.labels,
+                outcome_name=outcome_name,
+            )
+        except SeparationError as error:
+            if set(error.levels) <= separated:
+                return merged, None, error
+            separated |= set(error.levels)
+        except ModelError as error:
+            return merged, None, error
+        else:
+            return merged, model, None
 
 
 # What a reader outside learns: no numbers and no levels, which could point at people.

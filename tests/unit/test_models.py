@@ -309,6 +309,43 @@ def test_merging_does_not_depend_on_row_order():
     assert one.factors["x"].iloc[order].tolist() == two.factors["x"].tolist()
 
 
+def test_level_that_separates_merges_by_the_tree():
+    # Everybody at x = c has the event: no finite coefficient. (With no minimum of non-events the
+    # level is not thin.) c joins b by the tree, and it fits.
+    blocks = [("a", "1", 60, 20), ("a", "2", 60, 5), ("b", "1", 60, 40), ("b", "2", 60, 25)]
+    blocks += [("c", "1", 60, 60), ("c", "2", 60, 60)]
+    x = np.concatenate([np.repeat(level, n) for level, _, n, _ in blocks])
+    z = np.concatenate([np.repeat(level, n) for _, level, n, _ in blocks])
+    outcome = np.concatenate([np.r_[np.ones(k), np.zeros(n - k)] for *_, n, k in blocks])
+    factors = pd.DataFrame({"x": x, "z": z}, dtype=object)
+    design = Design(weights=np.ones(360))
+    with pytest.raises(models.SeparationError) as caught:
+        models.fit_logit(design, outcome, factors=factors, reference={"x": "a", "z": "1"})
+    assert caught.value.levels == (("x", "c"),)
+    nets = {"bc": ("BかC", ("b", "c"))}
+    report = models.model_outcome(
+        design,
+        outcome,
+        factors=factors,
+        items={"x": item("x", "abc", nets=nets), "z": item("z", "12")},
+        outcome_name="y",
+        reference={"x": "a", "z": "1"},
+        minimum_events_per_level=0,
+    )
+    assert report.error is None
+    assert set(report.model.terms["level"]) == {"a", "bc", "1", "2"}
+    assert "係数の定まらない区分" in report.merges["reason"][0]
+
+
+def test_reference_that_separates_is_named_itself():
+    factors, outcome = people(("a", 100, 0), ("b", 100, 40), ("c", 100, 40))
+    with pytest.raises(models.SeparationError) as caught:
+        models.fit_logit(
+            Design(weights=np.ones(300)), outcome, factors=factors, reference={"x": "a"}
+        )
+    assert caught.value.levels == (("x", "a"),)
+
+
 def test_merge_log_says_no_count_in_words():
     factors, outcome = people(("a", 200, 40), ("b", 100, 40), ("c", 9, 4), ("e", 7, 3))
     log = models.merge_levels(factors, outcome, nets=NETS).log
