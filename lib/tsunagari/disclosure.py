@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from itertools import product
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from scipy.optimize import Bounds, LinearConstraint, milp
+from scipy.sparse import csr_array, hstack
 
-from tsunagari.study import ESTIMATE_COLUMNS, Disclosure, InputError, Study
+from tsunagari.study import (
+    ESTIMATE_COLUMNS,
+    NO_ANSWER,
+    Disclosure,
+    DisclosureError,
+    InputError,
+    Study,
+)
 
 # Keys stay on a suppressed row; everything else on it is a number or follows from one.
 KEY_COLUMNS = (
@@ -24,6 +36,9 @@ NUMBER_COLUMNS = (
 BASE_UNDER_10 = "BASE_UNDER_10"
 CELL_UNDER_10 = "CELL_UNDER_10"
 SECONDARY = "SECONDARY"
+DEPENDENT = "DEPENDENT"
+GROUP = "GROUP"
+HIDDEN = "HIDDEN"  # the one reason a reader sees on every other hidden row
 
 WHOLE_PERCENT_BASE = 200  # respondents; SDC-1 P9: whole per cent under it, one decimal from it
 P_VALUE_FLOOR = 0.001  # a p-value of 0.001 on the page means 0.001 or less
@@ -49,7 +64,7 @@ def publish(study: Study) -> pd.DataFrame:
     """Collect every notebook's rows, pass them through the gate and write what may be read.
 
     Reads private/parts/*.csv in the order of their names; writes private/estimates.csv,
-    published/estimates.csv and published/about.json.
+    private/gate.csv (why each row is hidden), published/estimates.csv and published/about.json.
 
     Args:
         study: The wave whose notebooks have run.
@@ -63,7 +78,11 @@ def publish(study: Study) -> pd.DataFrame:
     """
     estimates = collect_parts(study)
     study.save("private/estimates.csv", estimates)
-    published = round_published(suppress(estimates, settings=study.config.disclosure))
+    questionnaire = read_questionnaire(study)
+    settings = study.config.disclosure
+    record = judge(estimates, settings=settings, questionnaire=questionnaire)
+    study.save("private/gate.csv", estimates[KEY_COLUMNS].assign(reason=record.reasons))
+    published = round_published(apply_record(estimates, record, settings=settings))
     study.save("published/estimates.csv", published)
     study.save("published/about.json", describe_study(study))
     return published
@@ -101,30 +120,1016 @@ def as_estimates(rows: pd.DataFrame) -> pd.DataFrame:
     return table.astype(kinds)
 
 
-# --- the small gate -------------------------------------------------------------------------------
+# --- what the questionnaire says about its own tables ---------------------------------------------
+
+Key = tuple[tuple[str, str], ...]  # sorted (variable, code) pairs: who is counted
+# An item's nodes in one domain, by domain, item and node of the base.
+Blocks = dict[tuple[Key, str, int], dict[tuple[str, str], int]]
 
 
-def suppress(estimates: pd.DataFrame, *, settings: Disclosure) -> pd.DataFrame:
-    """Hide every row whose base or cell holds too few respondents.
+@dataclass(frozen=True)
+class Questionnaire:
+    """What anybody may know of the variables: the attacker reads it in the report's own appendix.
 
-    A hidden row keeps its keys and loses every number, its verdict and its mark.
+    Attributes:
+        nets: Codes of every net, by variable and net.
+        missing: Codes that are not an answer, by variable.
+        multiple: Multi-answer items; each of their options is a yes or no of its own.
+        exclusive: Codes of a multi-answer item that exclude the others.
+        sensitive: Items under the higher threshold.
+        areas: Variables that name an area below the prefecture.
+        indicators: Item and codes of every indicator.
+        asked_if: For items that not everybody was asked: variable and codes that led to them.
+        outside: Codes of an axis that have no weighting cell, or are no answer.
+        codes: Every code and net of a variable; empty where nothing is known.
+        bands: Code -> (from, to) of variables that band one number, by (number, variable).
+    """
+
+    nets: dict[str, dict[str, tuple[str, ...]]] = field(default_factory=dict)
+    missing: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    multiple: frozenset[str] = frozenset()
+    exclusive: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    sensitive: frozenset[str] = frozenset()
+    areas: frozenset[str] = frozenset()
+    indicators: dict[str, tuple[str, tuple[str, ...]]] = field(default_factory=dict)
+    asked_if: dict[str, tuple[str, tuple[str, ...]]] = field(default_factory=dict)
+    outside: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    codes: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    bands: dict[tuple[str, str], dict[str, tuple[float, float]]] = field(default_factory=dict)
+
+
+def read_questionnaire(study: Study) -> Questionnaire:
+    """Return what study.yaml and the codebook say about the variables of the tables."""
+    items = study.items
+    shares = study.config.weighting.sample_share
+    axes = sorted({name for axis in study.axes for name in axis})
+    region = study.config.design.region
+    bands = {
+        (rule.bands_of, name): {
+            band.code: (
+                -np.inf if band.from_ is None else band.from_,
+                np.inf if band.to is None else band.to,
+            )
+            for band in rule.bands
+        }
+        for name, rule in study.config.derive.items()
+        if rule.kind == "bands"
+    }
+    return Questionnaire(
+        nets={n: {net: codes for net, (_, codes) in i.nets.items()} for n, i in items.items()},
+        missing={n: (*i.missing, NO_ANSWER) for n, i in items.items()},
+        multiple=frozenset(n for n, i in items.items() if i.kind == "MA"),
+        exclusive={n: i.exclusive for n, i in items.items() if i.exclusive},
+        sensitive=frozenset(n for n, i in items.items() if i.sensitive),
+        areas=frozenset({region}),
+        indicators={n: (i.item, i.codes) for n, i in study.config.indicators.items()},
+        asked_if=_asked_if(study),
+        outside={n: (*shares.get(n, ()), *items[n].missing, NO_ANSWER) for n in axes if n in items},
+        codes={n: tuple(i.labels) for n, i in items.items()},
+        bands=bands,
+    )
+
+
+def _asked_if(study: Study) -> dict[str, tuple[str, tuple[str, ...]]]:
+    """Return the one variable and the codes that lead to an item; longer conditions are left."""
+    found = {}
+    for _, row in study.codebook.columns.iterrows():
+        condition = row["ask_if"] or ""
+        if condition and "&" not in condition and "=" in condition:
+            variable, codes = condition.split("=", 1)
+            owner = study.codebook.columns["item"].get(variable.strip(), variable.strip())
+            if study.items.get(owner) is not None and study.items[owner].kind != "MA":
+                found[row["item"]] = (owner, tuple(codes.strip().split("|")))
+    return found
+
+
+# --- all tables of a release as one system --------------------------------------------------------
+
+
+@dataclass
+class LinkedTables:
+    """Every count that the tables of one wave show or imply, and the sums that tie them.
+
+    Attributes:
+        keys: Who is counted by each node.
+        counts: Respondents of each node, shape (n_nodes,).
+        equations: (nodes, coefficients) of sums that are 0 for everybody who knows the tables.
+        rows: Positions of the rows of estimates that show a node.
+        bases: Positions of the rows whose base a node is.
+        base_of: Node of the base of each row position.
+        options: For a multi-answer option's node, the node of those who did not choose it.
+    """
+
+    keys: list[Key] = field(default_factory=list)
+    counts: list[float] = field(default_factory=list)
+    equations: list[tuple[list[int], list[float]]] = field(default_factory=list)
+    rows: dict[int, list[int]] = field(default_factory=dict)
+    bases: dict[int, list[int]] = field(default_factory=dict)
+    base_of: dict[int, int] = field(default_factory=dict)
+    options: dict[int, int] = field(default_factory=dict)
+    index: dict[Key, int] = field(default_factory=dict)
+
+    def node(self, key: Key, *, count: float) -> int:
+        """Return the node of a key; one with another count than before becomes its own node."""
+        found = self.index.get(key)
+        if found is not None and self.counts[found] != count:
+            return self.node((*key, ("#", f"{count:.0f}")), count=count)
+        if found is None:
+            found = self.index[key] = len(self.keys)
+            self.keys.append(key)
+            self.counts.append(count)
+        return found
+
+    def tie(self, parts: Iterable[int], *, total: int, exact: bool) -> None:
+        """State that the parts sum to a total; where not exact, with an unseen rest."""
+        parts = list(parts)
+        rest = self.counts[total] - sum(self.counts[p] for p in parts)
+        if rest < 0 or (exact and rest > 0):
+            return
+        if not exact:
+            slack = len(self.keys)
+            self.keys.append((("~", str(slack)),))
+            self.counts.append(rest)
+            parts.append(slack)
+        self.equations.append(([*parts, total], [1.0] * len(parts) + [-1.0]))
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Number of equations and of nodes."""
+        return len(self.equations), len(self.keys)
+
+
+def domain_pairs(
+    domain: str, domain_value: str, *, questionnaire: Questionnaire
+) -> tuple[tuple[str, str], ...]:
+    """Return the (variable, code) pairs of a domain, none for everybody.
+
+    Example:
+        >>> domain_pairs("age_band x sex", "20s x 1", questionnaire=Questionnaire())
+        (('age_band', '20s'), ('sex', '1'))
+    """
+    if domain == "all":
+        return ()
+    names, values = domain.split(" x "), domain_value.split(" x ")
+    pairs = [
+        (f"{name}={value}", "1") if name in questionnaire.multiple else (name, value)
+        for name, value in zip(names, values, strict=True)
+    ]
+    return tuple(sorted(pairs))
+
+
+def item_pair(item: str, item_value: str, *, questionnaire: Questionnaire) -> tuple[str, str]:
+    """Return the (variable, code) pair of an item's value; equal answers have equal pairs."""
+    if item in questionnaire.indicators:
+        item, codes = questionnaire.indicators[item]
+        nets = questionnaire.nets.get(item, {})
+        same = [net for net, of in nets.items() if set(of) == set(codes)]
+        item_value = codes[0] if len(codes) == 1 else (same or ["|".join(codes)])[0]
+    if item in questionnaire.multiple:
+        return (f"{item}={item_value}", "1")
+    return (item, item_value)
+
+
+def is_counted(estimates: pd.DataFrame) -> pd.Series:
+    """Return which rows are shares of our own respondents with a known count."""
+    table = estimates["table_id"].fillna("")
+    other = table.str.startswith(("model_", "weights", "ledger"))
+    return (estimates["measure"] == "percent") & estimates["n_cell"].notna() & ~other
+
+
+def link_tables(estimates: pd.DataFrame, *, questionnaire: Questionnaire) -> LinkedTables:
+    """Tie all tables of one wave: margins, bases, nets, options, and who was asked.
 
     Args:
-        estimates: Rows with the columns of estimates, full precision.
+        estimates: Rows of one wave at full precision, with `n_cell`.
+        questionnaire: What is known of the variables.
+
+    Returns:
+        The linked tables. The true counts fulfil every equation.
+    """
+    linked = LinkedTables()
+    rows = estimates[is_counted(estimates)]
+    columns = ["domain", "domain_value", "item", "item_value", "n_unweighted", "n_cell"]
+    blocks: Blocks = {}
+    everybody = rows["n_unweighted"].max()
+    linked.node((), count=everybody)
+    asked = rows[rows["domain"] == "all"].groupby("item")["n_unweighted"].max().to_dict()
+    for position, *texts, base, cell in rows[columns].itertuples(name=None):
+        domain, value, item, item_value = texts
+        pairs = domain_pairs(domain, value, questionnaire=questionnaire)
+        pair = item_pair(item, item_value, questionnaire=questionnaire)
+        if pair[0] in dict(pairs):
+            continue
+        node = linked.node(tuple(sorted((*pairs, pair))), count=cell)
+        linked.rows.setdefault(node, []).append(position)
+        variable = questionnaire.indicators.get(item, (item,))[0]
+        full = base == everybody if domain == "all" else asked.get(item) == everybody
+        key = pairs if full else tuple(sorted((*pairs, ("?" + variable, "1"))))
+        base_node = linked.node(key, count=base)
+        linked.bases.setdefault(base_node, []).append(position)
+        linked.base_of[position] = base_node
+        blocks.setdefault((pairs, variable, base_node), {})[pair] = node
+    _tie_blocks(linked, blocks, questionnaire=questionnaire)
+    _tie_margins(linked, questionnaire=questionnaire)
+    _tie_asked(linked, questionnaire=questionnaire)
+    return linked
+
+
+def _tie_blocks(
+    linked: LinkedTables,
+    blocks: Blocks,
+    *,
+    questionnaire: Questionnaire,
+) -> None:
+    """State in every domain how an item's codes, nets and options sum to its base."""
+    for (_, variable, base), nodes in blocks.items():
+        if variable in questionnaire.multiple:
+            _tie_options(linked, nodes, base, variable=variable, questionnaire=questionnaire)
+            continue
+        nets = questionnaire.nets.get(variable, {})
+        plain = {code: n for (_, code), n in nodes.items() if code not in nets and "|" not in code}
+        total = sum(linked.counts[n] for n in plain.values())
+        if plain:
+            linked.tie(plain.values(), total=base, exact=total == linked.counts[base])
+        for (_, code), node in nodes.items():
+            members = [plain[c] for c in nets.get(code, code.split("|")) if c in plain]
+            if members and code not in plain:
+                together = sum(linked.counts[m] for m in members)
+                linked.tie(members, total=node, exact=together == linked.counts[node])
+
+
+def _tie_options(
+    linked: LinkedTables,
+    nodes: dict[tuple[str, str], int],
+    base: int,
+    *,
+    variable: str,
+    questionnaire: Questionnaire,
+) -> None:
+    """State for a multi-answer item: yes and no are the base; nobody chooses beside "none"."""
+    nets = questionnaire.nets.get(variable, {})
+    alone = {*questionnaire.exclusive.get(variable, ()), NO_ANSWER}
+    by_code = {name.split("=", 1)[1]: node for (name, _), node in nodes.items()}
+    apart = [by_code[code] for code in sorted(alone) if code in by_code]
+    several = [n for code, n in by_code.items() if code not in alone and code not in nets]
+    for code, node in by_code.items():
+        others = apart if code not in alone else []
+        linked.tie([node], total=base, exact=False)
+        linked.options[node] = len(linked.keys) - 1
+        if others:
+            linked.tie([node, *others], total=base, exact=False)
+        for member in nets.get(code, ()):
+            if member in by_code:
+                linked.tie([by_code[member]], total=node, exact=False)
+    everyone = sum(linked.counts[n] for n in (*several, *apart))
+    if several and everyone >= linked.counts[base]:
+        _tie_at_least(linked, [*several, *apart], base)
+
+
+def _tie_at_least(linked: LinkedTables, parts: list[int], total: int) -> None:
+    """State that the parts sum to the total or more: everybody chose something."""
+    slack = len(linked.keys)
+    linked.keys.append((("~", str(slack)),))
+    linked.counts.append(sum(linked.counts[p] for p in parts) - linked.counts[total])
+    nodes = [*parts, slack, total]
+    linked.equations.append((nodes, [1.0] * len(parts) + [-1.0, -1.0]))
+
+
+def _tie_margins(linked: LinkedTables, *, questionnaire: Questionnaire) -> None:
+    """State for every axis that its categories sum to the table without it."""
+    groups: dict[tuple[Key, str], dict[str, int]] = {}
+    for key, node in list(linked.index.items()):
+        for pair in key:
+            variable, code = pair
+            if variable[0] in "?#" or (len(key) > 1 and key[-1][0] == "#"):
+                continue
+            rest = tuple(p for p in key if p != pair)
+            groups.setdefault((rest, variable), {})[code] = node
+    complete = {
+        variable: sum(
+            linked.counts[n] for c, n in nodes.items() if _is_plain(variable, c, questionnaire)
+        )
+        == linked.counts[0]
+        for (rest, variable), nodes in groups.items()
+        if not rest
+    }
+    for (rest, variable), nodes in groups.items():
+        parent = linked.index.get(rest)
+        plain = [n for c, n in nodes.items() if _is_plain(variable, c, questionnaire)]
+        if parent is not None and plain:
+            total = sum(linked.counts[n] for n in plain)
+            exact = complete.get(variable, False) and total == linked.counts[parent]
+            linked.tie(plain, total=parent, exact=exact)
+        for net, codes in questionnaire.nets.get(variable, {}).items():
+            members = [nodes[c] for c in codes if c in nodes]
+            if net in nodes and members:
+                together = sum(linked.counts[m] for m in members)
+                linked.tie(members, total=nodes[net], exact=together == linked.counts[nodes[net]])
+
+
+def _is_plain(variable: str, code: str, questionnaire: Questionnaire) -> bool:
+    return code not in questionnaire.nets.get(variable, {}) and "|" not in code
+
+
+def _tie_asked(linked: LinkedTables, *, questionnaire: Questionnaire) -> None:
+    """State that the base of a filtered question is the count of the answers that led to it."""
+    for key, node in list(linked.index.items()):
+        for name, code in key:
+            if name[0] != "?" or name[1:] not in questionnaire.asked_if:
+                continue
+            source, codes = questionnaire.asked_if[name[1:]]
+            rest = tuple(p for p in key if p != (name, code))
+            parts = [linked.index.get(tuple(sorted((*rest, (source, c))))) for c in codes]
+            found = [p for p in parts if p is not None]
+            if len(found) == len(codes):
+                linked.tie(found, total=node, exact=True)
+
+
+# --- bounds: what can be told of a hidden count ---------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Target:
+    """A count that must stay open: somebody who knows all tables can exclude no value in between.
+
+    Attributes:
+        node: Node of the count.
+        low: The lowest value that must stay possible or be undercut.
+        high: The highest value that must stay possible or be exceeded.
+    """
+
+    node: int
+    low: float
+    high: float
+
+    def holds(self, count: float) -> bool:
+        """Return whether knowing the count tells nothing: it lies beyond both ends."""
+        return count <= self.low and count >= self.high
+
+
+@dataclass
+class _Component:
+    """Nodes that are tied to each other when the rest is known."""
+
+    nodes: np.ndarray
+    matrix: csr_array
+    counts: np.ndarray
+    witnesses: list[np.ndarray] = field(default_factory=list)
+
+    def satisfied(self, place: int, target: Target, *, is_free: np.ndarray) -> tuple[bool, bool]:
+        """Return whether a known alternative, all of it unseen, reaches either end."""
+        low, high = self.counts[place] <= target.low, self.counts[place] >= target.high
+        for table in self.witnesses:
+            if low and high:
+                break
+            value = table[place]
+            if (value <= target.low or value >= target.high) and not (
+                (table != self.counts) & ~is_free
+            ).any():
+                low, high = low or value <= target.low, high or value >= target.high
+        return low, high
+
+
+def settle(linked: LinkedTables, *, known: np.ndarray) -> np.ndarray:
+    """Return which nodes are known when every sum with one unknown is worked out, again and again.
+
+    Args:
+        linked: All tables of a wave.
+        known: Whether each node's count is known, shape (n_nodes,).
+    """
+    known = known.copy()
+    unknown = [sum(not known[n] for n in nodes) for nodes, _ in linked.equations]
+    holding: dict[int, list[int]] = {}
+    for number, (nodes, _) in enumerate(linked.equations):
+        for node in nodes:
+            holding.setdefault(node, []).append(number)
+    ready = [number for number, left in enumerate(unknown) if left == 1]
+    while ready:
+        number = ready.pop()
+        found = [n for n in linked.equations[number][0] if not known[n]]
+        if len(found) != 1:
+            continue
+        known[found[0]] = True
+        for other in holding[found[0]]:
+            unknown[other] -= 1
+            if unknown[other] == 1:
+                ready.append(other)
+    return known
+
+
+def _components(linked: LinkedTables, *, moving: np.ndarray) -> list[_Component]:
+    """Return groups of moving nodes that share an equation, with the equations between them."""
+    parent = np.arange(len(linked.keys))
+
+    def root(node: int) -> int:
+        while parent[node] != node:
+            parent[node] = parent[parent[node]]
+            node = parent[node]
+        return node
+
+    ties = []
+    for nodes, coefficients in linked.equations:
+        pairs = [(n, c) for n, c in zip(nodes, coefficients, strict=True) if moving[n]]
+        if pairs:
+            ties.append(pairs)
+            first = root(pairs[0][0])
+            for node, _ in pairs[1:]:
+                parent[root(node)] = first
+    counts = np.asarray(linked.counts, dtype=float)
+    groups: dict[int, list[int]] = {}
+    for node in np.flatnonzero(moving):
+        groups.setdefault(root(node), []).append(node)
+    by_group: dict[int, list[list[tuple[int, float]]]] = {}
+    for pairs in ties:
+        by_group.setdefault(root(pairs[0][0]), []).append(pairs)
+    return [
+        _component(np.array(nodes), by_group.get(group, []), counts=counts)
+        for group, nodes in groups.items()
+    ]
+
+
+def _component(
+    nodes: np.ndarray, ties: list[list[tuple[int, float]]], *, counts: np.ndarray
+) -> _Component:
+    place = {node: p for p, node in enumerate(nodes)}
+    entries = [(row, place[n], c) for row, pairs in enumerate(ties) for n, c in pairs]
+    rows, columns, values = zip(*entries, strict=True) if entries else ((), (), ())
+    matrix = csr_array((values, (rows, columns)), shape=(len(ties), len(nodes)))
+    return _Component(nodes=nodes, matrix=matrix, counts=counts[nodes])
+
+
+def _alternative(
+    component: _Component, place: int, goal: float, *, costs: np.ndarray, up: bool
+) -> np.ndarray | None:
+    """Return other counts that fit the sums and bring one count to its goal, at least cost.
+
+    Args:
+        component: Tied nodes.
+        place: Which of them must move.
+        goal: Where to.
+        costs: Cost of changing each node by one person; infinite where it may not change.
+        up: Whether the goal lies above the true count.
+
+    Returns:
+        Whole counts, shape (n_nodes,), or None where the sums allow none.
+    """
+    n = len(component.nodes)
+    may = np.isfinite(costs)
+    ceiling = np.where(may, np.inf, 0.0)
+    more, less = ceiling.copy(), np.minimum(component.counts, ceiling)
+    floor = np.zeros(2 * n)
+    gap = abs(goal - component.counts[place])
+    side = place if up else n + place
+    floor[side] = gap
+    other = n + place if up else place
+    limits = np.concatenate([more, less])
+    limits[other] = 0.0
+    if limits[side] < gap:
+        return None
+    price = np.where(may, costs, 0.0) + 1e-6
+    solution = milp(
+        np.concatenate([price, price]),
+        constraints=LinearConstraint(hstack([component.matrix, -component.matrix]), 0, 0)
+        if component.matrix.shape[0]
+        else None,
+        integrality=1,
+        bounds=Bounds(floor, limits),
+        options={"time_limit": 20.0, "mip_rel_gap": 0.02},
+    )
+    if solution.x is None:
+        return None
+    change = np.round(solution.x[:n] - solution.x[n:])
+    return component.counts + change
+
+
+def find_exposed(
+    linked: LinkedTables, targets: list[Target], *, is_visible: np.ndarray
+) -> list[Target]:
+    """Return the targets of which somebody who knows all visible counts can tell too much.
+
+    Args:
+        linked: All tables of a wave.
+        targets: Counts that must stay open.
+        is_visible: Whether each node's count is known, shape (n_nodes,).
+
+    Returns:
+        The targets for which integer programming finds no other table that fits and reaches both
+        ends; a target that is itself visible always is among them.
+    """
+    is_known = settle(linked, known=is_visible)
+    exposed = [t for t in targets if is_known[t.node] and not t.holds(linked.counts[t.node])]
+    where = {}
+    for component in _components(linked, moving=~is_known):
+        for place, node in enumerate(component.nodes):
+            where[node] = (component, place)
+    for target in targets:
+        if is_known[target.node]:
+            continue
+        component, place = where[target.node]
+        free = np.ones(len(component.nodes), dtype=bool)
+        low, high = component.satisfied(place, target, is_free=free)
+        for up, done, goal in ((True, high, target.high), (False, low, target.low)):
+            if done:
+                continue
+            # Cost below zero: the alternative moves the other hidden counts as well, and serves
+            # as a witness for them.
+            costs = np.zeros(len(component.nodes))
+            table = _alternative(component, place, goal, costs=costs, up=up)
+            if table is None:
+                exposed.append(target)
+                break
+            component.witnesses.append(table)
+    return exposed
+
+
+# --- the gate -------------------------------------------------------------------------------------
+
+MODEL_DF_MINIMUM = 100  # SDC-1 P15
+MODEL_LEVEL_MINIMUM, MODEL_LEVEL_EVENTS_MINIMUM = 10, 5  # SDC-1 P15
+DOMINANCE_N_EFFECTIVE = 4.0  # a Kish size above it rules out a share of 50 % or two of 75 % (P13)
+_BASE_COST = 200.0  # of hiding a base: all of its domain's rows go
+
+
+@dataclass(frozen=True)
+class GateRecord:
+    """What the gate did, for the analyst: it stays in private/.
+
+    Attributes:
+        reasons: Full reason of every hidden row, indexed like the estimates: BASE_UNDER_10,
+            CELL_UNDER_10, SECONDARY, DEPENDENT, GROUP, DOMINANCE, MODEL.
+        open_rests: Number of counts that can be told only as a total less weighted shares and that
+            no table shows (docs/methods.md).
+    """
+
+    reasons: pd.Series
+    open_rests: int = 0
+
+
+def suppress(
+    estimates: pd.DataFrame,
+    *,
+    settings: Disclosure,
+    questionnaire: Questionnaire | None = None,
+) -> pd.DataFrame:
+    """Hide every row that could point at a person, and whatever else would give it away.
+
+    A hidden row keeps its keys and loses every number, its verdict and its mark. Its reason says
+    only that the base is under 10 or that the row is hidden: which cells are small and which stand
+    in for them would help a reader to work them out.
+
+    Args:
+        estimates: Rows with the columns of estimates, full precision, all waves of the release.
         settings: Thresholds of the study, in unweighted respondents.
+        questionnaire: What is known of the variables.
 
     Returns:
         The same rows in the same order, with `status` and `reason` filled.
+
+    Raises:
+        DisclosureError: A figure cannot be judged, or a count stays recoverable.
     """
     table = as_estimates(estimates)
-    base, cell = table["n_unweighted"], table["n_cell"]
-    counted = ~table["table_id"].fillna("").str.startswith("ledger")
-    small_base = counted & (base < settings.base_minimum)
-    small_cell = counted & (cell < settings.threshold) & ~small_base
-    table["status"] = _base_status(base, settings=settings)
-    table = hide_rows(table, small_base, reason=BASE_UNDER_10)
-    table = hide_rows(table, small_cell, reason=CELL_UNDER_10)
+    record = judge(table, settings=settings, questionnaire=questionnaire or Questionnaire())
+    return apply_record(table, record, settings=settings)
+
+
+def apply_record(
+    estimates: pd.DataFrame, record: GateRecord, *, settings: Disclosure
+) -> pd.DataFrame:
+    """Return the rows with what the gate decided done to them, and their status."""
+    table = estimates.copy()
+    table["status"] = _base_status(table["n_unweighted"], settings=settings)
+    for reason, rows in record.reasons.groupby(record.reasons):
+        shown = reason if reason == BASE_UNDER_10 else HIDDEN
+        table = hide_rows(table, table.index.isin(rows.index), reason=shown)
     return hide_ledger(table, threshold=settings.threshold)
+
+
+def judge(
+    estimates: pd.DataFrame, *, settings: Disclosure, questionnaire: Questionnaire
+) -> GateRecord:
+    """Decide which rows are hidden, and why.
+
+    Args:
+        estimates: Rows of every wave of the release, full precision.
+        settings: Thresholds.
+        questionnaire: What is known of the variables.
+
+    Raises:
+        DisclosureError: See `suppress`.
+    """
+    check_figures(estimates, questionnaire=questionnaire)
+    reasons = _plain_reasons(estimates, settings=settings)
+    open_rests = 0
+    for wave in estimates.loc[is_counted(estimates), "wave"].drop_duplicates():
+        rows = estimates[_same(estimates["wave"], wave)]
+        hidden, rests = _judge_wave(rows, settings=settings, questionnaire=questionnaire)
+        reasons = reasons.where(reasons.notna(), hidden.reindex(reasons.index))
+        open_rests += rests
+    reasons = _hide_dependents(estimates, reasons, questionnaire=questionnaire)
+    return GateRecord(reasons=reasons, open_rests=open_rests)
+
+
+def _same(values: pd.Series, value: Any) -> pd.Series:
+    return values.isna() if pd.isna(value) else values == value
+
+
+def _judge_wave(
+    rows: pd.DataFrame, *, settings: Disclosure, questionnaire: Questionnaire
+) -> tuple[pd.Series, int]:
+    """Return the reason of every hidden row of one wave, and the number of open rests."""
+    linked = link_tables(rows, questionnaire=questionnaire)
+    primary, targets, rests = find_primary(linked, settings=settings, questionnaire=questionnaire)
+    hidden = protect(linked, targets, hidden=set(primary), questionnaire=questionnaire)
+    reasons = pd.Series(index=rows.index, dtype="str")
+    for node in sorted(hidden):
+        reason = primary.get(node, SECONDARY)
+        for position in (*linked.rows.get(node, ()), *linked.bases.get(node, ())):
+            if pd.isna(reasons[position]):
+                reasons[position] = reason
+    return reasons, rests
+
+
+def find_primary(
+    linked: LinkedTables, *, settings: Disclosure, questionnaire: Questionnaire
+) -> tuple[dict[int, str], list[Target], int]:
+    """Return the nodes hidden for their own size, and the counts that must stay open.
+
+    Args:
+        linked: All tables of a wave.
+        settings: Thresholds.
+        questionnaire: What is known of the variables.
+
+    Returns:
+        Reason of each hidden node; the targets; the number of hidden counts that are no target,
+        because they are what is left of an axis (docs/methods.md).
+    """
+    primary: dict[int, str] = {}
+    targets: list[Target] = []
+    rests = 0
+    for node, positions in linked.rows.items():
+        base = linked.base_of[positions[0]]
+        n, count = linked.counts[base], linked.counts[node]
+        k = threshold_of(linked.keys[node], settings=settings, questionnaire=questionnaire)
+        is_rest = _is_open_rest(linked, node, questionnaire=questionnaire)
+        if n < settings.base_minimum:
+            primary[node] = primary[base] = BASE_UNDER_10
+            if n > 0 and not is_rest:
+                targets.append(Target(node, low=1.0, high=min(settings.base_minimum - 1.0, n)))
+        elif count < k:
+            primary[node] = CELL_UNDER_10
+            if not is_rest:
+                targets.append(Target(node, low=1.0, high=k - 1.0))
+        elif node in linked.options and 0 < n - count < k:
+            primary[node] = CELL_UNDER_10
+            targets.append(Target(linked.options[node], low=1.0, high=k - 1.0))
+        elif _is_group(linked, node, questionnaire=questionnaire, settings=settings):
+            primary[node] = GROUP
+        rests += is_rest and node in primary
+    return primary, targets, rests
+
+
+def threshold_of(key: Key, *, settings: Disclosure, questionnaire: Questionnaire) -> int:
+    """Return the smallest count that may be shown of these people (SDC-1 P2)."""
+    names = {name.split("=", 1)[0].lstrip("?") for name, _ in key if name != "#"}
+    strict = (
+        settings.area == "below"
+        or len(names) >= 3
+        or names & questionnaire.areas
+        or names & questionnaire.sensitive
+    )
+    return settings.threshold if strict else settings.threshold_two_way
+
+
+def _is_open_rest(linked: LinkedTables, node: int, *, questionnaire: Questionnaire) -> bool:
+    """Return whether a node is what is left of an axis, and rounding alone keeps it open.
+
+    People outside an axis (no answer on it, or a code that has no weighting cell of its own) are
+    the total less its categories. Their number is known from the bases; their answers are known
+    only as a weighted, rounded share less others. Where rounding leaves at least two whole
+    numbers, hiding the categories beside them would cost whole tables and is not done.
+    """
+    key = linked.keys[node]
+    outside = [pair for pair in key if pair[1] in questionnaire.outside.get(pair[0], ())]
+    if not outside:
+        return False
+    if node in linked.bases:
+        return True
+    base = linked.counts[linked.base_of[linked.rows[node][0]]]
+    for pair in outside:
+        rest = tuple(p for p in key if p != pair)
+        mates = [rest] + [
+            tuple(sorted((*rest, (pair[0], code))))
+            for code in questionnaire.codes.get(pair[0], ())
+            if code not in questionnaire.outside[pair[0]]
+        ]
+        slack = sum(_rounding_slack(linked, linked.index.get(mate)) for mate in mates)
+        count = linked.counts[node]
+        if min(base, np.floor(count + slack)) - max(0, np.ceil(count - slack)) >= 1:
+            return True
+    return False
+
+
+def _rounding_slack(linked: LinkedTables, node: int | None) -> float:
+    """Return by how many respondents a published share of the node may be off its own count."""
+    if node is None or node not in linked.rows:
+        return 0.0
+    base = linked.counts[linked.base_of[linked.rows[node][0]]]
+    return base * (0.5 if base < WHOLE_PERCENT_BASE else 0.05) / 100
+
+
+def _is_group(
+    linked: LinkedTables, node: int, *, questionnaire: Questionnaire, settings: Disclosure
+) -> bool:
+    """Return whether one answer to a sensitive item holds (nearly) a whole group (P7)."""
+    names = {name.split("=", 1)[0] for name, _ in linked.keys[node]}
+    n = linked.counts[linked.base_of[linked.rows[node][0]]]
+    share = linked.counts[node] / n
+    small = n < settings.base_low and share >= 0.95
+    return bool(names & questionnaire.sensitive) and (share == 1.0 or small)
+
+
+# --- secondary suppression ------------------------------------------------------------------------
+
+
+def protect(
+    linked: LinkedTables,
+    targets: list[Target],
+    *,
+    hidden: set[int],
+    questionnaire: Questionnaire,
+) -> set[int]:
+    """Hide further nodes, at the least loss, until no target can be told from what is left.
+
+    For each target the cheapest other table is sought in which the target takes its end value;
+    what differs in it and is visible is hidden. Where cells alone do not suffice, bases and with
+    them whole rows may be hidden.
+
+    Args:
+        linked: All tables of a wave.
+        targets: Counts that must stay open.
+        hidden: Nodes hidden for their own size.
+        questionnaire: What is known of the variables.
+
+    Returns:
+        All hidden nodes.
+
+    Raises:
+        DisclosureError: A target cannot be protected by hiding; it names the tables' variables.
+    """
+    hidden = _with_bases(linked, hidden)
+    shown = np.zeros(len(linked.keys), dtype=bool)
+    shown[[*linked.rows, *linked.bases]] = True
+    is_base = np.zeros(len(linked.keys), dtype=bool)
+    is_base[list(linked.bases)] = True
+    costs = _costs(linked, questionnaire=questionnaire)
+    left = targets
+    for fixed in (is_base, np.zeros_like(is_base)):
+        fixed = fixed.copy()
+        fixed[0] = True
+        fixed[list(hidden)] = False
+        fixed = settle(linked, known=fixed)
+        hidden, left = _protect_all(
+            linked, left, hidden=hidden, shown=shown, fixed=fixed, costs=costs
+        )
+        hidden = _with_bases(linked, hidden)
+        if not left:
+            break
+    left = [t for t in left if not _is_no_answer(linked.keys[t.node], questionnaire)]
+    if left:
+        _raise_exposed(linked, left)
+    return hidden
+
+
+def _with_bases(linked: LinkedTables, hidden: set[int]) -> set[int]:
+    """Return hidden nodes with the cells whose base is hidden."""
+    hidden = set(hidden)
+    gone = {p for base in hidden for p in linked.bases.get(base, ())}
+    return hidden | {node for node, rows in linked.rows.items() if set(rows) & gone}
+
+
+def _costs(linked: LinkedTables, *, questionnaire: Questionnaire) -> np.ndarray:
+    """Return what it costs to hide a node: wide tables, nets and large shares cost more."""
+    costs = np.zeros(len(linked.keys))
+    for node, rows in linked.rows.items():
+        key = linked.keys[node]
+        depth = {1: 20.0, 2: 4.0}.get(len(key), 1.0)
+        is_net = not all(_is_plain(name, code, questionnaire) for name, code in key)
+        share = linked.counts[node] / max(linked.counts[linked.base_of[rows[0]]], 1.0)
+        costs[node] = depth * (3.0 if is_net else 1.0) * (1 + 0.1 * len(rows)) * (0.2 + share)
+    for node, rows in linked.bases.items():
+        costs[node] += _BASE_COST + len(rows)
+    return costs
+
+
+def _protect_all(
+    linked: LinkedTables,
+    targets: list[Target],
+    *,
+    hidden: set[int],
+    shown: np.ndarray,
+    fixed: np.ndarray,
+    costs: np.ndarray,
+) -> tuple[set[int], list[Target]]:
+    """Protect target after target; return all hidden nodes and the targets still open."""
+    where = {}
+    for component in _components(linked, moving=~fixed):
+        for place, node in enumerate(component.nodes):
+            where[node] = (component, place)
+    is_hidden = np.zeros(len(linked.keys), dtype=bool)
+    is_hidden[list(hidden)] = True
+    left = []
+    for target in sorted(targets, key=lambda t: (t.low - t.high, t.node)):
+        if target.node not in where:
+            left.append(target)
+            continue
+        component, place = where[target.node]
+        mine = component.nodes
+        free = is_hidden[mine] | ~shown[mine]
+        low, high = component.satisfied(place, target, is_free=free)
+        for up, done, goal in ((True, high, target.high), (False, low, target.low)):
+            if done:
+                continue
+            price = np.where(is_hidden[mine] | ~shown[mine], 0.0, costs[mine])
+            table = _alternative(component, place, goal, costs=price, up=up)
+            if table is None:
+                left.append(target)
+                break
+            component.witnesses.append(table)
+            is_hidden[mine[(table != component.counts) & shown[mine]]] = True
+    return set(np.flatnonzero(is_hidden)), left
+
+
+def _is_no_answer(key: Key, questionnaire: Questionnaire) -> bool:
+    """Return whether a node counts people without an answer: no answer of theirs is told."""
+    return any(
+        code in questionnaire.missing.get(name, (NO_ANSWER,)) or name.endswith(f"={NO_ANSWER}")
+        for name, code in key
+    )
+
+
+def _raise_exposed(linked: LinkedTables, targets: list[Target]) -> None:
+    names = sorted(
+        {" x ".join(n.lstrip("?") for n, _ in linked.keys[t.node] if n != "#") for t in targets}
+    )
+    listed = ", ".join(names[:8])
+    raise DisclosureError(
+        "RECOVERABLE",
+        f"秘匿した {len(targets)} 個のセルが、公表する表の差し引きで推定できます: {listed}。"
+        "区分を統合するか、表を減らしてください。",
+        f"{len(targets)} hidden cells can be told by subtraction in the tables named before: merge "
+        "categories or leave a table out.",
+    )
+
+
+# --- rows beside the tables -----------------------------------------------------------------------
+
+
+def check_figures(estimates: pd.DataFrame, *, questionnaire: Questionnaire) -> None:
+    """Refuse figures that no hiding of cells makes safe.
+
+    Raises:
+        DisclosureError: Extremes (P14), a share whose count is not known, overlapping bands (P10),
+            a model with a level under 10 or under 5 by outcome (P15).
+    """
+    measure, table = estimates["measure"].fillna(""), estimates["table_id"].fillna("")
+    extreme = measure.isin(["minimum", "maximum", "min", "max", "outlier"])
+    _refuse(extreme, estimates, code="EXTREME", ja="最小値・最大値", en="a minimum or maximum")
+    ours = (measure == "percent") & estimates["source"].isna() & estimates["n_cell"].isna()
+    ours &= ~table.str.startswith(("weights", "model_")) & estimates["estimate"].notna()
+    _refuse(
+        ours, estimates, code="NO_COUNT", ja="人数の分からない割合", en="a share without its count"
+    )
+    term = measure.isin(["odds_ratio", "marginal_effect_points"])
+    small = term & (
+        (estimates["n_unweighted"] < MODEL_LEVEL_MINIMUM)
+        | (estimates["n_cell"] < MODEL_LEVEL_EVENTS_MINIMUM)
+    )
+    _refuse(
+        small,
+        estimates,
+        code="MODEL_LEVEL",
+        ja="回答者の少ない区分",
+        en="a level of too few people",
+    )
+    check_bands(estimates, questionnaire=questionnaire)
+
+
+def _refuse(bad: pd.Series, estimates: pd.DataFrame, *, code: str, ja: str, en: str) -> None:
+    if bad.any():
+        named = estimates.loc[bad, ["table_id", "item"]].drop_duplicates().astype(str)
+        listed = ", ".join(named.agg(".".join, axis=1).tolist()[:8])
+        raise DisclosureError(
+            code,
+            f"{ja}は公表できません（{int(bad.sum())} 行）: {listed}。統合するか、外してください。",
+            f"The tables named before hold {en} ({int(bad.sum())} rows): merge or leave it out.",
+        )
+
+
+def check_bands(estimates: pd.DataFrame, *, questionnaire: Questionnaire) -> None:
+    """Refuse two published bands of one number that overlap without one holding the other (P10).
+
+    Raises:
+        DisclosureError: It names the two variables and bands.
+    """
+    used = set(estimates["item"].dropna())
+    for domain in estimates["domain"].dropna().unique():
+        used |= set(domain.split(" x "))
+    bands = [
+        (number, name, code, span)
+        for (number, name), spans in questionnaire.bands.items()
+        if name in used
+        for code, span in spans.items()
+    ]
+    for first, second in product(bands, bands):
+        (low, high), (other_low, other_high) = first[3], second[3]
+        if first[0] == second[0] and low < other_low <= high < other_high:
+            names = f"{first[1]}.{first[2]}, {second[1]}.{second[2]}"
+            raise DisclosureError(
+                "DIFFERENCING",
+                f"区分が重なっています: {names}。入れ子か別々にしてください。",
+                "The two bands named before overlap: make them nested or disjoint.",
+            )
+
+
+def _plain_reasons(estimates: pd.DataFrame, *, settings: Disclosure) -> pd.Series:
+    """Return the reason of rows that their own base, weights or model forbids."""
+    table = estimates["table_id"].fillna("")
+    measure = estimates["measure"].fillna("")
+    base, cell = estimates["n_unweighted"], estimates["n_cell"]
+    counted = ~table.str.startswith("ledger")
+    is_model = table.str.startswith("model_")
+    few_df = measure.isin(["odds_ratio", "marginal_effect_points"])
+    few_df &= (estimates["df"] < MODEL_DF_MINIMUM) & is_model
+    few_df = is_model & table.isin(table[few_df]) & (table != "model_merges")
+    dominated = counted & (estimates["n_effective"] <= DOMINANCE_N_EFFECTIVE)
+    is_count = (measure == "count") & counted
+    group = table + "|" + estimates["item"].fillna("") + "|" + estimates["domain_value"].fillna("")
+    merges = (table == "model_merges") & group.isin(
+        group[(table == "model_merges") & (cell < settings.threshold)]
+    )
+    conditions = {
+        BASE_UNDER_10: counted & (base < settings.base_minimum),
+        CELL_UNDER_10: (is_count & (cell < settings.threshold)) | merges | _few_beyond(estimates),
+        "MODEL": few_df,
+        "DOMINANCE": dominated,
+    }
+    reasons = pd.Series(index=estimates.index, dtype="str")
+    for reason, where in conditions.items():
+        reasons[where & reasons.isna()] = reason
+    return reasons
+
+
+def _few_beyond(estimates: pd.DataFrame) -> pd.Series:
+    """Return percentiles with fewer than 10 people beyond them (P14)."""
+    is_quantile = estimates["measure"].fillna("").isin(["quantile", "median", "percentile"])
+    q = pd.to_numeric(estimates["item_value"].where(is_quantile), errors="coerce").fillna(0.5)
+    q = q.where(q <= 1, q / 100)
+    return is_quantile & (estimates["n_unweighted"] * np.minimum(q, 1 - q) < 10)
+
+
+def _hide_dependents(
+    estimates: pd.DataFrame, reasons: pd.Series, *, questionnaire: Questionnaire
+) -> pd.Series:
+    """Hide what is computed from a hidden cell: totals, differences, comparisons, changes.
+
+    A hidden mean gets a second one beside it, so that it is not the total less the others.
+    """
+    table, measure = estimates["table_id"].fillna(""), estimates["measure"].fillna("")
+    ours = ~table.str.startswith(("model_", "weights", "ledger")) & (measure != "percent_benchmark")
+    keys = pd.Series(index=estimates.index, dtype=object)
+    columns = ["domain", "domain_value", "item", "item_value"]
+    for position, *texts in estimates.loc[ours, columns].fillna("").itertuples(name=None):
+        domain, value, item, item_value = texts
+        pairs = domain_pairs(domain or "all", value, questionnaire=questionnaire)
+        pair = item_pair(item, item_value, questionnaire=questionnaire)
+        keys[position] = tuple(sorted((*pairs, pair)))
+    wave = estimates["wave"].fillna("")
+    both = pd.Series(list(zip(wave, keys, strict=True)), index=estimates.index)
+    hidden = reasons.notna() & is_counted(estimates)
+    dependent = ours & both.isin(set(both[hidden])) & reasons.isna()
+    over_time = ours & measure.str.startswith("difference") & table.str.startswith("waves_")
+    dependent |= over_time & keys.isin(set(keys[hidden])) & reasons.isna()
+    reasons = reasons.mask(dependent, DEPENDENT)
+    return _hide_second_mean(estimates, reasons)
+
+
+def _hide_second_mean(estimates: pd.DataFrame, reasons: pd.Series) -> pd.Series:
+    is_number = estimates["measure"].isin(["mean", "total"]) & ~is_counted(estimates)
+    line = estimates["wave"].fillna("") + "|" + estimates["measure"].fillna("")
+    for name in ("table_id", "domain", "item", "item_value"):
+        line = line + "|" + estimates[name].fillna("")
+    reasons = reasons.copy()
+    for _, rows in estimates[is_number & (estimates["domain"] != "all")].groupby(line):
+        parts = rows["domain_value"].str.split(" x ")
+        for place in range(len(parts.iloc[0])):
+            rest = parts.map(lambda p, place=place: " x ".join(p[:place] + p[place + 1 :]))
+            for _, mates in rows.groupby(rest):
+                gone = reasons[mates.index].notna()
+                if gone.sum() == 1 and len(mates) > 1:
+                    second = mates.loc[~gone, "n_unweighted"].idxmin()
+                    reasons[second] = SECONDARY
+    return reasons
 
 
 def _base_status(base: pd.Series, *, settings: Disclosure) -> np.ndarray:
@@ -144,7 +1149,7 @@ def hide_rows(estimates: pd.DataFrame, hidden: pd.Series, *, reason: str) -> pd.
         reason: Reason code; it replaces what the row gave as its reason.
     """
     table = estimates.copy()
-    hidden = hidden.fillna(value=False).astype(bool)
+    hidden = pd.Series(hidden, index=table.index).fillna(value=False).astype(bool)
     for name in HIDDEN_COLUMNS:
         table[name] = table[name].mask(hidden)
     table.loc[hidden, "status"] = "suppressed"

@@ -1,11 +1,16 @@
 """The gate: what is hidden, what is rounded, what a report may know."""
 
+import itertools
+
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.optimize import LinearConstraint, milp
 
 from tsunagari import disclosure
-from tsunagari.study import ESTIMATE_COLUMNS, Disclosure
+from tsunagari.study import ESTIMATE_COLUMNS, Disclosure, DisclosureError
 
 
 def percents(counts, *, base, table_id="gt_health", item="health", domain="all", value="all"):
@@ -100,3 +105,229 @@ def test_the_gate_keeps_rows_order_and_columns_and_leaves_its_input_alone():
     pd.testing.assert_frame_equal(before, kept)
     assert list(after.columns) == list(ESTIMATE_COLUMNS)
     assert after["item_value"].tolist() == ["1", "2"]
+
+
+# --- the full gate --------------------------------------------------------------------------------
+
+CODES = {"region": "123", "age": "1234", "sex": "12", "q": "1234", "job": "123"}
+
+
+def random_survey(seed, *, n=400):
+    rng = np.random.default_rng(seed)
+    people = {name: rng.choice(list(codes), n) for name, codes in CODES.items()}
+    skew = np.array([0.6, 0.25, 0.1, 0.05])
+    people["q"] = rng.choice(list("1234"), n, p=skew)
+    return pd.DataFrame(people)
+
+
+def cross(people, item, *axes):
+    """Every percent row of one table."""
+    groups = people.groupby(list(axes)) if axes else [((), people)]
+    rows = []
+    for values, group in groups:
+        counts = {code: int((group[item] == code).sum()) for code in CODES[item]}
+        rows.append(
+            percents(
+                counts,
+                base=len(group),
+                item=item,
+                table_id="_x_".join(axes) + "__" + item,
+                domain=" x ".join(axes) or "all",
+                value=" x ".join(values) or "all",
+            )
+        )
+    return pd.concat(rows, ignore_index=True)
+
+
+def linked_tables(people):
+    plan = [(), ("region",), ("age",), ("sex",), ("age", "sex"), ("job",)]
+    tables = [cross(people, "q", *axes) for axes in plan]
+    tables += [cross(people, "job"), cross(people, "job", "q"), cross(people, "job", "region")]
+    return pd.concat(tables, ignore_index=True)
+
+
+def joint_bounds(people, before, after):
+    """Bound each hidden count over the whole joint table: slower, and nothing of the gate in it."""
+    names = ["region", "age", "sex", "job", "q"]
+    joint = people.groupby(names).size()
+    grid = pd.MultiIndex.from_product([list(CODES[name]) for name in names], names=names)
+    cells = grid.to_frame(index=False)
+
+    def mask(row, *, with_item):
+        hit = np.ones(len(cells), dtype=bool)
+        if row["domain"] != "all":
+            parts = zip(row["domain"].split(" x "), row["domain_value"].split(" x "), strict=True)
+            for name, value in parts:
+                hit &= (cells[name] == value).to_numpy()
+        return hit & (cells[row["item"]] == row["item_value"]).to_numpy() if with_item else hit
+
+    facts, totals, hidden = [np.ones(len(cells))], [len(people)], []
+    is_hidden = after["status"].eq("suppressed").tolist()
+    for (_, row), is_gone in zip(before.iterrows(), is_hidden, strict=True):
+        if is_gone:
+            hidden.append((row, mask(row, with_item=True)))
+            continue
+        facts += [mask(row, with_item=True), mask(row, with_item=False)]
+        totals += [row["n_cell"], row["n_unweighted"]]
+    facts, keep = np.unique(np.array(facts, dtype=float), axis=0, return_index=True)
+    limits = LinearConstraint(facts, np.array(totals)[keep], np.array(totals)[keep])
+    assert len(joint) <= len(cells)
+    for row, cell in hidden:
+        ends = [
+            sign * milp(sign * cell.astype(float), constraints=limits, integrality=1).fun
+            for sign in (1, -1)
+        ]
+        yield row, round(ends[0]), round(ends[1])
+
+
+QUESTIONNAIRE = disclosure.Questionnaire(areas=frozenset({"region"}))
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_no_small_cell_can_be_told_from_the_joint_table_of_all_that_is_shown(seed):
+    people = random_survey(seed)
+    before = linked_tables(people)
+    after = disclosure.suppress(before, settings=Disclosure(), questionnaire=QUESTIONNAIRE)
+    primary = 0
+    for row, low, high in joint_bounds(people, before, after):
+        names = {*row["domain"].split(" x "), row["item"]} - {"all"}
+        k = 10 if "region" in names or len(names) > 2 else 5
+        assert low < high, "a hidden cell is told exactly"
+        if row["n_cell"] < k:
+            primary += 1
+            assert low <= 1 and high >= k - 1
+    assert primary > 0
+
+
+@settings(max_examples=10, deadline=None)
+@given(st.lists(st.integers(0, 40), min_size=12, max_size=12))
+def test_no_hidden_cell_is_the_total_less_the_others(counts):
+    # A 3 x 4 table with both margins: in no line is exactly one cell hidden.
+    people = pd.DataFrame(
+        [
+            {"region": region, "q": answer}
+            for (region, answer), count in zip(
+                itertools.product("123", "1234"), counts, strict=True
+            )
+            for _ in range(count + 1)
+        ]
+    )
+    before = pd.concat([cross(people, "q"), cross(people, "q", "region")], ignore_index=True)
+    after = disclosure.suppress(before, settings=Disclosure(), questionnaire=QUESTIONNAIRE)
+    gone = (after["status"] == "suppressed").to_numpy()
+    for line in (["item_value"], ["domain", "domain_value"]):
+        hidden = pd.Series(gone).groupby([before[name] for name in line]).sum()
+        assert (hidden != 1).all()
+
+
+def test_one_small_cell_takes_a_second_in_its_row_and_in_its_column():
+    # Row 1: 3 of 100 is small. Its row hides a second cell, and so do both columns, or the
+    # margins give 3 back: 4 cells of the square are hidden, no more.
+    rows = {"1": (3, 97), "2": (50, 50), "3": (60, 40)}
+    parts = [percents({"1": 113, "2": 187}, base=300, item="q")]
+    parts += [
+        percents({"1": a, "2": b}, base=100, item="q", domain="region", value=region)
+        for region, (a, b) in rows.items()
+    ]
+    table = pd.concat(parts, ignore_index=True)
+    after = disclosure.suppress(table, settings=Disclosure(), questionnaire=QUESTIONNAIRE)
+    gone = after[after["status"] == "suppressed"]
+    assert len(gone) == 4 and (gone["domain_value"] == "1").sum() == 2
+    assert set(gone["reason"]) == {"HIDDEN"}, "the reason does not say which cell is the small one"
+
+
+def test_threshold_is_five_for_two_variables_of_the_whole_prefecture_and_ten_below_it():
+    table = pd.concat(
+        [
+            cross(random_survey(1), "q", "sex").assign(n_cell=7.0),
+            cross(random_survey(1), "q", "region").assign(n_cell=7.0),
+        ],
+        ignore_index=True,
+    )
+    linked = disclosure.link_tables(table, questionnaire=QUESTIONNAIRE)
+    primary, _, _ = disclosure.find_primary(
+        linked, settings=Disclosure(), questionnaire=QUESTIONNAIRE
+    )
+    names = {name for node in primary for name, _ in linked.keys[node]}
+    assert names == {"region", "q"}
+
+
+def test_a_difference_and_a_total_of_a_hidden_cell_are_hidden_with_it():
+    table = percents({"1": 3, "2": 297}, base=300, item="q", domain="region", value="1")
+    extra = table.head(1).assign(measure="difference_points", unit="points", n_cell=np.nan)
+    total = table.head(1).assign(measure="total", unit="persons", n_cell=np.nan)
+    both = pd.concat([table, extra, total], ignore_index=True)
+    after = disclosure.suppress(both, settings=Disclosure(), questionnaire=QUESTIONNAIRE)
+    assert after["status"].tolist() == ["suppressed"] * 4
+    assert after["estimate"].isna().all()
+
+
+def test_a_filtered_question_does_not_give_away_how_many_were_led_to_it():
+    # 4 people answered q = 2 and were asked why; the base of why is 4.
+    asked = disclosure.Questionnaire(asked_if={"why": ("q", ("2",))})
+    table = pd.concat(
+        [
+            percents({"1": 250, "2": 4, "3": 46}, base=300, item="q"),
+            percents({"1": 3, "2": 1}, base=4, item="why"),
+        ],
+        ignore_index=True,
+    )
+    after = disclosure.suppress(table, settings=Disclosure(), questionnaire=asked)
+    assert after.loc[after["item"] == "why", "status"].eq("suppressed").all()
+    assert hidden_values(after[after["item"] == "q"]) == {"2", "3"}
+
+
+def test_few_who_did_not_choose_an_option_are_as_few_as_few_who_did():
+    multiple = disclosure.Questionnaire(multiple=frozenset({"event"}))
+    table = percents({"1": 297, "2": 100}, base=300, item="event")
+    after = disclosure.suppress(table, settings=Disclosure(), questionnaire=multiple)
+    assert hidden_values(after) == {"1"}
+
+
+def test_a_sensitive_group_of_one_mind_is_hidden():
+    sensitive = disclosure.Questionnaire(sensitive=frozenset({"debt"}))
+    table = percents({"1": 60}, base=60, item="debt", domain="age", value="1")
+    after = disclosure.suppress(table, settings=Disclosure(), questionnaire=sensitive)
+    assert after["status"].tolist() == ["suppressed"]
+
+
+@pytest.mark.parametrize(
+    ("change", "code"),
+    [
+        ({"measure": "maximum"}, "EXTREME"),
+        ({"n_cell": np.nan}, "NO_COUNT"),
+        ({"measure": "odds_ratio", "table_id": "model_lonely", "n_unweighted": 9.0}, "MODEL_LEVEL"),
+        ({"measure": "odds_ratio", "table_id": "model_lonely", "n_cell": 4.0}, "MODEL_LEVEL"),
+    ],
+)
+def test_figures_that_no_hiding_makes_safe_are_refused(change, code):
+    table = percents({"1": 50}, base=100).assign(**change)
+    with pytest.raises(DisclosureError) as caught:
+        disclosure.suppress(table, settings=Disclosure())
+    assert caught.value.code == code and caught.value.exit_code == 3
+
+
+def test_a_model_with_few_degrees_of_freedom_is_not_shown():
+    table = percents({"1": 50}, base=100, table_id="model_lonely")
+    table = table.assign(measure="odds_ratio", df=99.0)
+    assert disclosure.suppress(table, settings=Disclosure())["status"].tolist() == ["suppressed"]
+
+
+def test_overlapping_bands_of_one_number_are_refused_and_nested_ones_are_not():
+    spans = {("age", "band"): {"65+": (65, np.inf)}, ("age", "other"): {"60-69": (60, 69)}}
+    rows = [
+        cross(random_survey(1), "q", "age").assign(domain="band"),
+        cross(random_survey(1), "q", "age").assign(domain="other"),
+    ]
+    overlapping = disclosure.Questionnaire(bands=spans)
+    with pytest.raises(DisclosureError, match="DIFFERENCING"):
+        disclosure.check_bands(pd.concat(rows), questionnaire=overlapping)
+    spans[("age", "other")] = {"65-69": (65, 69)}
+    disclosure.check_bands(pd.concat(rows), questionnaire=disclosure.Questionnaire(bands=spans))
+
+
+def test_of_two_means_of_one_axis_not_only_the_small_one_is_hidden():
+    table = pd.concat([percents({"": 9}, base=n, domain="job", value=str(n)) for n in (9, 50, 90)])
+    means = table.assign(measure="mean", unit="score", n_cell=np.nan).reset_index(drop=True)
+    after = disclosure.suppress(means, settings=Disclosure())
+    assert after["status"].tolist() == ["suppressed", "suppressed", "published"]
