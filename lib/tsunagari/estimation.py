@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import pandas as pd
@@ -121,6 +122,14 @@ class _Base:
     n_effective: np.ndarray
     df: np.ndarray
 
+    @cached_property
+    def membership(self) -> sparse.csr_array:
+        """Matrix (D, n) of ones where a row lies in a domain's base."""
+        kept = np.flatnonzero(self.groups >= 0)
+        entries = (np.ones(len(kept)), (self.groups[kept], kept))
+        shape = (len(self.index), len(self.groups))
+        return sparse.csr_array(sparse.coo_array(entries, shape=shape))
+
 
 def _base(design: Design, domains: _Domains, answered: np.ndarray) -> _Base:
     inside = np.where(answered, domains.codes, -1)
@@ -141,11 +150,10 @@ def _base(design: Design, domains: _Domains, answered: np.ndarray) -> _Base:
 
 def _sums(base: _Base, values: np.ndarray) -> np.ndarray:
     """Return sums over each domain's base, shape (D, k), of values (n, k)."""
-    n = len(base.groups)
-    kept = np.flatnonzero(base.groups >= 0)
-    entries = (np.ones(len(kept)), (base.groups[kept], kept))
-    matrix = sparse.csr_array(sparse.coo_array(entries, shape=(len(base.index), n)))
-    return matrix @ values
+    if len(base.index) == 1:
+        inside = base.groups >= 0
+        return (values if inside.all() else values[inside]).sum(axis=0, keepdims=True)
+    return base.membership @ values
 
 
 def _domain_variances(

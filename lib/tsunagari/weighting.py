@@ -230,9 +230,13 @@ class Design:
 
 
 def _distinct(group: np.ndarray, code: np.ndarray, n_groups: int) -> np.ndarray:
+    """Return how many different codes each group holds, shape (n_groups,)."""
     width = int(code.max()) + 1 if len(code) else 1
-    pairs = np.unique(group.astype(np.int64) * width + code)
-    return np.bincount(pairs // width, minlength=n_groups)
+    pairs = group * np.int64(width) + code
+    if n_groups * width > _DENSE_CODES:
+        return np.bincount(np.unique(pairs) // width, minlength=n_groups)
+    counts = np.bincount(pairs, minlength=n_groups * width)
+    return np.count_nonzero(counts.reshape(n_groups, width), axis=1)
 
 
 @dataclass(frozen=True, eq=False)
@@ -352,11 +356,16 @@ def joint_codes(margins: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
     if len(margins) == 1:
         return margins[0], np.arange(int(margins[0].max()) + 1)[:, None]
     shape = tuple(int(codes.max()) + 1 for codes in margins)
-    flat = np.ravel_multi_index(tuple(margins), shape)
+    flat = margins[0].astype(np.int64)
+    for codes, size in zip(margins[1:], shape[1:], strict=True):
+        flat *= size
+        flat += codes
     if np.prod([float(size) for size in shape]) > _DENSE_CODES:
         present, position_of_row = np.unique(flat, return_inverse=True)
         return position_of_row, np.column_stack(np.unravel_index(present, shape))
     present = np.flatnonzero(np.bincount(flat))
+    if len(present) == np.prod(shape):
+        return flat, np.column_stack(np.unravel_index(present, shape))
     position = np.zeros(int(np.prod(shape)), dtype=np.int64)
     position[present] = np.arange(len(present))
     return position[flat], np.column_stack(np.unravel_index(present, shape))
@@ -913,16 +922,18 @@ def _margin(
     shares = {v: codes for v, codes in shares.items() if v in by}
     if shares:
         population = _add_sample_shares(population, sample, base=base, shares=shares)
-    keys = pd.MultiIndex.from_frame(pd.concat([population[list(by)], sample[list(by)]]))
-    codes, levels = pd.factorize(keys, sort=True)
+    both = pd.concat([population[list(by)], sample[list(by)]])
+    parts = [factorise(both[name]) for name in by]
+    codes, present = joint_codes([part[0] for part in parts])
+    levels = {n: part[1][c] for n, part, c in zip(by, parts, present.T, strict=True)}
     n_known = len(population)
-    totals = np.zeros(len(levels))
+    totals = np.zeros(len(present))
     totals[codes[:n_known]] = population["population"].to_numpy(dtype=float)
-    counts = np.bincount(codes[n_known:], minlength=len(levels))
-    table = pd.DataFrame(list(levels), columns=list(by))
+    counts = np.bincount(codes[n_known:], minlength=len(present))
+    table = pd.DataFrame(levels)
     _check_cells(table, totals=totals, counts=counts, plan=plan, labels=labels)
     kept = np.flatnonzero(counts)
-    position = np.zeros(len(levels), dtype=np.int64)
+    position = np.zeros(len(present), dtype=np.int64)
     position[kept] = np.arange(len(kept))
     table = table.iloc[kept].reset_index(drop=True).assign(population=totals[kept])
     return _Margin(by=by, codes=position[codes[n_known:]], totals=totals[kept], table=table)
