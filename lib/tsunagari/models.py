@@ -1133,7 +1133,8 @@ def odds_ratio_rows(
     Returns:
         Estimates rows, measure odds_ratio (of an ordinal model cumulative_odds_ratio, the odds of
         a higher answer); `std_error` on the log scale; p adjusted within the model
-        (Benjamini-Hochberg).
+        (Benjamini-Hochberg). `n_unweighted` counts the level's people, `n_cell` the fewer of those
+        with and without the event: the gate asks for 10 and 5 (SDC-1 P15).
     """
     column = model.terms["column"].to_numpy()
     is_base = column < 0
@@ -1252,7 +1253,7 @@ def _term_rows(
         df=model.df,
         p_adjusted=adjust_p_values(rows["p_value"].to_numpy()),
         n_unweighted=terms["n"],
-        n_cell=terms["n"],
+        n_cell=np.minimum(terms["n_events"], terms["n"] - terms["n_events"]),
         n_effective=terms["n_effective"],
         weighting=weighting,
         mark=np.where(is_base, "基準", ""),

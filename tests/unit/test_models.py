@@ -183,6 +183,7 @@ def test_two_by_two_table_by_hand():
     assert odds["df"].unique().tolist() == [198]  # 200 - 1 stratum - 2 coefficients + 1
     assert effect["mark"].tolist() == ["基準", "▲"]
     assert odds["n_unweighted"].tolist() == [100, 100]
+    assert odds["n_cell"].tolist() == [20, 50]  # the fewer of events and non-events
 
 
 def test_reference_rows_are_marked_and_have_no_interval(sample):
