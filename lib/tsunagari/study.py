@@ -7,6 +7,7 @@ import json
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from datetime import datetime
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
@@ -597,10 +598,19 @@ def read_table(path: Path) -> Any:
 
 
 def write_table(path: Path, table: Any) -> None:
-    """Write a table as parquet or CSV, or a dictionary as JSON; the same input, the same bytes."""
+    """Write a table as parquet or CSV, or a dictionary as JSON; the same input, the same bytes.
+
+    A dictionary of tables named .xlsx becomes a workbook, a sheet a table.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     if path.suffix == ".parquet":
         table.to_parquet(path, index=False)
+    elif path.suffix == ".xlsx":
+        safe = {"options": {"strings_to_formulas": False, "strings_to_urls": False}}
+        with pd.ExcelWriter(path, engine="xlsxwriter", engine_kwargs=safe) as book:
+            book.book.set_properties({"created": datetime(1980, 1, 1)})
+            for sheet, part in table.items():
+                part.to_excel(book, sheet_name=sheet, index=False)
     elif path.suffix == ".json":
         text = json.dumps(table, ensure_ascii=False, indent=1)
         path.write_text(text + "\n", encoding="utf-8")

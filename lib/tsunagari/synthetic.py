@@ -32,6 +32,7 @@ import pandas as pd
 from scipy.special import expit, logit
 
 from tsunagari import study
+from tsunagari.planning import allocate_quota
 
 STUDY = "ehime"
 N_RESPONDENTS = 2000  # rows that should survive cleaning
@@ -265,28 +266,6 @@ def _rise(people: pd.DataFrame, **steps: Mapping[str, float]) -> np.ndarray:
     for column, step in steps.items():
         total += people[column].map(step).fillna(0.0).to_numpy(float)
     return total
-
-
-def allocate_quota(population: pd.Series, n: int) -> pd.Series:
-    """Share out n interviews in proportion to the population, by largest remainder.
-
-    Args:
-        population: Persons per cell, shape (n_cells,), none negative.
-        n: Interviews to share out.
-
-    Returns:
-        Whole numbers on the same index that sum to n. Equal remainders go to the earlier cell.
-
-    Example:
-        >>> allocate_quota(pd.Series({"N": 50, "S": 30, "W": 20}), 7).to_dict()
-        {'N': 4, 'S': 2, 'W': 1}
-    """
-    exact = population * n / population.sum()
-    counts = np.floor(exact).astype(int)
-    left = n - counts.sum()
-    first = (exact - counts).sort_values(ascending=False, kind="stable").index[:left]
-    counts.loc[first] += 1
-    return counts
 
 
 # --- people -------------------------------------------------------------------------------------

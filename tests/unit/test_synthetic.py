@@ -20,24 +20,6 @@ def rows_of(content: bytes) -> pd.DataFrame:
     return pd.DataFrame(records[1:], columns=records[0])
 
 
-def test_quota_gives_the_largest_remainders_one_more():
-    # 7 x 50/100, 30/100, 20/100 = 3.5, 2.1, 1.4: whole parts 3, 2, 1, one left for the .5
-    assert synthetic.allocate_quota(pd.Series([50, 30, 20]), 7).tolist() == [4, 2, 1]
-
-
-def test_quota_gives_an_equal_remainder_to_the_earlier_cell_and_nothing_to_an_empty_one():
-    # 3 x 1/2, 1/2, 0 = 1.5, 1.5, 0
-    assert synthetic.allocate_quota(pd.Series([1, 1, 0]), 3).tolist() == [2, 1, 0]
-
-
-@pytest.mark.parametrize("n", [48, 600, 2000, 2001])
-def test_quota_adds_up_and_is_never_a_whole_person_off(wave, n):
-    population = study.read_table(wave.raw_dir / "population.csv")["population"].astype(float)
-    counts = synthetic.allocate_quota(population, n)
-    assert counts.sum() == n
-    assert (np.abs(counts - population * n / population.sum()) < 1).all()
-
-
 def test_chances_give_each_group_its_published_share():
     people = pd.DataFrame({"sex": ["1"] * 1000 + ["2"] * 1000})
     chances = synthetic.solve_chances(
