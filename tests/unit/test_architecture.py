@@ -12,11 +12,11 @@ PACKAGE = ROOT / "lib" / "tsunagari"
 
 # One way only: a room may import rooms to its left. synthetic stands beside the line.
 ROOMS = (
-    "study population reading coding cleaning weighting estimation comparison models tables "
-    "voices programmes disclosure figures report pipeline"
+    "study population planning reading coding cleaning weighting estimation comparison models "
+    "tables voices programmes disclosure figures report notebooks release pipeline"
 ).split()
 MAY_IMPORT = {room: set(ROOMS[:position]) for position, room in enumerate(ROOMS)}
-MAY_IMPORT["synthetic"] = {"study", "population"}
+MAY_IMPORT["synthetic"] = {"study", "population", "planning"}
 MAY_IMPORT["__init__"] = set()
 
 # Spelt in two halves, so that this file does not hold what it looks for.

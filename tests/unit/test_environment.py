@@ -1,7 +1,10 @@
 """The three lists of packages say the same: pyproject.toml, environment.yml, requirements.lock."""
 
+import ast
 import re
+import sys
 import tomllib
+from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import pytest
@@ -103,3 +106,22 @@ def test_lock_covers_linux_and_mac_on_every_python(lock):
             kept = {name for name, text in markers.items() if Marker(text).evaluate(environment)}
             assert "pywinpty" not in kept
             assert "ptyprocess" in kept
+
+
+def test_every_package_that_the_code_imports_is_declared(declared):
+    sources = [*(ROOT / "lib").rglob("*.py"), *(ROOT / "tests").rglob("*.py")]
+    imported = set()
+    for path in sources:
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Import):
+                imported |= {alias.name.split(".")[0] for alias in node.names}
+            elif isinstance(node, ast.ImportFrom) and node.level == 0:
+                imported.add(node.module.split(".")[0])
+    ours = {"tsunagari", "tests"} | {path.stem for path in (ROOT / "tests").rglob("*.py")}
+    installed = packages_distributions()
+    undeclared = {
+        name
+        for name in imported - ours - set(sys.stdlib_module_names)
+        if not {canonicalize_name(one) for one in installed.get(name, [name])} & set(declared)
+    }
+    assert undeclared == set()
