@@ -518,7 +518,7 @@ def test_sensitivity_shows_every_effect_unweighted_and_imputed(sample):
         merged=merged,
         rng=np.random.default_rng(7),
         outcome_name="y",
-        n_imputations=3,
+        n_imputations=2,
     )
     assert rows["domain_value"].value_counts().to_dict() == {"unweighted": 15, "imputed": 15}
     assert set(rows["table_id"]) == {"model_y__sensitivity"}
