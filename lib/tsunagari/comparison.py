@@ -30,6 +30,9 @@ UNWEIGHTED_CAVEAT = "全国の公表値は無加重。"
 PUBLISHED_UNWEIGHTED_YEARS = frozenset({2022, 2023})  # shown for these only: whole counts fit
 WAVE_CAVEAT = "両年の標本は独立とみなした。"
 MINIMUM_BASE_N = 50  # SDC-1 P3: tests need this base
+# How far the people of an age mix may be from those of the figure it is used for: a question asked
+# of some people only has another mix, while item nonresponse and another year stay well within.
+MIX_TOLERANCE = 0.10
 
 NO_ANSWER_LABEL = "無回答"  # of a published row, whatever its code
 COMPOSITION_ITEM = "respondents"  # of the benchmark table: who answered, in percent
@@ -599,6 +602,9 @@ def _on_their_mix(
     nothing = {"gap": np.nan, "variance": np.nan, "df": cell.df}
     if not mix:
         problem = "全国の回答者の年齢構成が公表されておらず、年齢をそろえられない。"
+        return [_difference(measure, **nothing, problem=problem, **key)]
+    if abs(cell.theirs.n / sum(mix.values()) - 1) > MIX_TOLERANCE:
+        problem = "全国の質問の対象者の年齢構成が公表されておらず、年齢をそろえられない。"
         return [_difference(measure, **nothing, problem=problem, **key)]
     values = compared.indicators[cell.value].to_numpy(float)
     try:

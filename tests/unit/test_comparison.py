@@ -254,6 +254,15 @@ def test_total_without_any_published_age_mix_is_not_compared():
     assert "年齢構成が公表されておらず" in gap["reason"]
 
 
+def test_question_asked_of_some_people_is_not_put_on_everybodys_age_mix():
+    # The mix holds 4,000 people, the question was asked of 1,500 of them.
+    rows = compare([published("1", 7.5, 1500), *bands("other")])
+    gap = pick(rows, STANDARDISED)
+    assert gap["verdict"] == NOT_COMPARABLE
+    assert "対象者の年齢構成" in gap["reason"]
+    assert pick(compare([published("1", 7.5, 4300), *bands()]), STANDARDISED)["verdict"] == HIGHER
+
+
 def test_age_mix_of_the_nearest_year_stands_in_and_is_named():
     mix = [row | {"year": 2021} for row in bands("other")]
     gap = pick(compare([published("1", 7.5, 4000), *mix]), STANDARDISED)
