@@ -1,0 +1,569 @@
+"""A made-up published/ folder, to test pages without data.
+
+Every number is drawn from a seed and means nothing. The small counts and bases are there so that
+hidden cells, reference values and low bases occur.
+"""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from tsunagari.study import ESTIMATE_COLUMNS
+
+YEAR = 2023
+NOTE = "誤差は割付セルを層とし、層内の無作為抽出とみなした参考値"
+
+
+def variable(label, values, *, short=None, nets=None, kind="SA", missing=True):
+    options = {str(i): text for i, text in enumerate(values, start=1)}
+    if isinstance(values, dict):
+        options = dict(values)
+    missing_values = {"no_answer": "無回答"} if missing else {}
+    net_values = {name: text for name, (text, _) in (nets or {}).items()}
+    return {
+        "label": label,
+        "short_label": short or label,
+        "values": {**options, **missing_values, **net_values},
+        "kind": kind,
+        "nets": {name: codes for name, (_, codes) in (nets or {}).items()},
+    }
+
+
+FIVE = ["決してない", "ほとんどない", "たまにある", "時々ある", "しばしばある・常にある"]
+SEVEN = [
+    "週4〜5回以上",
+    "週2〜3回程度",
+    "週1回程度",
+    "2週間に1回程度",
+    "月1回程度",
+    "月1回未満",
+    "全くない",
+]
+EVENTS = [
+    "一人暮らし",
+    "転校・転職・離職・退職（失業を除く）",
+    "失業・休職・退学・休学（中退・不登校を含む）",
+    "家族との離別",
+    "家族との死別",
+    "心身の重大なトラブル（病気・けがなど）",
+    "人間関係による重大なトラブル（いじめ・ハラスメントなどを含む）",
+    "生活困窮・貧困",
+    "その他",
+    "特にない・いずれもない",
+]
+VARIABLES = {
+    "region": variable("お住まいの地域", ["東予", "中予", "南予"], short="地域"),
+    "sex": variable(
+        "あなたの性別", ["男性", "女性", "その他（答えたくない・わからないを含む）"], short="性別"
+    ),
+    "cohab": variable(
+        "同居している人の有無", ["いる", "いない（一人暮らし）"], short="同居人の有無"
+    ),
+    "econ_status": variable(
+        "現在の経済的な暮らし向き",
+        ["大変ゆとりがある", "ややゆとりがある", "普通", "やや苦しい", "大変苦しい"],
+        short="暮らし向き",
+        nets={"hard": ("苦しい", ["4", "5"])},
+    ),
+    "ucla1": variable("自分には人とのつきあいがないと感じることがありますか", FIVE[:4]),
+    "lonely_direct": variable(
+        "どの程度、孤独であると感じることがありますか",
+        FIVE,
+        short="孤独感（直接質問）",
+        nets={"some": ("孤独感がある（計）", ["3", "4", "5"])},
+    ),
+    "event": variable(
+        "現在の孤独感に影響を与えたと思う出来事（いくつでも）",
+        EVENTS,
+        short="孤独感に影響した出来事",
+        kind="MA",
+    ),
+    "contact_face": variable(
+        "同居していない家族や友人たちと、直接会って話す頻度", SEVEN, short="直接会って話す頻度"
+    ),
+    "contact_phone": variable(
+        "同居していない家族や友人たちと、電話で話す頻度", SEVEN, short="電話の頻度"
+    ),
+    "particip": variable(
+        "現在参加している社会活動（いくつでも）",
+        [
+            "PTA・自治会・町内会などの活動",
+            "ボランティア活動",
+            "スポーツ・趣味・娯楽・教養・自己啓発などの活動",
+            "特に参加はしていない",
+        ],
+        short="社会活動への参加",
+        kind="MA",
+    ),
+    "consult_has": variable(
+        "不安や悩みがあるとき、相談する相手がいますか", ["いる", "いない"], short="相談相手の有無"
+    ),
+    "trouble": variable(
+        "孤独・孤立に関して、具体的に困っていること（いくつでも）",
+        ["話し相手がいない", "移動手段がない", "お金のこと", "特に困っていることはない"],
+        short="具体的な困りごと",
+        kind="MA",
+    ),
+    "age_band": variable(
+        "年代",
+        {
+            "16-19": "16〜19歳",
+            "20s": "20代",
+            "30s": "30代",
+            "40s": "40代",
+            "50s": "50代",
+            "60s": "60代",
+            "70s": "70代",
+            "80+": "80歳以上",
+        },
+        kind="derived",
+    ),
+    "ucla_band": variable(
+        "UCLA孤独感尺度 3項目の合計点（区分）",
+        {
+            "3": "3点（決してない）",
+            "4-6": "4〜6点（ほとんどない）",
+            "7-9": "7〜9点（時々ある）",
+            "10-12": "10〜12点（常にある）",
+        },
+        short="UCLA 合計点の区分",
+        kind="derived",
+    ),
+    "ucla_total": variable(
+        "UCLA孤独感尺度 3項目の合計点（3〜12点）", [], short="UCLA 合計点", kind="NUM"
+    ),
+}
+SHARES = {
+    "lonely_direct": [18.2, 38.1, 20.1, 15.4, 7.6, 0.6],
+    "ucla_band": [17.0, 34.2, 39.9, 8.2, 0.7],
+    "contact_face": [15.0, 12.0, 13.0, 13.0, 20.0, 15.5, 11.0, 0.5],
+    "contact_phone": [12.0, 13.0, 15.0, 13.0, 20.0, 15.0, 11.5, 0.5],
+    "consult_has": [88.0, 11.5, 0.5],
+    "cohab": [81.0, 18.7, 0.3],
+    "econ_status": [4.0, 12.0, 51.0, 24.0, 8.7, 0.3],
+    "ucla1": [20.0, 38.0, 33.0, 8.6, 0.4],
+    "sex": [47.1, 52.0, 0.7, 0.2],
+    "event": [15.0, 9.5, 8.1, 6.0, 20.3, 14.0, 12.2, 9.0, 3.0, 37.0, 0.8],
+    "particip": [20.0, 8.0, 26.0, 52.0, 0.4],
+    "trouble": [9.1, 7.4, 15.0, 66.0, 0.4],
+}
+GROUPS = {
+    "region": {"1": 700, "2": 960, "3": 340},
+    "age_band": {
+        "16-19": 90,
+        "20s": 205,
+        "30s": 240,
+        "40s": 310,
+        "50s": 320,
+        "60s": 350,
+        "70s": 340,
+        "80+": 145,
+    },
+    "sex": {"1": 940, "2": 1046, "3": 14},
+    "cohab": {"1": 1620, "2": 374, "no_answer": 6},
+    "econ_status": {"1": 45, "2": 240, "3": 1020, "4": 480, "5": 215},
+}
+INDICATORS = {
+    "lonely_often": (
+        "孤独感が「しばしばある・常にある」人",
+        "孤独感がしばしば・常にある",
+        "lonely_direct",
+        ["5"],
+    ),
+    "lonely_any": (
+        "孤独感がある人（「たまにある」以上の計）",
+        "孤独感がある（計）",
+        "lonely_direct",
+        ["3", "4", "5"],
+    ),
+    "ucla_high": ("UCLA孤独感尺度の合計が10〜12点の人", "UCLA 10〜12点", "ucla_band", ["10-12"]),
+    "no_contact": (
+        "直接会って話すことが全くない人",
+        "直接会って話すことが全くない",
+        "contact_face",
+        ["7"],
+    ),
+    "no_participation": (
+        "社会活動に特に参加していない人",
+        "社会活動に参加していない",
+        "particip",
+        ["4"],
+    ),
+    "no_consult": ("不安や悩みを相談する相手がいない人", "相談相手がいない", "consult_has", ["2"]),
+}
+AXES = [["region"], ["age_band"], ["sex"], ["age_band", "sex"], ["cohab"], ["econ_status"]]
+CROSSES = [
+    "lonely_direct",
+    "ucla_band",
+    "event",
+    "contact_face",
+    "particip",
+    "consult_has",
+    "trouble",
+]
+
+
+def about(*, is_synthetic: bool) -> dict:
+    inputs = ["2023/responses_synthetic.csv", "2022/responses_synthetic.csv"]
+    return {
+        "study": "ehime",
+        "year": YEAR,
+        "title": "愛媛県 孤独・孤立に関する実態調査",
+        "area": "愛媛県",
+        "people": "愛媛県に住む満16歳以上の人",
+        "is_synthetic": is_synthetic,
+        "synthetic_inputs": inputs if is_synthetic else [],
+        "fieldwork": "2024年1月",
+        "mode": "ウェブ調査（3地域×年代の割付）",
+        "population_date": "2023-01-01",
+        "population_note": "2023年度の重みにも、2023年1月1日の住民基本台帳人口を使っています。",
+        "weighting_label": "地域×年代×性別の人口で事後層化",
+        "regions": ["東予", "中予", "南予"],
+        "variables": VARIABLES,
+        "indicators": {
+            name: {
+                "label": label,
+                "short_label": short,
+                "item": item,
+                "item_values": codes,
+                "definition": f"{VARIABLES[item]['label']}："
+                + "・".join(f"「{VARIABLES[item]['values'][code]}」" for code in codes),
+                "base": "asked",
+            }
+            for name, (label, short, item, codes) in INDICATORS.items()
+        },
+        "axes": AXES,
+        "crosses": CROSSES,
+        "benchmark": {
+            "label": "全国（人々のつながりに関する基礎調査）",
+            "year": 2023,
+            "n": None,
+            "caveat": "全国は無作為抽出の郵送、県は割付のウェブ調査で、方法がちがいます。",
+        },
+        "marks": {"point_threshold": 3.0, "confidence": 0.95},
+        "disclosure": {
+            "base_minimum": 10,
+            "threshold": 10,
+            "threshold_two_way": 5,
+            "base_reference": 30,
+            "base_low": 50,
+        },
+        "notes": ["16〜19歳の人口は、住民基本台帳の15〜19歳の5分の4としました。"],
+        "error_note": NOTE,
+        "min_cell_n": 10,
+    }
+
+
+def percent_row(share, n, **key):
+    """Return one percent as the gate would publish it; hidden under 10 respondents."""
+    row = {
+        "wave": YEAR,
+        "measure": "percent",
+        "unit": "percent",
+        "domain": "all",
+        "domain_value": "all",
+        "weighting": "事後層化",
+        "mark": "",
+        "status": "published",
+    }
+    row |= key
+    cell = round(share * n / 100)
+    if n < 10 or cell < 10:
+        reason = "BASE_UNDER_10" if n < 10 else "CELL_UNDER_10"
+        return row | {"status": "suppressed", "reason": reason, "mark": ""}
+    half = 1.96 * (share * (100 - share) / n) ** 0.5
+    digits = 0 if n < 200 else 1
+    row |= {
+        "estimate": round(share, digits),
+        "std_error": round(half / 1.96, digits),
+        "lower": round(max(share - half, 0), digits),
+        "n_unweighted": n,
+        "n_effective": n,
+        "upper": round(min(share + half, 100), digits),
+        "df": n - 1,
+    }
+    if n < 30:
+        row["status"] = "reference"
+    elif n < 50:
+        row["status"] = "low_base"
+    return row
+
+
+def answers(item):
+    values = VARIABLES[item]["values"]
+    nets = VARIABLES[item]["nets"]
+    codes = [code for code in values if code not in nets]
+    shares = dict(zip(codes, SHARES[item], strict=True))
+    shares |= {net: sum(shares[code] for code in parts) for net, parts in nets.items()}
+    return {code: (values[code], share) for code, share in shares.items()}
+
+
+def gt_rows():
+    rows = []
+    for item in SHARES:
+        n = 800 if item == "event" else 2000
+        for code, (label, share) in answers(item).items():
+            rows.append(
+                percent_row(
+                    share, n, table_id=f"gt_{item}", item=item, item_value=code, item_label=label
+                )
+            )
+    mean = percent_row(
+        6.4,
+        2000,
+        table_id="gt_ucla_total",
+        item="ucla_total",
+        item_value="",
+        item_label="UCLA 合計点",
+    )
+    return [*rows, mean | {"measure": "mean", "unit": "score", "lower": 6.3, "upper": 6.5}]
+
+
+def cross_rows(rng):
+    rows = []
+    for axis in AXES:
+        name = " x ".join(axis)
+        for item in CROSSES:
+            for value, n in groups_of(axis).items():
+                tilt = 1 + 0.35 * rng.standard_normal()
+                for code, (label, share) in answers(item).items():
+                    own = min(max(share * (1 + 0.15 * rng.standard_normal()) * tilt, 0.1), 97)
+                    mark = "▲" if own - share > 6 else "▽" if own - share < -6 else ""
+                    rows.append(
+                        percent_row(
+                            own,
+                            n,
+                            table_id=f"cross_{name.replace(' x ', '_x_')}__{item}",
+                            item=item,
+                            domain=name,
+                            domain_value=value,
+                            item_value=code,
+                            item_label=label,
+                            mark=mark,
+                            p_value=0.02,
+                            p_adjusted=0.04,
+                        )
+                    )
+    return rows
+
+
+def groups_of(axis):
+    if len(axis) == 1:
+        return GROUPS[axis[0]]
+    first, second = (GROUPS[name] for name in axis)
+    total = sum(second.values())
+    return {f"{a} x {b}": round(n * m / total) for a, n in first.items() for b, m in second.items()}
+
+
+def headline_rows():
+    rows = []
+    for name, (_, short, item, codes) in INDICATORS.items():
+        share = sum(answers(item)[code][1] for code in codes)
+        rows.append(
+            percent_row(
+                share, 2000, table_id="headline", item=name, item_value="yes", item_label=short
+            )
+        )
+    return rows
+
+
+def gap_row(points, **key):
+    row = {
+        "wave": YEAR,
+        "measure": "difference_points",
+        "unit": "points",
+        "domain": "all",
+        "domain_value": "all",
+        "estimate": points,
+        "std_error": 0.6,
+        "lower": round(points - 1.2, 1),
+        "upper": round(points + 1.2, 1),
+        "df": 1960,
+        "p_value": 0.001,
+        "p_adjusted": 0.001,
+        "n_unweighted": 2000,
+        "status": "published",
+        "mark": "",
+        "reason": "方式の違いによる差を含む。",
+    }
+    sure = abs(points) > 1.2
+    row["verdict"] = ("高い" if points > 0 else "低い") if sure else "差は確認できない"
+    return row | key
+
+
+def comparison_rows():
+    rows = []
+    for item in ("lonely_direct", "ucla_band", "contact_face"):
+        for code, (label, share) in answers(item).items():
+            key = {"item": item, "item_value": code, "item_label": label}
+            theirs = share * 0.8 if code in ("5", "10-12", "7") else share
+            own = {"table_id": f"national_{item}", **key}
+            rows.append(percent_row(share, 2000, **own))
+            rows.append(percent_row(theirs, 11141, measure="percent_benchmark", **own))
+            rows.append(percent_row(share - 0.2, 2000, measure="percent_age_standardised", **own))
+            rows.append(gap_row(round(share - theirs, 1), **own) | {"verdict": ""})
+            aged = gap_row(round(share - theirs - 0.2, 1), **own)
+            aged["measure"] = "difference_points_age_standardised"
+            if item == "contact_face" and code == "no_answer":
+                aged |= {"verdict": "比較できない", "estimate": None, "lower": None, "upper": None}
+            rows.append(aged)
+            waves = {"table_id": f"waves_{item}", **key}
+            rows.append(percent_row(share, 2000, **waves))
+            rows.append(percent_row(share * 0.97, 1980, **waves | {"wave": YEAR - 1}))
+            rows.append(gap_row(round(share * 0.03, 1), **waves))
+    return rows
+
+
+def model_rows(rng):
+    rows, levels = (
+        [],
+        {
+            "age_band": ["60s", "20s", "30s", "80+"],
+            "sex": ["2", "1"],
+            "cohab": ["1", "2"],
+            "econ_status": ["3", "hard"],
+        },
+    )
+    for outcome in ("lonely_often", "ucla_high"):
+        key = {
+            "wave": YEAR,
+            "table_id": f"model_{outcome}",
+            "domain": "all",
+            "domain_value": "all",
+            "status": "published",
+        }
+        for factor, codes in levels.items():
+            for place, code in enumerate(codes):
+                ratio = 1.0 if place == 0 else round(float(np.exp(0.6 * rng.standard_normal())), 2)
+                own = key | {
+                    "item": factor,
+                    "item_value": code,
+                    "n_unweighted": 300,
+                    "item_label": VARIABLES[factor]["values"][code],
+                }
+                base = {"mark": "基準", "reason": "比較の基準の区分"}
+                odds = own | {"measure": "odds_ratio", "unit": "ratio", "estimate": ratio}
+                points = round((ratio - 1) * 7, 1)
+                effect = own | {
+                    "measure": "marginal_effect_points",
+                    "unit": "points",
+                    "estimate": points,
+                }
+                if place == 0:
+                    rows += [odds | base, effect | base]
+                    continue
+                mark = "▲" if points > 3 else "▽" if points < -3 else ""
+                test = {"p_value": 0.01, "p_adjusted": 0.02 if mark else 0.3}
+                rows.append(
+                    odds | test | {"lower": round(ratio * 0.7, 2), "upper": round(ratio * 1.45, 2)}
+                )
+                rows.append(
+                    effect
+                    | test
+                    | {"mark": mark, "lower": round(points - 2, 1), "upper": round(points + 2, 1)}
+                )
+        fact = key | {"measure": "count", "unit": "persons", "item": "model"}
+        rows.append(
+            fact
+            | {
+                "item_value": "n",
+                "item_label": "モデルに使った回答者",
+                "estimate": 1930,
+                "n_unweighted": 1930,
+            }
+        )
+    merge = {
+        "wave": YEAR,
+        "table_id": "model_merges",
+        "measure": "count",
+        "unit": "persons",
+        "domain": "outcome",
+        "domain_value": "lonely_often",
+        "item": "econ_status",
+        "item_value": "hard",
+        "item_label": "苦しい",
+        "estimate": 690,
+        "n_unweighted": 690,
+        "status": "published",
+        "reason": "「やや苦しい」「大変苦しい」を「苦しい」にまとめた"
+        "(回答者か該当者の少ない区分があるため)。",
+    }
+    return [*rows, merge]
+
+
+def ledger_and_weights():
+    counts = {
+        "read": ("読み込んだ行", 2103),
+        "analysed": ("分析した行", 2000),
+        "quarantined": ("除外した行", 103),
+        "SPEEDER": ("回答時間が短すぎる", 61),
+        "DUPLICATE_ID": ("回答者番号の重複", 42),
+    }
+    key = {"wave": YEAR, "domain": "all", "domain_value": "all", "status": "published"}
+    rows = [
+        key
+        | {
+            "table_id": "ledger",
+            "measure": "count",
+            "unit": "rows",
+            "item": "ledger",
+            "item_value": code,
+            "item_label": label,
+            "estimate": n,
+        }
+        for code, (label, n) in counts.items()
+    ]
+    rows.append(
+        rows[-1]
+        | {
+            "item_value": "NO_CELL",
+            "item_label": "地域か年代がない",
+            "estimate": None,
+            "status": "suppressed",
+        }
+    )
+    weights = {
+        "n_respondents": 2000,
+        "population": 1_142_000,
+        "design_effect": 1.08,
+        "n_effective": 1852,
+        "weight_ratio": 3.4,
+    }
+    return rows + [
+        key
+        | {
+            "table_id": "weights",
+            "measure": measure,
+            "item": "weight",
+            "item_value": "",
+            "estimate": value,
+            "unit": "ratio",
+            "n_unweighted": 2000,
+        }
+        for measure, value in weights.items()
+    ]
+
+
+def estimates() -> pd.DataFrame:
+    rng = np.random.default_rng(20231101)
+    rows = [
+        *ledger_and_weights(),
+        *gt_rows(),
+        *headline_rows(),
+        *cross_rows(rng),
+        *comparison_rows(),
+        *model_rows(rng),
+    ]
+    return pd.DataFrame(rows).reindex(columns=ESTIMATE_COLUMNS)
+
+
+def write_sample(root: Path, *, is_synthetic: bool = True) -> Path:
+    """Write data/processed/ehime/2023/published under a root and return that folder."""
+    folder = root / "data/processed/ehime" / str(YEAR) / "published"
+    folder.mkdir(parents=True)
+    estimates().to_csv(folder / "estimates.csv", index=False)
+    text = json.dumps(about(is_synthetic=is_synthetic), ensure_ascii=False)
+    (folder / "about.json").write_text(text, encoding="utf-8")
+    return folder
