@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 
 from tsunagari import coding, reading
 from tsunagari.coding import CodedSheet, derive_variables, tidy_cell
@@ -46,9 +47,11 @@ RULE_VERSION = "1"  # raised whenever a rule of this room or of coding changes i
 CONFLICT_LIMIT = 0.01  # share of rows whose id stands for different answers; standard ID-02
 HIGH_NONRESPONSE_PCT = 20.0  # above it a question is marked; standard MIS-04
 _TRAILER_ROWS = 5  # a total or a remark stands among the last rows
-_MAIL = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+")
-_PHONE = re.compile(r"0\d{1,4}[-( ]\d{1,4}[-) ]\d{3,4}|0[789]0\d{8}")
-_JAPANESE_NAME = re.compile(r"[\u3041-\u3096\u30a1-\u30fa\u4e00-\u9fff]{2,}[ \u3000]*$")
+_PERSONAL = (  # in an id: e-mail address, phone number, a Japanese name
+    r"[^@\s]+@[^@\s]+\.[^@\s]+",
+    r"0\d{1,4}[-( ]\d{1,4}[-) ]\d{3,4}|^0[789]0\d{8}$",
+    r"^[ぁ-ゖァ-ヺ一-鿿々ー\s]{2,}$",
+)
 _TEST_RECORD = re.compile(r"テスト|ダミー|(?<![a-z])(test|dummy)(?![a-z])|^9{5,}$", re.I)
 
 # In the order in which rows are judged; the first reason that holds is the row's reason.
@@ -146,9 +149,9 @@ def clean_responses(raw: RawResponses, study: Study) -> Cleaned:
     rows = _Rows(sheet, study=study, decisions=decisions)
     rows.judge()
     _refuse_unknown_region(sheet, rows, study=study)
-    respondents = _respondents(sheet, rows, study=study, keep=rows.keep)
     quarantine = _quarantine(raw, rows)
     cells, repairs, flags = _logs(sheet, rows)
+    respondents = _respondents(sheet, rows, study=study, keep=rows.keep)
     return Cleaned(
         respondents=respondents,
         quarantine=quarantine,
@@ -334,7 +337,7 @@ class _Rows:
     def _is_trailer(self) -> np.ndarray:
         mask = np.zeros(len(self.raw), dtype=bool)
         last = np.arange(max(0, len(self.raw) - _TRAILER_ROWS), len(self.raw))
-        columns = [self.sheet.log.column(name).at(last) for name in self.raw.columns]
+        columns = [self.sheet.log.raw_values(last, name) for name in self.raw.columns]
         for position, texts in zip(last, zip(*columns, strict=True), strict=True):
             filled = [text for text in texts if text.strip()]
             few = len(filled) <= max(2, len(columns) // 4)
@@ -359,12 +362,8 @@ class _Rows:
         self.sheet.log.repair(changed, self.id_column, new=new, rule="NFKC")
 
     def _refuse_personal_ids(self) -> None:
-        joined = "\n".join(self.ids[self.reasons == 0].tolist())
-        suspects = [p for p in (_MAIL, _PHONE) if p.search(joined)]
-        if not joined.isascii():
-            suspects.append(_JAPANESE_NAME)
         personal = np.zeros(len(self.ids), dtype=bool)
-        for pattern in suspects:
+        for pattern in _PERSONAL:
             personal |= self.ids.str.contains(pattern, regex=True).to_numpy(bool)
         personal &= self.reasons == 0
         if not personal.any():
@@ -623,6 +622,7 @@ def _respondents(sheet: CodedSheet, rows: _Rows, *, study: Study, keep: np.ndarr
             found[variable] = sheet.texts[variable].iloc[keep].array
         elif kind != "ID":
             found[variable] = _column(sheet, variable, keep=keep)
+    pa.default_memory_pool().release_unused()
     return derive_variables(pd.DataFrame(found), study)
 
 

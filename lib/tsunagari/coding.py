@@ -147,6 +147,8 @@ class CellLog:
         """Return the delivered texts of cells; private."""
         if variable not in self.raw.columns:
             return [""] * len(positions)
+        if not isinstance(self.raw[variable].dtype, pd.CategoricalDtype):
+            return self.raw[variable].iloc[positions].tolist()
         return self.column(variable).at(positions)
 
 

@@ -21,7 +21,8 @@ from tsunagari import cleaning, study
 
 ROWS = (10_000, 100_000)
 TIME_LIMIT, MEMORY_LIMIT = 6.0, 4.0
-N_SINGLE, N_ITEMS, N_OPTIONS = 46, 11, 6  # with id, time, date, age and two texts: 120 columns
+# The make-up of the Ehime questionnaire: with id, time, date, age and two texts, 120 columns.
+N_SINGLE, N_ITEMS, N_OPTIONS = 26, 11, 8
 YEAR = 2024
 
 _STUDY = """
