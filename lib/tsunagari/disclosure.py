@@ -602,6 +602,29 @@ def _alternative(
     return component.counts + change
 
 
+def visible_nodes(linked: LinkedTables, rows: pd.DataFrame, release: pd.DataFrame) -> np.ndarray:
+    """Return which nodes a release shows: as a share, or in anything computed from it.
+
+    Args:
+        linked: All tables of a wave.
+        rows: The wave's rows of private/estimates.csv, on the index that `linked` was made with.
+        release: Rows of a released estimates.csv, any waves.
+    """
+    facts = ["wave", "domain", "domain_value", "item", "item_value"]
+    measure, table = release["measure"].fillna(""), release["table_id"].fillna("")
+    shown = (release["status"] != "suppressed") & (measure != "percent_benchmark")
+    shown &= ~table.str.startswith(("model_", "weights", "ledger"))
+    seen = release.loc[shown & release["estimate"].notna(), facts].fillna("").astype(str)
+    names = set(seen.agg("|".join, axis=1))
+    mine = rows[facts].fillna("").astype(str).agg("|".join, axis=1)
+    visible = np.zeros(len(linked.keys), dtype=bool)
+    for node, positions in linked.rows.items():
+        if any(mine[p] in names for p in positions):
+            visible[node] = True
+            visible[[linked.base_of[p] for p in positions if mine[p] in names]] = True
+    return visible
+
+
 def find_exposed(
     linked: LinkedTables, targets: list[Target], *, is_visible: np.ndarray
 ) -> list[Target]:
@@ -670,6 +693,7 @@ def suppress(
     *,
     settings: Disclosure,
     questionnaire: Questionnaire | None = None,
+    archive: Iterable[pd.DataFrame] = (),
 ) -> pd.DataFrame:
     """Hide every row that could point at a person, and whatever else would give it away.
 
@@ -681,6 +705,7 @@ def suppress(
         estimates: Rows with the columns of estimates, full precision, all waves of the release.
         settings: Thresholds of the study, in unweighted respondents.
         questionnaire: What is known of the variables.
+        archive: estimates.csv of earlier releases: what they show cannot be hidden any more.
 
     Returns:
         The same rows in the same order, with `status` and `reason` filled.
@@ -689,7 +714,8 @@ def suppress(
         DisclosureError: A figure cannot be judged, or a count stays recoverable.
     """
     table = as_estimates(estimates)
-    record = judge(table, settings=settings, questionnaire=questionnaire or Questionnaire())
+    known = questionnaire or Questionnaire()
+    record = judge(table, settings=settings, questionnaire=known, archive=archive)
     return apply_record(table, record, settings=settings)
 
 
@@ -706,7 +732,11 @@ def apply_record(
 
 
 def judge(
-    estimates: pd.DataFrame, *, settings: Disclosure, questionnaire: Questionnaire
+    estimates: pd.DataFrame,
+    *,
+    settings: Disclosure,
+    questionnaire: Questionnaire,
+    archive: Iterable[pd.DataFrame] = (),
 ) -> GateRecord:
     """Decide which rows are hidden, and why.
 
@@ -714,16 +744,20 @@ def judge(
         estimates: Rows of every wave of the release, full precision.
         settings: Thresholds.
         questionnaire: What is known of the variables.
+        archive: Earlier releases.
 
     Raises:
         DisclosureError: See `suppress`.
     """
+    archive = list(archive)
     check_figures(estimates, questionnaire=questionnaire)
     reasons = _plain_reasons(estimates, settings=settings)
     open_rests = 0
     for wave in estimates.loc[is_counted(estimates), "wave"].drop_duplicates():
         rows = estimates[_same(estimates["wave"], wave)]
-        hidden, rests = _judge_wave(rows, settings=settings, questionnaire=questionnaire)
+        hidden, rests = _judge_wave(
+            rows, settings=settings, questionnaire=questionnaire, archive=archive
+        )
         reasons = reasons.where(reasons.notna(), hidden.reindex(reasons.index))
         open_rests += rests
     reasons = _hide_dependents(estimates, reasons, questionnaire=questionnaire)
@@ -735,12 +769,21 @@ def _same(values: pd.Series, value: Any) -> pd.Series:
 
 
 def _judge_wave(
-    rows: pd.DataFrame, *, settings: Disclosure, questionnaire: Questionnaire
+    rows: pd.DataFrame,
+    *,
+    settings: Disclosure,
+    questionnaire: Questionnaire,
+    archive: list[pd.DataFrame],
 ) -> tuple[pd.Series, int]:
     """Return the reason of every hidden row of one wave, and the number of open rests."""
     linked = link_tables(rows, questionnaire=questionnaire)
     primary, targets, rests = find_primary(linked, settings=settings, questionnaire=questionnaire)
-    hidden = protect(linked, targets, hidden=set(primary), questionnaire=questionnaire)
+    told = np.zeros(len(linked.keys), dtype=bool)
+    for release in archive:
+        told |= visible_nodes(linked, rows, release)
+    hidden = protect(
+        linked, targets, hidden=set(primary), questionnaire=questionnaire, is_told=told
+    )
     reasons = pd.Series(index=rows.index, dtype="str")
     for node in sorted(hidden):
         reason = primary.get(node, SECONDARY)
@@ -858,6 +901,7 @@ def protect(
     *,
     hidden: set[int],
     questionnaire: Questionnaire,
+    is_told: np.ndarray | None = None,
 ) -> set[int]:
     """Hide further nodes, at the least loss, until no target can be told from what is left.
 
@@ -870,6 +914,7 @@ def protect(
         targets: Counts that must stay open.
         hidden: Nodes hidden for their own size.
         questionnaire: What is known of the variables.
+        is_told: Whether an earlier release shows each node: hiding it would not help.
 
     Returns:
         All hidden nodes.
@@ -888,6 +933,7 @@ def protect(
         fixed = fixed.copy()
         fixed[0] = True
         fixed[list(hidden)] = False
+        fixed |= False if is_told is None else is_told
         fixed = settle(linked, known=fixed)
         hidden, left = _protect_all(
             linked, left, hidden=hidden, shown=shown, fixed=fixed, costs=costs
@@ -895,7 +941,7 @@ def protect(
         hidden = _with_bases(linked, hidden)
         if not left:
             break
-    left = [t for t in left if not _is_no_answer(linked.keys[t.node], questionnaire)]
+    left = [t for t in left if not is_no_answer(linked.keys[t.node], questionnaire)]
     if left:
         _raise_exposed(linked, left)
     return hidden
@@ -960,7 +1006,7 @@ def _protect_all(
     return set(np.flatnonzero(is_hidden)), left
 
 
-def _is_no_answer(key: Key, questionnaire: Questionnaire) -> bool:
+def is_no_answer(key: Key, questionnaire: Questionnaire) -> bool:
     """Return whether a node counts people without an answer: no answer of theirs is told."""
     return any(
         code in questionnaire.missing.get(name, (NO_ANSWER,)) or name.endswith(f"={NO_ANSWER}")
