@@ -83,6 +83,14 @@ def _values(table: pd.DataFrame | pd.Series, n: int, *, name: str) -> pd.DataFra
     table = table.to_frame() if isinstance(table, pd.Series) else table
     if len(table) != n:
         raise _length_error(name, len(table), n)
+    if table.shape[1] == 0:
+        raise ModelError(
+            "NO_COLUMNS",
+            f"{name} に列が 1 つもない。回答の選択肢がある質問か確かめる。",
+            f"{name} has no columns; see whether the question has answers to count.",
+        )
+    if all(dtype == "float64" for dtype in table.dtypes):
+        return table
     return table.astype("Float64").astype(float)
 
 
@@ -192,6 +200,9 @@ def _clean_error(variance: np.ndarray, scale: np.ndarray | float) -> np.ndarray:
 
 def _assemble(parts: list[pd.DataFrame], order: list[str], domains: _Domains) -> pd.DataFrame:
     """Return rows sorted by domain and then by column, with the estimates table's columns."""
+    if len(parts) == 1:
+        rows = parts[0].reset_index(drop=True)
+        return rows[[name for name in ROW_COLUMNS if name in rows.columns]]
     rows = pd.concat(parts, ignore_index=True)
     place = {value: p for p, value in enumerate(order)}
     domain_place = {value: p for p, value in enumerate(domains.labels)}

@@ -211,6 +211,31 @@ def test_clusters_certainty_and_lonely_units(name):
     same(row(totals(design, CLUSTERS["score"])), truth["total"])
 
 
+def test_the_synthetic_sample_as_its_study_weights_it():
+    people = pd.read_csv(HERE / "weighting_synthetic.csv", dtype="string")
+    targets = pd.read_csv(HERE / "weighting_synthetic_population.csv", dtype={"sex": "string"})
+    plan = SimpleNamespace(
+        method="post_stratification",
+        cells=["region", "age_band", "sex"],
+        strata=["region", "age_band"],
+        sample_share={"sex": ["3", "no_answer"]},
+    )
+    design, truth = weigh_respondents(people, targets, settings=plan), TRUTH["synthetic"]
+    assert design.weights[:40] == pytest.approx(truth["weights_first"], rel=ESTIMATE)
+    assert (design.weights**2).sum() == pytest.approx(truth["weights_square"], rel=ESTIMATE)
+    often = (people["lonely_direct"] == "5").astype(float).rename("5")
+    ucla = people["ucla_total"].astype("Float64")
+    same(row(percents(design, often)), truth["often"])
+    high = (ucla >= 10).astype("Float64").rename("10-12")
+    same(row(percents(design, high)), truth["ucla_high"])
+    same(row(means(design, ucla)), truth["ucla_mean"])
+    for variable, name in (("age_band", "often_by_age"), ("region", "often_by_region")):
+        table = percents(design, often, by=people[[variable]])
+        assert len(table) == len(truth[name])
+        for value, expected in truth[name].items():
+            same(row(table, domain_value=value), expected)
+
+
 @pytest.mark.parametrize("kind", ["bootstrap", "jackknife"])
 def test_replicates_are_raked_again(kind):
     truth = TRUTH["replicates"][kind]

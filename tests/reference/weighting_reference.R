@@ -167,6 +167,37 @@ collapsed <- svydesign(ids = ~psu, strata = ~stratum, weights = ~base_weight, fp
                        data = joined)
 cluster_figures$fpc_collapse <- of_clusters(collapsed, "fail")
 
+# --- the project's synthetic sample, post-stratified as its study file says -----------------------
+synthetic <- read.csv("weighting_synthetic.csv", colClasses = c(region = "character",
+  age_band = "character", sex = "character", lonely_direct = "character"))
+register <- read.csv("weighting_synthetic_population.csv", colClasses = c(region = "character",
+  age_band = "character", sex = "character"))
+# Sex 3 is unknown to the register: it keeps its share of the respondents of region and age.
+synthetic$group <- paste(synthetic$region, synthetic$age_band)
+register$group <- paste(register$region, register$age_band)
+group_n <- table(synthetic$group); other <- table(synthetic$group[synthetic$sex == "3"])
+group_population <- tapply(register$population, register$group, sum)
+share_other <- setNames(rep(0, length(group_n)), names(group_n))
+share_other[names(other)] <- other / group_n[names(other)]
+known <- transform(register, Freq = population * (1 - share_other[group]))
+unknown <- data.frame(group = names(other), sex = "3",
+                      Freq = as.vector(share_other[names(other)] * group_population[names(other)]))
+targets <- rbind(known[, c("group", "sex", "Freq")], unknown)
+synthetic$often <- as.numeric(synthetic$lonely_direct == "5")
+synthetic$ucla_high <- as.numeric(synthetic$ucla_total >= 10)
+ehime <- postStratify(svydesign(ids = ~1, weights = ~1, strata = ~group,
+                                data = transform(synthetic, one = 1)), ~group + sex, targets)
+scored <- !is.na(synthetic$ucla_total)
+bands <- sort(unique(synthetic$age_band))
+filled <- update(ehime, ucla_total = ifelse(scored, ucla_total, 0))
+synthetic_figures <- list(
+  weights_first = unname(weights(ehime))[1:40], weights_square = sum(weights(ehime)^2),
+  often = share(ehime, "often"), ucla_high = share(update(ehime, ucla_high = ifelse(scored, ucla_high, 0)),
+                                                   "ucla_high", scored),
+  often_by_age = lapply(setNames(bands, bands), function(b) share(ehime, "often", synthetic$age_band == b)),
+  often_by_region = lapply(setNames(regions, regions), function(r) share(ehime, "often", synthetic$region == r)),
+  ucla_mean = number(svymean(~ucla_total, subset(filled, scored)), df_of(ehime, scored)))
+
 # --- replicates, re-raked -----------------------------------------------------------------------------
 some <- subset(clusters, stratum %in% c("A", "B", "F"))
 some$half <- ifelse(some$score > 6, "high", "low")
@@ -188,6 +219,6 @@ replicates <- list(margins = margins, bootstrap = replicated("subbootstrap", rep
                    jackknife = replicated("JKn"))
 
 write(toJSON(list(survey = as.character(packageVersion("survey")), r = R.version.string,
-                  quota = figures, trimmed = trim, clusters = cluster_figures,
+                  quota = figures, trimmed = trim, clusters = cluster_figures, synthetic = synthetic_figures,
                   replicates = replicates), digits = NA, auto_unbox = TRUE, na = "null"),
       "weighting_reference.json")

@@ -1,13 +1,18 @@
 """Write the samples that weighting_reference.R and the tests of weighting and estimation read.
 
 Run `python tests/reference/weighting_sample.py`, then `Rscript weighting_reference.R` in this
-folder. The CSV files are committed, so no test depends on this script or on R.
+folder. The CSV files are committed, so no test depends on this script, on R or on a later version
+of the project's synthetic sample.
 """
 
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+
+from tsunagari.cleaning import clean_responses, read_responses
+from tsunagari.population import load_targets
+from tsunagari.study import open_study
 
 HERE = Path(__file__).resolve().parent
 N_QUOTA = 600
@@ -77,14 +82,26 @@ def cluster_sample(rng: np.random.Generator) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=names)
 
 
+def synthetic_sample() -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Return what the project's own synthetic sample holds of cells and loneliness, and targets."""
+    study = open_study("ehime", 2022)
+    people = clean_responses(read_responses(study), study).respondents
+    columns = ["region", "age_band", "sex", "lonely_direct", "ucla_total"]
+    targets = load_targets(study)
+    return people[columns], targets[["region", "age_band", "sex", "population"]]
+
+
 def main() -> None:
-    """Write the four files beside this script."""
+    """Write the six files beside this script."""
     rng = np.random.default_rng(20221)
     table, marital = population(rng)
     quota_sample(rng).to_csv(HERE / "weighting_quota.csv", index=False)
     table.to_csv(HERE / "weighting_population.csv", index=False)
     marital.to_csv(HERE / "weighting_marital.csv", index=False)
     cluster_sample(rng).to_csv(HERE / "weighting_clusters.csv", index=False)
+    people, targets = synthetic_sample()
+    people.to_csv(HERE / "weighting_synthetic.csv", index=False)
+    targets.to_csv(HERE / "weighting_synthetic_population.csv", index=False)
 
 
 if __name__ == "__main__":
