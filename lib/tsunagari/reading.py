@@ -14,7 +14,7 @@ import io
 import mmap
 import re
 import unicodedata
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -24,11 +24,11 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.csv
 
+from tsunagari.formats import ROWS_SHOWN, Sheet, read_sav, read_workbook, refuse_disguise, show_rows
 from tsunagari.study import InputError, Study
 
 DELIMITERS = {",": "コンマ (comma)", "\t": "タブ (tab)", ";": "セミコロン (semicolon)", "|": "|"}
 BAD_LINE_LIMIT = 0.01  # share of records with a wrong number of fields; disclosure standard CSV-04
-ROWS_SHOWN = 10  # file rows named in a message
 _BLOCK_BYTES = 1 << 20
 _TEXT_TYPES = ("ID", "OA")  # nearly every value differs: kept as text, the rest as categories
 _INVISIBLE = dict.fromkeys([0x200B, 0x200C, 0x200D, 0x2060, 0xFEFF, 0x00AD])
@@ -37,20 +37,6 @@ _PRIVATE_USE = re.compile("[\ue000-\uf8ff]")
 _MOJIBAKE = re.compile("[縺繧繝縲]")
 TRAILER = re.compile(
     r"^\s*(合\s*計|総\s*計|小\s*計|計|以\s*上|注|※|出典|total|grand total|eof)", re.I
-)
-
-_DISGUISES = (  # first bytes of files that are often given a wrong name
-    (b"PK\x03\x04", "zip・Excel (zip or xlsx)"),
-    (
-        b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1",
-        "旧形式または暗号化された Excel (old or encrypted Excel)",
-    ),
-    (b"$FL2", "SPSS"),
-    (b"$FL3", "SPSS (圧縮 compressed)"),
-    (b"%PDF", "PDF"),
-    (b"PAR1", "parquet"),
-    (b"SQLite format 3", "SQLite"),
-    (b"\x1f\x8b", "gzip"),
 )
 
 
@@ -75,18 +61,6 @@ class RawResponses:
     origin: str = "csv"
 
 
-def show_rows(rows: Iterable[int]) -> str:
-    """Return file row numbers for a message, such as "12, 30, 41 … (+7)".
-
-    Example:
-        >>> show_rows([3, 5])
-        '3, 5'
-    """
-    listed = [str(int(row)) for row in rows]
-    more = f" … (+{len(listed) - ROWS_SHOWN})" if len(listed) > ROWS_SHOWN else ""
-    return ", ".join(listed[:ROWS_SHOWN]) + more
-
-
 def read_responses(study: Study) -> RawResponses:
     """Read the answer file of a wave, whatever its format.
 
@@ -108,7 +82,12 @@ def read_responses(study: Study) -> RawResponses:
             f"回答ファイル {path.name} が空（0 バイト）です。受け取り直してください。",
             f"The answer file {path.name} is empty (0 bytes): fetch it again.",
         )
-    return read_csv(path, study)
+    kind = study.config.file.format
+    if kind == "csv":
+        return read_csv(path, study)
+    if kind == "xlsx":
+        return _from_sheet(path, read_workbook(path, sheet=study.wave.sheet), study=study)
+    return _from_sheet(path, read_sav(path), study=study)
 
 
 # --- CSV ----------------------------------------------------------------------------------------
@@ -196,34 +175,6 @@ def no_rows(path: Path) -> InputError:
         f"回答ファイル {path.name} に回答が 1 行もありません（0 行）。受け取り直してください。",
         f"The answer file {path.name} holds a header and 0 rows: fetch it again.",
     )
-
-
-def refuse_disguise(data: bytes, *, path: Path, wanted: str) -> None:
-    """Refuse a file whose first bytes show that it is not what its name says.
-
-    Args:
-        data: At least the first 4,096 bytes.
-        path: Named in the message.
-        wanted: "csv", "xlsx" or "sav".
-
-    Raises:
-        InputError: It is an HTML page, a git-lfs pointer, an archive, or another format.
-    """
-    start = data[:4096].lstrip(b"\xef\xbb\xbf \t\r\n").lower()
-    found = next((name for magic, name in _DISGUISES if data.startswith(magic)), None)
-    if start.startswith((b"<!doctype html", b"<html", b"<?xml", b"<head", b"<script")):
-        found = "HTML・XML のページ（ダウンロードの失敗） (an HTML or XML page: a failed download)"
-    elif start.startswith(b"version https://git-lfs"):
-        found = "git-lfs のポインター (a git-lfs pointer)"
-    elif found is None and wanted != "csv":
-        found = "文字だけのファイル (plain text)"
-    allowed = {"csv": (), "xlsx": ("zip",), "sav": ("SPSS",)}[wanted]
-    if found is not None and not found.startswith(allowed or ("\0",)):
-        raise InputError(
-            "FORMAT",
-            f"{path.name} は {wanted} ではなく {found} です。正しいファイルを置き直してください。",
-            f"{path.name} is not {wanted} but looks like: {found}. Put the right file there.",
-        )
 
 
 def decode(data: memoryview, *, path: Path, encodings: Sequence[str]) -> tuple[memoryview, str]:
@@ -720,7 +671,78 @@ class _LineReader:
         return file.read(int(self.ends[number]) - start).decode().rstrip("\r")
 
 
-# --- what every format must pass ------------------------------------------------------------
+# --- Excel and SPSS -----------------------------------------------------------------------------
+
+
+def _from_sheet(path: Path, sheet: Sheet, *, study: Study) -> RawResponses:
+    """Lay the text cells of a sheet under the codebook's names."""
+    facts = start_facts(path, path.read_bytes()) | sheet.facts
+    if not sheet.rows:
+        raise no_rows(path)
+    if not known_names(study) & {tidy_name(name) for name in sheet.header}:
+        raise InputError(
+            "HEADER_UNKNOWN",
+            f"{path.name} の 1 行目に、コードブックの変数名が一つもありません。1 行目を変数名にして"
+            "ください。",
+            f"Row 1 of {path.name} holds no variable of the codebook: make row 1 the names.",
+        )
+    columns = match_columns(sheet.header, facts=facts, study=study, path=path)
+    _refuse_number_ids(sheet, columns, study=study, path=path)
+    width = len(sheet.header)
+    too_wide = np.array([any(text.strip() for text in row[width:]) for row in sheet.rows])
+    numbers = np.arange(2, len(sheet.rows) + 2)
+    good = [row for row, wide in zip(sheet.rows, too_wide, strict=True) if not wide]
+    facts.update(rows=len(sheet.rows), columns=width)
+    kinds = study.codebook.columns["type"]
+    series = {}
+    for place, name in columns.items():
+        texts = pd.Series([row[place] for row in good], dtype="str")
+        is_text = kinds.get(name, "SA") in _TEXT_TYPES
+        series[name] = texts.array if is_text else texts.astype("category").array
+    table = pd.DataFrame(series, index=pd.Index(numbers[~too_wide], name="file_row"))
+    rejected = pd.DataFrame({"file_row": numbers[too_wide], "reason_code": "TOO_MANY_FIELDS"})
+    rejected["reason_code"] = rejected["reason_code"].astype("str")
+    _note_labels(sheet, facts=facts, study=study)
+    table = finish_table(table, facts=facts, study=study, path=path)
+
+    def lines(rows: Sequence[int]) -> list[str]:
+        return ["\t".join(sheet.rows[row - 2]) for row in rows]
+
+    origin = study.config.file.format
+    return RawResponses(table, rejected, facts, lines=lines, origin=origin)
+
+
+def _refuse_number_ids(sheet: Sheet, columns: dict[int, str], *, study: Study, path: Path) -> None:
+    """Refuse ids that Excel holds as numbers: 001 has become 1, a long one has lost digits."""
+    wanted = study.config.columns.respondent_id
+    header = next((sheet.header[place] for place, n in columns.items() if n == wanted), None)
+    rows = sheet.numeric.get(header or "", [])
+    if rows:
+        raise InputError(
+            "ID_NUMBER",
+            f"{path.name} の {wanted} が数値です（{len(rows)} 行: {show_rows(rows[:5])} 行目）。"
+            "先頭の 0 が失われている恐れがあるので、文字列の列で受け取り直してください。",
+            f"{path.name}: {wanted} holds numbers, not text ({len(rows)} rows: "
+            f"{show_rows(rows[:5])}); leading zeros may be lost: ask for a text column.",
+        )
+
+
+def _note_labels(sheet: Sheet, *, facts: dict[str, Any], study: Study) -> None:
+    """Note codes that an SPSS file labels and the codebook lacks, and labels that differ."""
+    codes = study.codebook.codes
+    for variable, labels in sheet.labels.items():
+        mine = codes[codes["variable"] == variable].set_index("code")["code_label"]
+        if study.codebook.columns["type"].get(variable) != "SA":
+            continue
+        extra = [code for code in labels if code not in mine.index]
+        differ = [c for c in labels if c in mine and tidy_name(labels[c]) != tidy_name(mine[c])]
+        if extra:
+            facts["notes"].append(f"{variable}: コード {', '.join(extra)} はコードブックにない。")
+        if differ:
+            facts["notes"].append(f"{variable}: コード {', '.join(differ)} のラベルがちがう。")
+
+
+# --- what every format must pass ----------------------------------------------------------------
 
 
 def finish_table(
