@@ -68,7 +68,7 @@ $(READY): requirements.lock pyproject.toml
 	  echo "Python 3.11 以上が必要です（例: make PYTHON=python3.12 …）。 / Python 3.11 or newer is needed (for example: make PYTHON=python3.12 ...)." >&2; exit 1; }
 	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
 	  echo "Python の venv モジュールがありません（Debian では apt-get install python3-venv）。 / Python's venv module is missing (on Debian: apt-get install python3-venv)." >&2; exit 1; }
-	@echo "環境を準備しています（初回のみ、約 1 分）。 / Setting up the environment (first time only, about a minute)." >&2
+	@echo "環境を準備しています（初回のみ、1〜2 分）。 / Setting up the environment (first time only, 1 to 2 minutes)." >&2
 	@$(PYTHON) -m venv --clear .venv
 	@$(PY) -m pip --disable-pip-version-check install -qq --no-deps --no-compile --require-hashes -r requirements.lock
 	@$(PY) -m pip --disable-pip-version-check install -qq --no-deps --no-build-isolation -e .
