@@ -5,35 +5,15 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from tsunagari.cleaning import Cleaned, clean_responses, read_responses
-from tsunagari.comparison import WaveSide, adjust_p_values, compare_waves, compare_with_benchmark
+from tsunagari.cleaning import clean_responses, read_responses
+from tsunagari.comparison import adjust_p_values, compare_item, compare_item_waves
 from tsunagari.estimation import differences, means, percents
-from tsunagari.models import ModelReport, binary_outcome, model_outcome
+from tsunagari.models import ModelReport, binary_outcome, model_outcome, sensitivity_rows
 from tsunagari.population import load_targets
 from tsunagari.study import ESTIMATE_COLUMNS, Item, Study
 from tsunagari.weighting import Design, weigh_respondents
 
 INDICATOR_VALUE = "1"  # item_value of an indicator: the share that has it
-REASON_LABELS = {
-    "read": "届いた回答",
-    "analysed": "分析に使った回答",
-    "quarantined": "分析に使わなかった回答",
-    "EXACT_DUPLICATE": "同じ回答の重複",
-    "ID_CONFLICT": "同じ番号でちがう回答",
-    "ID_MISSING": "回答者番号がない",
-    "ID_COLLISION_AFTER_NORMALISATION": "表記をそろえると同じ番号になる",
-    "NO_CELL": "地域または年齢がない",
-    "INELIGIBLE": "調査の対象外",
-    "BLANK_ROW": "空の行",
-    "TRAILER_LINE": "合計などの行",
-    "TOO_MANY_FIELDS": "欄が多すぎる行",
-    "TOO_FEW_FIELDS": "欄が足りない行",
-    "TEST_RECORD": "テスト用の回答",
-    "MODE_DUPLICATE": "別の方法で二度答えた回答",
-    "SPEEDER": "回答時間が短すぎる",
-    "STRAIGHTLINER": "同じ番号ばかりの回答",
-    "EXCLUDED_BY_DECISION": "担当者が理由をつけて外した回答",
-}
 _SEPARATOR = "\x1f"  # between item and item_value where they share one column name
 
 
@@ -53,86 +33,6 @@ def tabulated_items(study: Study) -> list[Item]:
     """Return the items whose answers are counted: SA, MA and derived bands."""
     asked = [i for i in study.items.values() if i.kind in ("SA", "MA", "derived")]
     return [item for item in asked if item.options]
-
-
-# --- what cleaning did ----------------------------------------------------------------------------
-
-
-def ledger_table(study: Study, ledger: pd.DataFrame) -> pd.DataFrame:
-    """Return the ledger as rows of the estimates table.
-
-    Args:
-        study: The wave.
-        ledger: Columns outcome (analysed, quarantined), reason_code, n_rows.
-
-    Returns:
-        `table_id` ledger, measure count, item_value read, analysed, quarantined, then a row a
-        reason.
-    """
-    counts = ledger.groupby("outcome")["n_rows"].sum()
-    quarantined = ledger[ledger["outcome"] == "quarantined"]
-    named = {
-        "read": ledger["n_rows"].sum(),
-        "analysed": counts.get("analysed", 0),
-        "quarantined": counts.get("quarantined", 0),
-        **quarantined.groupby("reason_code", sort=False)["n_rows"].sum().to_dict(),
-    }
-    rows = pd.DataFrame({"item_value": list(named), "estimate": list(named.values())})
-    facts = {"table_id": "ledger", "measure": "count", "unit": "rows", "item": "rows"}
-    rows = rows.assign(**facts, domain="all", domain_value="all", wave=study.year)
-    rows["item_label"] = rows["item_value"].map(REASON_LABELS).fillna(rows["item_value"])
-    return rows.reindex(columns=ESTIMATE_COLUMNS)
-
-
-def quality_effect(study: Study, cleaned: Cleaned) -> pd.DataFrame:
-    """Return each indicator's unweighted share with and without the rows of each quality flag.
-
-    Args:
-        study: The wave.
-        cleaned: What cleaning gave; `flags` names the rows that stand out and stayed.
-
-    Returns:
-        One row a flag (first: nobody left out): flag, n_flagged, then the indicators in per cent.
-    """
-    values = 100 * indicator_values(study, cleaned.respondents)
-    rows = [{"flag": "除かない", "n_flagged": 0, **values.mean().to_dict()}]
-    for flag, flagged in cleaned.flags.groupby("flag", sort=True):
-        is_flagged = cleaned.respondents["file_row"].isin(flagged["file_row"]).to_numpy()
-        shares = values[~is_flagged].mean().to_dict()
-        rows.append({"flag": flag, "n_flagged": int(is_flagged.sum()), **shares})
-    return pd.DataFrame(rows)
-
-
-def distribution_before_after(
-    study: Study, answers: pd.DataFrame, respondents: pd.DataFrame
-) -> pd.DataFrame:
-    """Return how region and age are spread over the rows read and over those analysed.
-
-    Args:
-        study: The wave.
-        answers: The answer file as text, one row a row read.
-        respondents: Cleaned respondents.
-
-    Returns:
-        One row a region and an age band: label, series (before, after), estimate in per cent.
-    """
-    design = study.config.design
-    parts = []
-    for name in (design.region, design.age_band):
-        rule = study.config.derive.get(name)
-        if name in answers:
-            before = answers[name].astype(str).str.strip()
-        else:
-            ages = pd.to_numeric(answers[rule.bands_of].astype(str), errors="coerce")
-            before = pd.Series("", index=answers.index)
-            for band in rule.bands:
-                inside = ages.between(band.from_, np.inf if band.to is None else band.to)
-                before = before.mask(inside, band.code)
-        for series, values in (("届いた行", before), ("分析する行", respondents[name])):
-            share = 100 * values.value_counts(normalize=True).reindex(study.items[name].options)
-            labels = study.items[name].options.values()
-            parts.append(pd.DataFrame({"label": labels, "estimate": share, "series": series}))
-    return pd.concat(parts, ignore_index=True).fillna({"estimate": 0.0})
 
 
 # --- single tables --------------------------------------------------------------------------------
@@ -368,28 +268,25 @@ def national_tables(
     plan, year = study.config.benchmark, study.wave.benchmark_year
     if plan is None or year is None:
         return pd.DataFrame(columns=ESTIMATE_COLUMNS)
-    axes = [a[0] for a in study.axes if len(a) == 1 and a[0] != study.config.design.age_band]
-    parts = []
-    for name, theirs in plan.items.items():
-        if not ((benchmark["item"] == theirs) & (benchmark["year"].astype(str) == str(year))).any():
-            continue
-        item = study.items[name]
-        rows = compare_with_benchmark(
+    axis = study.config.design.age_band
+    axes = [each[0] for each in study.axes if len(each) == 1 and each != [axis]]
+    parts = [
+        compare_item(
             design,
-            item.indicators(respondents, base="asked").reset_index(drop=True),
+            respondents,
+            item=study.items[name],
             benchmark=benchmark,
-            item=name,
             year=year,
-            age=respondents[study.config.design.age_band].reset_index(drop=True),
-            by=respondents[[a for a in axes if a != name]].reset_index(drop=True),
+            axis=axis,
+            by=[each for each in axes if each != name],
             benchmark_item=theirs,
-            labels=item.labels,
             wave=study.year,
             point_threshold=study.config.marks.point_threshold,
             confidence=study.config.marks.confidence,
             caveat=plan.caveat,
         )
-        parts.append(rows)
+        for name, theirs in plan.items.items()
+    ]
     return pd.concat(parts, ignore_index=True).reindex(columns=ESTIMATE_COLUMNS)
 
 
@@ -407,33 +304,21 @@ def wave_tables(
         cut, not compared.
     """
     (study, respondents, design), (study_before, respondents_before, design_before) = now, before
-    marks = study.config.marks
-    common = {"point_threshold": marks.point_threshold, "confidence": marks.confidence}
-    parts = []
-    for name in study.config.tables.crosses:
-        if name not in study_before.items:
-            continue
-        sides = [
-            WaveSide(
-                wave=each.year,
-                indicators=each.items[name].indicators(people, base=each.config.tables.base),
-                by=people[[each.config.design.region]],
-                version=each.items[name].version,
-            )
-            for each, people in ((study, respondents), (study_before, respondents_before))
-        ]
-        labels = study.items[name].labels
-        parts.append(
-            compare_waves(
-                design,
-                design_before,
-                now=sides[0],
-                before=sides[1],
-                item=name,
-                labels=labels,
-                **common,
-            )
+    region = study.config.design.region
+    parts = [
+        compare_item_waves(
+            design,
+            design_before,
+            now=(study.year, study.items[name], respondents),
+            before=(study_before.year, study_before.items[name], respondents_before),
+            by=[region] if name != region else [],
+            base=study.config.tables.base,
+            point_threshold=study.config.marks.point_threshold,
+            confidence=study.config.marks.confidence,
         )
+        for name in study.config.tables.crosses
+        if name in study_before.items
+    ]
     return pd.concat(parts, ignore_index=True).reindex(columns=ESTIMATE_COLUMNS)
 
 
@@ -460,6 +345,44 @@ def compare_with_previous(
 
 
 # --- models ---------------------------------------------------------------------------------------
+
+
+def model_sensitivity(
+    study: Study,
+    respondents: pd.DataFrame,
+    *,
+    design: Design,
+    reports: dict[str, ModelReport],
+    rng: np.random.Generator,
+) -> pd.DataFrame:
+    """Return every model's marginal effects without weights, and with missing answers imputed.
+
+    Args:
+        study: The wave.
+        respondents: Cleaned respondents, shape (n, any).
+        design: Their weights and design.
+        reports: From `model_tables`; an outcome whose model was withheld has no rows.
+        rng: Source of chance of the imputations.
+
+    Returns:
+        Rows of the estimates table, `table_id` model_<outcome>__sensitivity.
+    """
+    parts = [pd.DataFrame(columns=ESTIMATE_COLUMNS)]
+    for name, report in reports.items():
+        if report.merged is not None:
+            indicator = study.config.indicators[name]
+            item = study.items[indicator.item]
+            rows = sensitivity_rows(
+                design,
+                binary_outcome(item, respondents, codes=indicator.codes),
+                merged=report.merged,
+                rng=rng,
+                outcome_name=name,
+                wave=study.year,
+                confidence=study.config.marks.confidence,
+            )
+            parts.append(rows)
+    return pd.concat(parts, ignore_index=True)
 
 
 def model_tables(
