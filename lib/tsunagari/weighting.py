@@ -145,6 +145,8 @@ class Design:
         u = np.asarray(u, dtype=float)
         if not self.margins:
             return u
+        if u.ndim == 2 and u.shape[1] == 1:
+            return self.residuals(u[:, 0])[:, None]
         joint, table = self._joint
         if u.ndim == 1:
             sums = np.bincount(joint, self.base_weights * u, minlength=len(table))[:, None]
@@ -171,6 +173,8 @@ class Design:
         if self.lonely_psu == "adjust":
             lone = units.n_psu[units.stratum] == 1
             centred[lone] = z[lone]
+        if len(units.scale) == 1:
+            return centred * np.sqrt(units.scale[0]), units.average_factor
         return centred * np.sqrt(units.scale)[units.stratum][:, None], units.average_factor
 
     def covariance(self, u: np.ndarray) -> np.ndarray:
@@ -221,11 +225,15 @@ class Design:
         """
         units = self._units
         inside = groups >= 0
-        group = groups[inside]
-        row_stratum = units.stratum if units.row_psu is None else units.stratum[units.row_psu]
-        n_strata = _distinct(group, row_stratum[inside], n_groups)
+        everybody = bool(inside.all())
+        group = groups if everybody else groups[inside]
+        counts = np.bincount(group, minlength=n_groups)
+        n_strata = (counts > 0).astype(np.int64)
+        if len(units.n_psu) > 1:
+            stratum = units.stratum if units.row_psu is None else units.stratum[units.row_psu]
+            n_strata = _distinct(group, stratum if everybody else stratum[inside], n_groups)
         if units.row_psu is None:
-            return np.bincount(group, minlength=n_groups) - n_strata
+            return counts - n_strata
         return _distinct(group, units.row_psu[inside], n_groups) - n_strata
 
 
@@ -276,11 +284,10 @@ def _sampling_units(design: Design) -> _Units:
     if design.strata is not None:
         strata = factorise(design.strata)[0]
     if design.psu is None:
-        row_psu, stratum, first = None, strata, np.arange(n)
+        row_psu, stratum = None, strata
     else:
-        pairs, _ = joint_codes((strata, factorise(design.psu)[0]))
-        row_psu, first = pairs, np.unique(pairs, return_index=True)[1]
-        stratum = strata[first]
+        row_psu, present = joint_codes((strata, factorise(design.psu)[0]))
+        stratum = present[:, 0]
     n_psu = np.bincount(stratum)
     fraction = np.zeros(len(n_psu))
     if design.fpc is not None:

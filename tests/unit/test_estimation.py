@@ -23,6 +23,7 @@ from tsunagari.estimation import (
     quantiles,
     rao_scott,
     replicate_estimates,
+    replicate_means,
     totals,
 )
 from tsunagari.study import ConfigError, ModelError
@@ -344,6 +345,18 @@ def test_bootstrap_is_within_8_percent_of_linearisation(method):
         one(percents(design, y["y"], by=people[["region"]]), domain_value="1")["std_error"] / 100,
     ]
     assert np.sqrt(np.diag(boot)) == pytest.approx(linear, rel=0.08)
+
+
+def test_replicate_means_are_those_of_one_replicate_after_the_other():
+    _, design = quota_design(300, seed=9, method="raking")
+    rng = np.random.default_rng(2)
+    values = pd.DataFrame(rng.normal(size=(300, 2)), columns=list("ab"))
+    values.loc[:40, "b"] = np.nan
+    replicates = bootstrap_replicates(design, n_replicates=60, rng=rng)
+    found = replicate_means(design, values, replicates=replicates)
+    filled, base = values.fillna(0).to_numpy(), values.notna().to_numpy()
+    slow = replicate_estimates(design, lambda w: (w @ filled) / (w @ base), replicates=replicates)
+    assert found == pytest.approx(slow, rel=1e-12)
 
 
 def test_bootstrap_factors_average_one_and_keep_certainty():
