@@ -6,7 +6,7 @@ the `Design` and returns rows of the estimates table. Formulas: docs/methods.md.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import islice
@@ -366,6 +366,25 @@ def _shares(
     share = _exact_edges(share, count=cell, n=base.n[:, None])
     variance = _domain_variances(design, base, chosen, centre=share, scale=base.weight)
     return share, _clean_error(variance, 1.0) ** 2, cell
+
+
+def sensitivity(designs: Mapping[str, Design], indicators: pd.DataFrame) -> pd.DataFrame:
+    """Return the same percents under every weighting, one after the other.
+
+    Args:
+        designs: Designs by name, of the same n respondents; `weighting.alternative_designs`.
+        indicators: 0/1, NaN outside the base, shape (n, k): the headline figures.
+
+    Returns:
+        Rows as `percents`; `weighting` holds the design's name.
+
+    Raises:
+        ModelError: As `percents`.
+    """
+    parts = [
+        percents(design, indicators).assign(weighting=name) for name, design in designs.items()
+    ]
+    return pd.concat(parts, ignore_index=True)
 
 
 # --- means, totals --------------------------------------------------------------------------------

@@ -677,6 +677,59 @@ def weigh_respondents(
     )
 
 
+def alternative_designs(
+    respondents: pd.DataFrame,
+    targets: pd.DataFrame | Sequence[pd.DataFrame] | None,
+    *,
+    settings: Any,
+    other_targets: Mapping[str, pd.DataFrame] | None = None,
+) -> dict[str, Design]:
+    """Return the study's design among those it could have chosen, for a table of sensitivity.
+
+    Args:
+        respondents: As for `weigh_respondents`.
+        targets: As for `weigh_respondents`.
+        settings: `study.config.weighting`.
+        other_targets: Further tables of population by name, such as {"census 2020": ...}, each with
+            every cell variable; used with the study's own method and cells.
+
+    Returns:
+        Designs by name: unweighted; then, for a calibrated study, post-stratified by each leading
+        part of two or more cell variables, raked by the first two and each of the rest, the other
+        targets; the study's own last.
+
+    Raises:
+        SurveyError: As `weigh_respondents`.
+    """
+    plan = _Plan.of(settings)
+    own = weigh_respondents(respondents, targets, settings=plan)
+    ones = np.ones(own.n)
+    bare = {"margins": (), "totals": (), "cells": (), "n_trimmed": 0}
+    designs = [replace(own, weights=ones, base_weights=ones, scheme="unweighted", **bare)]
+    if plan.method != "given":
+        table = targets if isinstance(targets, pd.DataFrame) else targets[0]
+        known = [name for name in plan.cells if name in table.columns]
+        plain = replace(plan, method="post_stratification", margins=(), trim_ratio=None)
+        for length in range(2, len(known) + 1):
+            variant = replace(plain, cells=tuple(known[:length]))
+            designs.append(weigh_respondents(respondents, table, settings=variant))
+        if len(known) > 2:
+            rest = tuple(_OneMargin((name,)) for name in known[2:])
+            variant = replace(plain, method="raking", cells=tuple(known[:2]), margins=rest)
+            designs.append(weigh_respondents(respondents, table, settings=variant))
+        for name, other in (other_targets or {}).items():
+            design = weigh_respondents(respondents, other, settings=plan)
+            designs.append(replace(design, scheme=f"{design.scheme} ({name})"))
+    named = {design.scheme: design for design in designs}
+    named.pop(own.scheme, None)
+    return named | {own.scheme: own}
+
+
+@dataclass(frozen=True)
+class _OneMargin:
+    by: tuple[str, ...]
+
+
 @dataclass(frozen=True, kw_only=True)
 class _Plan:
     """The weighting part of a study file, with what it may leave out filled in."""

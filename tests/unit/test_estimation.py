@@ -24,10 +24,11 @@ from tsunagari.estimation import (
     rao_scott,
     replicate_estimates,
     replicate_means,
+    sensitivity,
     totals,
 )
 from tsunagari.study import ConfigError, ModelError
-from tsunagari.weighting import Design, weigh_respondents
+from tsunagari.weighting import Design, alternative_designs, weigh_respondents
 
 
 def equal(n: int, weight: float = 1.0, **parts) -> Design:
@@ -107,6 +108,36 @@ def test_what_calibration_fixes_has_no_error():
     assert found["estimate"] == pytest.approx(50)
     assert found["std_error"] == 0
     assert found["lower"] == pytest.approx(50)
+
+
+def test_sensitivity_shows_one_figure_under_every_weighting():
+    cells = pd.MultiIndex.from_product([list("NS"), list("ab"), list("12")])
+    adults = cells.to_frame(index=False, name=["region", "age", "sex"])
+    adults["population"] = [10, 20, 30, 40, 10, 20, 30, 40]
+    census = adults.assign(population=100)
+    people = pd.concat([adults, adults.iloc[:2]], ignore_index=True)[["region", "age", "sex"]]
+    plan = SimpleNamespace(method="post_stratification", cells=["region", "age", "sex"])
+    designs = alternative_designs(people, adults, settings=plan, other_targets={"census": census})
+    y = (people["sex"] == "2").astype(float).rename("2").to_frame()
+    table = sensitivity(designs, y).set_index("weighting")["estimate"]
+    own = "post_stratification: region x age x sex"
+    assert list(table.index) == [
+        "unweighted",
+        "post_stratification: region x age",
+        "raking: region x age + sex",
+        f"{own} (census)",
+        own,
+    ]
+    assert table["unweighted"] == pytest.approx(50)  # 5 of 10
+    assert table["post_stratification: region x age"] == pytest.approx(50)  # half of every cell
+    assert table["raking: region x age + sex"] == pytest.approx(60)  # 120 of 200
+    assert table[own] == pytest.approx(60)
+    assert table[f"{own} (census)"] == pytest.approx(50)
+    given = SimpleNamespace(method="given", base_weight="d")
+    assert list(alternative_designs(people.assign(d=2.0), None, settings=given)) == [
+        "unweighted",
+        "given: d",
+    ]
 
 
 def test_each_column_keeps_its_own_base():
