@@ -33,9 +33,9 @@ from tsunagari.study import ConfigError
 SYNTHETIC_STAMP = "合成データ"
 HIDDEN_TEXT = "x（秘匿）"
 
-WIDTH_INCHES = 5.2  # 500 px on a page; on a 390 px phone 10 pt is then still 9.5 px high
+WIDTH_INCHES = 5.2  # 500 px on a page; on a 390 px phone 10 pt is then still over 9 px high
 TEXT_POINTS = 10.5
-SMALL_POINTS = 9.5
+SMALL_POINTS = 10.0
 EM_INCHES = TEXT_POINTS / 72
 
 INK, GREY, RULE, PAPER = "#1a1a1a", "#595959", "#d0d4d9", "#ffffff"
@@ -408,7 +408,7 @@ def stacked_bars(
         _stack_row(place.axes, shown.loc[group, categories].fillna(0), row=row, colours=colours,
                    places=[places.get((group, name), decimals) for name in categories])  # fmt: skip
     place.axes.set_xlim(0, 100)
-    is_whole = shown[categories].notna().all(axis=None)
+    is_whole = table.loc[table["group"].isin(shown.index), "estimate"].notna().all()
     place.axes.set_xticks(*([[0, 25, 50, 75, 100], ["0", "25", "50", "75", "100%"]] if is_whole
                             else [[], []]))  # fmt: skip
     if not is_whole:

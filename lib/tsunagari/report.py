@@ -42,6 +42,7 @@ SYNTHETIC_NOTE = "合成データによる表示例です。実際の人の回�
 WHOLE_PERCENT_BASE = 200  # respondents; below it percents are whole numbers (SDC-1 P9)
 MODEL_BASE = 50  # respondents; a sentence about a model's level needs this base (SDC-1 P3)
 CELL_LIMIT = 32_767  # characters Excel can hold in a cell
+SHORT_TABLE_ROWS = 16  # such a table is not broken over two printed pages
 CUT_TEXT = "…（以下省略）"
 HIGHER, LOWER = "高い", "低い"
 NOT_CLEAR, NOT_COMPARABLE = "差は確認できない", "比較できない"
@@ -78,12 +79,25 @@ class Published:
     """All that a report may know of one wave.
 
     Attributes:
-        estimates: published/estimates.csv, one row a figure.
+        estimates: published/estimates.csv, one row a figure; a number, mark or verdict that a
+            suppressed row holds by mistake is dropped here, at the door.
         about: published/about.json.
     """
 
     estimates: pd.DataFrame
     about: dict[str, Any]
+
+    def __post_init__(self) -> None:
+        table = self.estimates.reset_index(drop=True)
+        texts = [name for name in ESTIMATE_COLUMNS if not is_numeric_dtype(table[name])]
+        # object: a page looks at thousands of short tables; Arrow strings take far longer there.
+        table = table.assign(**{name: table[name].fillna("").astype(object) for name in texts})
+        hidden = (table["status"] == "suppressed").to_numpy(bool)
+        gone = ("mark", "verdict", *(n for n in ESTIMATE_COLUMNS if n not in (*texts, "wave")))
+        table = table.assign(
+            **{n: table[n].mask(hidden, "" if n in texts else np.nan) for n in gone}
+        )
+        object.__setattr__(self, "estimates", table)
 
     @property
     def year(self) -> int:
@@ -187,10 +201,7 @@ def read_published(study: str, year: int) -> Published:
             f"published/estimates.csv に列 {', '.join(lacking)} がありません。作り直してください。",
             f"published/estimates.csv lacks {', '.join(lacking)}: run the gate again.",
         )
-    texts = [name for name in ESTIMATE_COLUMNS if not is_numeric_dtype(estimates[name])]
-    # object: a page looks at thousands of short tables, and Arrow strings take far longer there.
-    estimates = estimates.assign(**{n: estimates[n].fillna("").astype(object) for n in texts})
-    return Published(estimates=estimates.reset_index(drop=True), about=about)
+    return Published(estimates=estimates, about=about)
 
 
 # --- text ---------------------------------------------------------------------------------------
@@ -320,10 +331,13 @@ class Table:
         head = "".join(f'<th scope="col">{html.escape(text)}</th>' for text in self.head)
         body = "".join(self._group(label, rows) for label, rows in self.groups)
         kind = "words" if self.is_text else "numbers"
+        is_short = sum(len(rows) for _, rows in self.groups) <= SHORT_TABLE_ROWS
+        size = " short" if is_short else ""
         note = f'<p class="note">{html.escape(self.note)}</p>' if self.note else ""
         return (
-            f'<div class="table" id="{self.anchor}"><div class="scroll" role="region" tabindex="0" '
-            f'aria-label="{html.escape(name)}"><table class="{kind}">'
+            f'<div class="table{size}" id="{self.anchor}">'
+            f'<div class="scroll" role="region" tabindex="0" aria-label="{html.escape(name)}">'
+            f'<table class="{kind}">'
             f'<caption>{stamp}<span class="number">{html.escape(self.number)}</span> '
             f"{html.escape(self.caption)}</caption>"
             f"<thead><tr>{head}</tr></thead>{body}</table></div>{note}</div>"
@@ -397,7 +411,9 @@ class Section:
     def to_html(self) -> str:
         """Return the part's HTML with its references resolved."""
         body = "".join(block.to_html() for block in self.blocks)
-        return f'<div class="part">{re.sub("⟦([^⟧]*)⟧", self._reference, body)}</div>'
+        return (
+            f'<div class="part part-{self.name}">{re.sub("⟦([^⟧]*)⟧", self._reference, body)}</div>'
+        )
 
     def _reference(self, match: re.Match[str]) -> str:
         number, anchor = self.numbers.get(match.group(1), ("", ""))
@@ -445,8 +461,7 @@ class Report:
 
     def _repr_html_(self) -> str:
         title, subtitle = html.escape(self.published.title), html.escape(self.subtitle)
-        stamp = f'<p class="stamp">{SYNTHETIC}</p>' if self.published.is_synthetic else ""
-        return f'<h1>{title}</h1><p class="subtitle">{subtitle}</p>{stamp}'
+        return f"<h1>{title}<small>{subtitle}</small></h1>"
 
     @property
     def contents(self) -> pd.DataFrame:
@@ -946,9 +961,11 @@ def _cross_table(published: Published, item: str) -> list[Table]:
         lines = [
             _cross_line(part, codes, published.domain_label(axis, value))
             for value, part in by_domain.items()
+            if " x " not in axis or not all(_is_hidden(row) for row in part)
         ]
-        groups.append((_by_axis(published, axis), tuple(lines)))
-    extra = " 複数回答。" if _is_multiple(published, item) else ""
+        groups += [(_by_axis(published, axis), tuple(lines))] if lines else []
+    extra = " 2つの軸を組み合わせた区分のうち、すべて秘匿となるものは省いています。"
+    extra += " 複数回答。" if _is_multiple(published, item) else ""
     return [
         Table(
             key=f"cross_{item}",
@@ -2005,16 +2022,20 @@ def export_html(
             "No page is made from a notebook that failed: make it run first.",
         )
     shown = "".join("".join(o["data"].get("text/html", "")) for o in outputs if "data" in o)
-    title = title or html.unescape(_first_heading(shown))
+    heading, subtitle = _first_heading(shown)
+    title = title or heading
     is_synthetic = 'class="stamp"' in shown if is_synthetic is None else is_synthetic
     banner = {"banner": SYNTHETIC if is_synthetic else "", "banner_note": SYNTHETIC_NOTE}
-    page, _ = _exporter().from_notebook_node(notebook, resources={"page_title": title, **banner})
+    words = {"page_title": title, "page_subtitle": subtitle}
+    page, _ = _exporter().from_notebook_node(notebook, resources=words | banner)
     return _add_contents(page)
 
 
-def _first_heading(shown: str) -> str:
-    found = re.search(r"<h1>(.*?)</h1>", shown)
-    return found.group(1) if found else "報告書"
+def _first_heading(shown: str) -> tuple[str, str]:
+    """Return title and subtitle of the heading that `Report` shows; the template prints them."""
+    found = re.search(r"<h1>(.*?)(?:<small>(.*?)</small>)?</h1>", shown)
+    texts = found.groups("") if found else ("報告書", "")
+    return html.unescape(texts[0]), html.unescape(texts[1])
 
 
 def _exporter() -> HTMLExporter:
