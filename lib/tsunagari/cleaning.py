@@ -41,10 +41,15 @@ __all__ = [
     "quality_effect",
     "read_responses",
     "save_cleaned",
+    "scale_directions",
 ]
 
 RULE_VERSION = "1"  # raised whenever a rule of this room or of coding changes its outcome
 CONFLICT_LIMIT = 0.01  # share of rows whose id stands for different answers; standard ID-02
+_PERIOD = re.compile(
+    r"(\d{4})年\s*(\d{1,2})月?(?:\d{1,2}日)?(?:\s*[〜～~\-から]+\s*(?:(\d{4})年)?(\d{1,2})月)?"
+)
+SAME_ANSWERS_COLUMNS = 30  # in a shorter questionnaire two people do give the same answers
 HIGH_NONRESPONSE_PCT = 20.0  # above it a question is marked; standard MIS-04
 _TRAILER_ROWS = 5  # a total or a remark stands among the last rows
 _PERSONAL = (  # in an id: e-mail address, phone number, a Japanese name
@@ -287,6 +292,7 @@ class _Rows:
         self.give("EXCLUDED_BY_DECISION", self.excluded)
         self._judge_ids()
         self._judge_duplicates()
+        self._log_ids()
         self.give("EXCEL_ERROR_VALUE", self._has_cell("EXCEL_ERROR_VALUE"))
         for rule in self.study.config.quality:
             if rule.rule == "test_record":
@@ -357,9 +363,6 @@ class _Rows:
         self.give("ID_MISSING", (self.ids == "").to_numpy())
         is_odd = self.given_ids.str.contains(coding.CONTROL, regex=True).to_numpy(bool)
         self.give("ID_INVALID", is_odd)
-        changed = np.flatnonzero((self.ids != self.given_ids).to_numpy() & (self.reasons == 0))
-        new = self.ids.iloc[changed].tolist()
-        self.sheet.log.repair(changed, self.id_column, new=new, rule="NFKC")
 
     def _refuse_personal_ids(self) -> None:
         personal = np.zeros(len(self.ids), dtype=bool)
@@ -398,6 +401,12 @@ class _Rows:
         self.give("ID_COLLISION_AFTER_NORMALISATION", collision)
         self.give("EXACT_DUPLICATE", copy)
         self.give("ID_CONFLICT", conflict)
+
+    def _log_ids(self) -> None:
+        """Log ids that were tidied, and refuse two accepted rows of one id."""
+        changed = np.flatnonzero((self.ids != self.given_ids).to_numpy() & (self.reasons == 0))
+        new = self.ids.iloc[changed].tolist()
+        self.sheet.log.repair(changed, self.id_column, new=new, rule="NFKC")
         kept = self.ids[self.reasons == 0]
         twice = kept[kept.duplicated(keep=False)]
         if len(twice):
@@ -467,8 +476,29 @@ class _Rows:
             if kinds.get(name) in ("SA", "MA", "OA"):
                 factor = rng.integers(1, 2**63, dtype=np.uint64)
                 total += log.column(name).places.astype(np.uint64) * factor
+        if sum(kinds.get(name) in ("SA", "MA", "OA") for name in self.raw) < SAME_ANSWERS_COLUMNS:
+            total = np.arange(len(self.raw), dtype=np.uint64)
         same = pd.Series(total).where(self.reasons == 0).duplicated(keep=False).to_numpy()
         log.flag(np.flatnonzero(same & (self.reasons == 0)), "", flag="SAME_ANSWERS")
+        self._flag_dates()
+        self._flag_partial()
+
+    def _flag_dates(self) -> None:
+        """Flag answers dated outside the months of fieldwork."""
+        name, period = (
+            self.study.config.columns.answered_on,
+            field_period(self.study.wave.fieldwork),
+        )
+        column = self.sheet.columns.get(name or "")
+        if column is None or period is None or column.numbers is not None:
+            return
+        outside = [v for v in column.names if not period[0] <= v[:7] <= period[1]]
+        hits = column.among(outside) & (self.reasons == 0)
+        self.sheet.log.flag(np.flatnonzero(hits), name, flag="OUT_OF_FIELD_PERIOD")
+
+    def _flag_partial(self) -> None:
+        """Flag who answered nothing of the last required questions: they dropped out."""
+        log, kinds = self.sheet.log, self.study.codebook.columns["type"]
         required = [
             name
             for name in kinds.index[kinds == "SA"]
@@ -481,6 +511,20 @@ class _Rows:
             gone = np.all([u | s for u, s in zip(unanswered, skipped, strict=True)], axis=0)
             gone &= np.any(unanswered, axis=0)
             log.flag(np.flatnonzero(gone & (self.reasons == 0)), "", flag="PARTIAL")
+
+
+def field_period(text: str) -> tuple[str, str] | None:
+    """Return first and last month of fieldwork as written in study.yaml, or None.
+
+    Example:
+        >>> field_period("2022年11〜12月"), field_period("2023年1月")
+        (('2022-11', '2022-12'), ('2023-01', '2023-01'))
+    """
+    found = _PERIOD.search(text)
+    if found is None:
+        return None
+    year, first, last_year, last = found.groups()
+    return f"{year}-{int(first):02d}", f"{last_year or year}-{int(last or first):02d}"
 
 
 def _find_speeders(rule: QualityRule, sheet: CodedSheet, *, free: np.ndarray) -> np.ndarray:
@@ -642,9 +686,9 @@ def _quarantine(raw: RawResponses, rows: _Rows) -> pd.DataFrame:
             "reason_code": [rows.names[place] for place in rows.reasons[out]],
         }
     )
-    table = pd.concat([raw.rejected.astype(judged.dtypes.to_dict()), judged]).sort_values(
-        "file_row", ignore_index=True
-    )
+    kinds = {"file_row": "int64", "reason_code": "str"}
+    table = pd.concat([raw.rejected.astype(kinds), judged.astype(kinds)])
+    table = table.sort_values("file_row", ignore_index=True)
     return table.assign(rule_version=RULE_VERSION, raw_line=raw.lines(table["file_row"].tolist()))
 
 
@@ -733,6 +777,30 @@ def missing_by_item(respondents: pd.DataFrame, study: Study) -> pd.DataFrame:
         )
     names = "item label kind n_asked n_answered n_refused n_no_answer missing_pct note"
     return pd.DataFrame(rows, columns=names.split())
+
+
+def scale_directions(respondents: pd.DataFrame, study: Study) -> pd.DataFrame:
+    """Return pairs of items of one sum that go against each other: was one not reversed?
+
+    Args:
+        respondents: Cleaned respondents, shape (n, any).
+        study: The wave.
+
+    Returns:
+        sum, item, other, correlation (Pearson, unweighted), only where it is negative.
+    """
+    rows = []
+    for name, rule in study.config.derive.items():
+        items = [item for item in rule.sum_of if item in respondents]
+        codes = {
+            i: respondents[i].map({c: float(c) for c in study.items[i].options}) for i in items
+        }
+        table = pd.DataFrame(codes, dtype=float).corr(min_periods=10)
+        for place, item in enumerate(items):
+            for other in items[place + 1 :]:
+                if table.loc[item, other] < 0:
+                    rows.append((name, item, other, float(table.loc[item, other])))
+    return pd.DataFrame(rows, columns=["sum", "item", "other", "correlation"])
 
 
 def quality_effect(cleaned: Cleaned, study: Study) -> pd.DataFrame:

@@ -254,7 +254,7 @@ def _undecodable(data: bytes, failures: dict[str, int], *, path: Path) -> InputE
         except UnicodeDecodeError:
             other_lines.append(number)
     tried = ", ".join(failures)
-    if len(utf8_lines) > 0 and len(other_lines) > 0 and "cp932" in failures:
+    if utf8_lines and len(other_lines) > 1 and "cp932" in failures:
         return InputError(
             "ENCODING_MIXED",
             f"{path.name} には UTF-8 の行と別の文字コードの行が混ざっています"
@@ -806,7 +806,7 @@ def _looks_garbled(text: str) -> bool:
         >>> _looks_garbled("孤独")
         False
     """
-    if len(_MOJIBAKE.findall(text)) >= 3:
+    if len(_MOJIBAKE.findall(text)) >= 2:
         return True
     try:
         return max(text.encode("cp932").decode("utf-8")) >= "\u3000"

@@ -1,0 +1,277 @@
+"""Targets of a study, and the official workbooks in the layout in which e-Stat gives them out."""
+
+import numpy as np
+import openpyxl
+import pandas as pd
+import pytest
+
+from tsunagari import population
+from tsunagari.population import check_digit, make_targets
+from tsunagari.study import Band, ConfigError, InputError, open_study
+
+AGES = [f"{a}歳～{a + 4}歳" for a in range(0, 100, 5)] + ["100歳以上"]
+
+
+# --- the register -------------------------------------------------------------------------------
+
+
+def code(five: str) -> str:
+    return five + check_digit(five)
+
+
+def register_rows() -> list[list]:
+    """A city, a town, and the traps: prefecture, county, a town of that name elsewhere."""
+    rows = []
+
+    def add(five: str, prefecture: str, name: str, each: int, *, withheld: int = 0) -> None:
+        n = each * len(AGES) + withheld
+        whole = [code(five), prefecture, name, "計", 2 * n, *[2 * each] * len(AGES)]
+        rows.append(whole)
+        for sex in ("男", "女"):
+            rows.append([code(five), prefecture, name, sex, n, *[each] * len(AGES)])
+
+    rows.append(["-", "合計", "-", "計", 999, *[9] * len(AGES)])
+    add("38000", "愛媛県", "-", 100)
+    add("38201", "愛媛県", "松山市", 10)
+    add("38400", "愛媛県", "伊予郡", 7)
+    add("38401", "愛媛県", "伊予郡松前町", 3, withheld=4)
+    add("01331", "北海道", "松前郡松前町", 50)
+    rows.append(["注 外国人住民の年齢別は公表していません。"])
+    return rows
+
+
+def write_register(path, *, style: str = "2023", rows=None):
+    book = openpyxl.Workbook()
+    sheet = book.active
+    rows = register_rows() if rows is None else rows
+    keys = ["団体コード", "都道府県名", "市区町村名", "性別", "総数"]
+    if style == "2023":
+        sheet.append(["【総計】市区町村別年齢階級別人口"])
+        sheet.append([*keys, *AGES])
+        sheet.append(["", "", "", "", "人", *["人"] * len(AGES)])
+    else:  # 2020: header in row 2, short ages, a star where the split is withheld
+        sheet.append(["市区町村別年齢階級別人口"])
+        ages = ["0～4歳", *(f"{a}～{a + 4}" for a in range(5, 100, 5)), "100歳以上"]
+        sheet.append([*keys, *ages])
+        rows = [[r[0] if r[0] != "-" else "", *r[1:]] for r in rows]
+        rows = [
+            [*r[:2], f"{r[2]}*", *r[3:]] if len(r) > 4 and "松前町" in r[2] else r for r in rows
+        ]
+    for row in rows:
+        sheet.append(row)
+    book.save(path)
+    return path
+
+
+@pytest.mark.parametrize("style", ["2023", "2020"])
+def test_register_keeps_municipalities_only(tmp_path, style):
+    path = write_register(tmp_path / "register.xlsx", style=style)
+    table = population.read_register_workbook(path, prefecture="愛媛県")
+    assert table["municipality"].unique().tolist() == [
+        "松山市",
+        "松前町",
+    ]  # no county, no prefecture
+    assert table["municipality_code"].unique().tolist() == ["38201", "38401"]
+    sums = table.groupby("municipality")["population"].sum()
+    # 21 ages x 2 sexes x 10; and 21 x 2 x 3 + 2 x 4 withheld.
+    assert sums.to_dict() == {"松山市": 420, "松前町": 134}
+    rest = table[table["age_class"] == "not_published"].set_index(["municipality", "sex"])
+    assert rest["population"].to_dict() == {
+        ("松山市", "male"): 0,
+        ("松山市", "female"): 0,
+        ("松前町", "male"): 4,
+        ("松前町", "female"): 4,
+    }
+
+
+def test_register_takes_the_prefecture_s_own_town(tmp_path):
+    path = write_register(tmp_path / "register.xlsx")
+    table = population.read_register_workbook(path, prefecture="北海道", municipalities=["松前町"])
+    assert set(table["municipality_code"]) == {"01331"}
+
+
+def test_register_reads_dashes_and_stars(tmp_path):
+    rows = register_rows()
+    for row in rows:
+        if len(row) > 5 and row[2] == "松山市" and row[3] == "男":
+            row[5], row[6] = "-", "*"  # 0 to 4: nobody; 5 to 9: withheld
+    path = write_register(tmp_path / "register.xlsx", rows=rows)
+    table = population.read_register_workbook(path, prefecture="愛媛県", municipalities=["松山市"])
+    men = table[table["sex"] == "male"].set_index("age_class")["population"]
+    assert men["0-4"] == 0 and men["5-9"] == 0
+    assert men["not_published"] == 20  # 210 in all less 19 ages of 10
+
+
+@pytest.mark.parametrize("name", ["38201", "38204", "01100", "13101", "47201"])
+def test_check_digit_of_known_codes(name):
+    # Published six-digit codes: 松山市 382019, 八幡浜市 382043, 札幌市 011002, 千代田区 131016,
+    # 那覇市 472018.
+    known = {"38201": "9", "38204": "3", "01100": "2", "13101": "6", "47201": "8"}
+    assert check_digit(name) == known[name]
+
+
+def test_wrong_check_digit_is_named(tmp_path):
+    rows = register_rows()
+    for row in rows:
+        if len(row) > 5 and row[2] == "松山市":
+            row[0] = "382010"
+    path = write_register(tmp_path / "register.xlsx", rows=rows)
+    with pytest.raises(InputError, match="POPULATION_CODE.*松山市"):
+        population.read_register_workbook(path, prefecture="愛媛県")
+
+
+def test_sums_are_checked(tmp_path):
+    rows = register_rows()
+    for row in rows:
+        if len(row) > 5 and row[2] == "松山市" and row[3] == "女":
+            row[4] += 1
+    path = write_register(tmp_path / "register.xlsx", rows=rows)
+    with pytest.raises(InputError, match="POPULATION_SUM"):
+        population.read_register_workbook(path, prefecture="愛媛県")
+
+
+def test_web_page_named_xlsx_is_named(tmp_path):
+    path = tmp_path / "register.xlsx"
+    path.write_text("<!DOCTYPE html><html>Not found</html>", encoding="utf-8")
+    with pytest.raises(InputError, match="HTML.*fileKind") as caught:
+        population.read_register_workbook(path, prefecture="愛媛県")
+    assert caught.value.exit_code == 2
+
+
+def test_other_workbook_and_missing_places_are_named(tmp_path):
+    book = openpyxl.Workbook()
+    book.active.append(["a", "b"])
+    book.save(tmp_path / "other.xlsx")
+    with pytest.raises(InputError, match="POPULATION_LAYOUT"):
+        population.read_register_workbook(tmp_path / "other.xlsx", prefecture="愛媛県")
+    path = write_register(tmp_path / "register.xlsx")
+    with pytest.raises(InputError, match="伊予市"):
+        population.read_register_workbook(path, prefecture="愛媛県", municipalities=["伊予市"])
+    with pytest.raises(InputError, match="POPULATION_MISSING"):
+        population.read_register_workbook(tmp_path / "none.xlsx", prefecture="愛媛県")
+
+
+# --- census table 2-7 ---------------------------------------------------------------------------
+
+
+def write_census(path):
+    labels = ["00_総数", *(f"{i + 1:02d}_{a}～{a + 4}歳" for i, a in enumerate(range(0, 100, 5)))]
+    labels += ["21_100歳以上", "22_年齢「不詳」", "R1_15歳未満", "00_総数", "01_0～4歳"]
+    units = ["人"] * 24 + ["％", "％"]
+    book = openpyxl.Workbook()
+    sheet = book.active
+    sheet.title = "b02_07"
+    for _ in range(9):
+        sheet.append(["表頭"])
+    sheet.append([""] * 9 + labels)
+    sheet.append([""] * 9 + units)
+    sheet.append(["国籍総数か日本人", "男女", "地域識別コード"])
+    people = [
+        ("0_国籍総数", "1_男", "a", "38000", "38_愛媛県", "愛媛県"),
+        ("0_国籍総数", "1_男", "2", "38201", "38_愛媛県", "38201_松山市"),
+        ("0_国籍総数", "2_女", "2", "38201", "38_愛媛県", "38201_松山市"),
+        ("0_国籍総数", "0_総数", "2", "38201", "38_愛媛県", "38201_松山市"),
+        ("1_うち日本人", "1_男", "2", "38201", "38_愛媛県", "38201_松山市"),
+        ("0_国籍総数", "1_男", "9", "38201", "38_愛媛県", "38201_(旧)松山市"),
+        ("0_国籍総数", "1_男", "3", "38401", "38_愛媛県", "38401_松前町"),
+    ]
+    for nation, sex, kind, number, prefecture, name in people:
+        counts = [105, *[5] * 20, 5, "-", 15, 100.0, 4.8]
+        sheet.append([nation, sex, kind, "", "", "", prefecture, number, name, *counts])
+    book.save(path)
+    return path
+
+
+def test_census_counts_each_person_once(tmp_path):
+    path = write_census(tmp_path / "b02_07.xlsx")
+    table = population.read_census_2_7(path, prefecture="愛媛県")
+    sums = table.groupby(["municipality", "sex"])["population"].sum().to_dict()
+    # 21 classes of 5; R1, the percents, the nation's rows and old boundaries are left out.
+    assert sums == {("松山市", "male"): 105, ("松山市", "female"): 105, ("松前町", "male"): 105}
+    assert table.loc[table["age_class"] == "not_published", "population"].eq(0).all()
+
+
+def test_other_table_is_no_table_2_7(tmp_path):
+    path = write_register(tmp_path / "register.xlsx")
+    with pytest.raises(InputError, match="POPULATION_SHEET"):
+        population.read_census_2_7(path, prefecture="愛媛県")
+
+
+# --- e-Stat CSV ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "cp932"])
+def test_estat_csv_is_read_from_its_header(tmp_path, encoding):
+    head = (
+        '"統計名：","国勢調査"\n"表題","年齢"\n\n'
+        '"cat01_code","国籍総数か日本人","cat02_code","男女","cat03_code","年齢","area_code",'
+        '"全国，都道府県，市区町村","value"\n'
+    )
+    rows = "".join(
+        f'"0","総数","{i}","{sex}","01","{age}","38201","愛媛県 松山市","{n}"\n'
+        for i, sex in enumerate(("総数", "男", "女"))
+        for age, n in (
+            ("総数", "9,999"),
+            ("0～4歳", "1,234"),
+            ("100歳以上", "-"),
+            ("年齢「不詳」", "5"),
+        )
+    )
+    path = tmp_path / "FEH_00200521.csv"
+    path.write_bytes((head + rows).encode(encoding))
+    table = population.read_estat_csv(path, municipalities=["松山市"])
+    assert table.groupby("sex")["population"].sum().to_dict() == {"male": 1239, "female": 1239}
+    assert set(table["age_class"]) == {"0-4", "100+", "not_published"}
+
+
+# --- from ages to cells -------------------------------------------------------------------------
+
+
+def bands() -> list[Band]:
+    return [
+        Band(code="16-19", label="a", **{"from": 16, "to": 19}),
+        Band(code="20s", label="b", **{"from": 20, "to": 29}),
+        Band(code="30+", label="c", **{"from": 30, "to": None}),
+    ]
+
+
+def test_cut_classes_are_shared_by_years_of_age(tmp_path):
+    path = write_register(tmp_path / "register.xlsx")
+    table = population.read_register_workbook(path, prefecture="愛媛県")
+    cells = make_targets(
+        table,
+        regions={"1": ["松山市"], "2": ["松前町"]},
+        bands=bands(),
+        sexes={"male": "1", "female": "2"},
+    )
+    found = cells.set_index(["region", "age_band", "sex"])["population"]
+    # 16-19 is four of the five years of 15-19; 30+ is 14 classes of five years and 100+.
+    assert found["1", "16-19", "1"] == pytest.approx(0.8 * 10)
+    assert found["1", "20s", "2"] == pytest.approx(2 * 10)
+    assert found["2", "30+", "1"] == pytest.approx(15 * 3)
+    assert cells["age_band"].unique().tolist() == ["16-19", "20s", "30+"]
+
+
+def test_every_municipality_has_one_region(tmp_path):
+    path = write_register(tmp_path / "register.xlsx")
+    table = population.read_register_workbook(path, prefecture="愛媛県")
+    sexes = {"male": "1", "female": "2"}
+    with pytest.raises(ConfigError, match="REGION_MAP.*松前町"):
+        make_targets(table, regions={"1": ["松山市"]}, bands=bands(), sexes=sexes)
+    twice = {"1": ["松山市", "松前町"], "2": ["松前町"]}
+    with pytest.raises(ConfigError, match="REGION_MAP"):
+        make_targets(table, regions=twice, bands=bands(), sexes=sexes)
+
+
+# --- targets of the studies ---------------------------------------------------------------------
+
+
+def test_targets_of_ehime_are_whole():
+    table = population.load_targets(open_study("ehime", 2022))
+    assert len(table) == 3 * 8 * 2
+    assert np.isfinite(table["population"]).all() and (table["population"] > 0).all()
+    assert isinstance(table, pd.DataFrame)
+
+
+def test_given_weights_need_no_targets():
+    assert population.load_targets(open_study("eu-loneliness-fr", 2022)) is None
