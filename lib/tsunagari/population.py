@@ -66,6 +66,24 @@ def load_targets(study: Study) -> pd.DataFrame | list[pd.DataFrame] | None:
     return tables
 
 
+def load_other_targets(study: Study) -> dict[str, pd.DataFrame]:
+    """Return further populations by name, to see what the choice of population does.
+
+    Args:
+        study: The wave; `weighting.other_targets` names the files.
+
+    Returns:
+        Tables as `load_targets` gives them.
+
+    Raises:
+        ConfigError: As `load_targets`.
+    """
+    plan = study.config.weighting
+    return {
+        label: _load_cells(study, name, by=plan.cells) for label, name in plan.other_targets.items()
+    }
+
+
 def _targets_error(code: str, name: str, *, ja: str, en: str) -> ConfigError:
     return ConfigError(
         code,

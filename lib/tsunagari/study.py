@@ -249,6 +249,7 @@ class Weighting(_Part):
     minimum_cell_n: int = Field(default=1, ge=1)
     trim_ratio: float | None = Field(default=None, gt=1)
     margins: tuple[Margin, ...] = ()
+    other_targets: dict[str, str] = Field(default_factory=dict)
 
 
 class QualityRule(_Part):
@@ -278,6 +279,7 @@ class Tables(_Part):
     base: Literal["asked", "answered"] = "asked"
     axes: tuple[str | tuple[str, ...], ...]
     crosses: tuple[str, ...]
+    joint: tuple[tuple[str, str], ...] = ()
 
 
 class Model(_Part):
@@ -764,6 +766,11 @@ class Study:
         )
 
     @property
+    def labels(self) -> dict[str, dict[str, str]]:
+        """Label of every code of every item."""
+        return {name: item.labels for name, item in self.items.items()}
+
+    @property
     def axes(self) -> list[list[str]]:
         """Every axis of the table plan as a list of variables."""
         return [[a] if isinstance(a, str) else list(a) for a in self.config.tables.axes]
@@ -885,6 +892,7 @@ def _check_names(study: Study) -> list[str]:
     uses += [(f"indicators.{n}.item", i.item, tabulated) for n, i in config.indicators.items()]
     uses += [("tables.axes", name, tabulated) for axis in study.axes for name in axis]
     uses += [("tables.crosses", name, tabulated) for name in config.tables.crosses]
+    uses += [("tables.joint", name, tabulated) for pair in config.tables.joint for name in pair]
     uses += [("model.outcomes", name, config.indicators) for name in config.model.outcomes]
     uses += [("model.factors", name, tabulated) for name in config.model.factors]
     uses += [("model.reference", name, config.model.factors) for name in config.model.reference]

@@ -7,7 +7,14 @@ import pandas as pd
 
 from tsunagari.cleaning import clean_responses, read_responses
 from tsunagari.comparison import adjust_p_values, compare_item, compare_item_waves
-from tsunagari.estimation import differences, means, percents
+from tsunagari.estimation import (
+    cronbach_alpha,
+    differences,
+    means,
+    percents,
+    rao_scott,
+    sensitivity,
+)
 from tsunagari.models import ModelReport, binary_outcome, model_outcome, sensitivity_rows
 from tsunagari.population import load_targets
 from tsunagari.study import ESTIMATE_COLUMNS, Item, Study
@@ -19,7 +26,8 @@ _SEPARATOR = "\x1f"  # between item and item_value where they share one column n
 
 def _finish(parts: list[pd.DataFrame], study: Study, design: Design) -> pd.DataFrame:
     """Join parts into rows of the estimates table of this wave."""
-    rows = pd.concat([part for part in parts if len(part)], ignore_index=True)
+    parts = [part for part in parts if len(part)] or parts[:1]
+    rows = pd.concat(parts, ignore_index=True)
     rows = rows.assign(wave=study.year, weighting=design.scheme)
     return rows.reindex(columns=ESTIMATE_COLUMNS)
 
@@ -62,6 +70,45 @@ def tabulate_all(study: Study, respondents: pd.DataFrame, *, design: Design) -> 
             rows = means(design, scores, confidence=study.config.marks.confidence)
             rows = rows.assign(item_value="", unit="score")
             parts.append(_label(rows, study.items[name], table_id=f"gt_{name}"))
+            alpha = cronbach_alpha(design, _scale_items(study, respondents, names=rule.sum_of))
+            parts.append(alpha.assign(table_id=f"gt_{name}", item=name, item_label="信頼性係数α"))
+    return _finish(parts, study, design)
+
+
+def _scale_items(
+    study: Study, respondents: pd.DataFrame, *, names: tuple[str, ...]
+) -> pd.DataFrame:
+    """Return the parts of a scale as numbers, NaN where there is no answer."""
+    answers = {n: respondents[n].where(respondents[n].isin(study.items[n].options)) for n in names}
+    return pd.DataFrame(answers).astype("Float64").astype(float)
+
+
+def joint_tables(study: Study, respondents: pd.DataFrame, *, design: Design) -> pd.DataFrame:
+    """Return the share of everybody in every combination of two questions.
+
+    Args:
+        study: The wave; `tables.joint` names the pairs.
+        respondents: Cleaned respondents, shape (n, any).
+        design: Their weights and design, n rows.
+
+    Returns:
+        Rows of the estimates table, `table_id` joint_<one>_x_<other>, item_value "code x code";
+        who did not answer both is outside the base.
+    """
+    parts = [pd.DataFrame(columns=ESTIMATE_COLUMNS)]
+    for pair in study.config.tables.joint:
+        one, other = (study.items[name] for name in pair)
+        left, right = (i.indicators(respondents, base="answered") for i in (one, other))
+        values = {f"{a} x {b}": left[a] * right[b] for a in one.options for b in other.options}
+        labels = {
+            f"{a} x {b}": f"{x}・{y}"
+            for a, x in one.options.items()
+            for b, y in other.options.items()
+        }
+        rows = percents(design, pd.DataFrame(values), confidence=study.config.marks.confidence)
+        name = " x ".join(pair)
+        rows = rows.assign(item=name, item_label=rows["item_value"].map(labels))
+        parts.append(rows.assign(table_id=f"joint_{name.replace(' ', '_')}"))
     return _finish(parts, study, design)
 
 
@@ -173,7 +220,39 @@ def cross_tables(study: Study, respondents: pd.DataFrame, *, design: Design) -> 
     rows["item_label"] = [
         labels[name][value] for name, value in zip(rows["item"], rows["item_value"], strict=True)
     ]
-    return _finish([rows], study, design)
+    return _finish([rows, cross_tests(study, respondents, design=design)], study, design)
+
+
+def cross_tests(study: Study, respondents: pd.DataFrame, *, design: Design) -> pd.DataFrame:
+    """Return the Rao-Scott test of every cross table of a single-answer question.
+
+    Multi-answer questions have no test; each of their options is judged by itself.
+
+    Args:
+        study: The wave.
+        respondents: Cleaned respondents, shape (n, any).
+        design: Their weights and design, n rows.
+
+    Returns:
+        One row a table, measure rao_scott_f, `p_adjusted` over all tables (Benjamini-Hochberg); a
+        table in which one side has a single answer has no row.
+    """
+    parts = []
+    items = [study.items[name] for name in study.config.tables.crosses]
+    singles = [item for item in items if item.kind != "MA"]
+    for axis in study.axes:
+        domains = respondents[axis].astype("string").agg(" x ".join, axis=1)
+        for item in singles:
+            answers = respondents[item.name].where(respondents[item.name].isin(item.options))
+            both = pd.DataFrame({"row": domains, "column": answers}).dropna()
+            if axis == [item.name] or (both.nunique() < 2).any():
+                continue
+            row = rao_scott(design, domains, columns=answers).drop(columns="df_numerator")
+            table_id = f"cross_{'_x_'.join(axis)}__{item.name}"
+            parts.append(row.assign(table_id=table_id, domain=" x ".join(axis), item=item.name))
+    tests = pd.concat(parts, ignore_index=True)
+    tests["item_label"] = "クロス表の検定（Rao-Scott F）"
+    return tests.assign(p_adjusted=adjust_p_values(tests["p_value"].to_numpy()))
 
 
 def _marked(study: Study, rows: pd.DataFrame) -> pd.DataFrame:
@@ -245,6 +324,26 @@ def headline_table(study: Study, respondents: pd.DataFrame, *, design: Design) -
     labels = {name: each.label for name, each in study.config.indicators.items()}
     rows = rows.assign(table_id="headline", item_label=rows["item"].map(labels))
     return _finish([rows], study, design)
+
+
+def weighting_sensitivity(
+    study: Study, respondents: pd.DataFrame, *, designs: dict[str, Design]
+) -> pd.DataFrame:
+    """Return every indicator under every weighting, side by side.
+
+    Args:
+        study: The wave.
+        respondents: Cleaned respondents, shape (n, any).
+        designs: Designs by name, from `weighting.alternative_designs`.
+
+    Returns:
+        Rows of the estimates table, `table_id` weights_sensitivity, `weighting` the design's name.
+    """
+    rows = sensitivity(designs, indicator_values(study, respondents))
+    labels = {name: each.label for name, each in study.config.indicators.items()}
+    rows = rows.assign(item=rows["item_value"], item_label=rows["item_value"].map(labels))
+    rows = rows.assign(table_id="weights_sensitivity", wave=study.year, item_value=INDICATOR_VALUE)
+    return rows.reindex(columns=ESTIMATE_COLUMNS)
 
 
 # --- comparisons ----------------------------------------------------------------------------------
