@@ -506,8 +506,9 @@ class _Rows:
         ]
         tail = required[-max(3, len(required) // 10) :]
         if len(required) > len(tail):
-            unanswered = [self.sheet.columns[n].among([NO_ANSWER]) for n in tail]
-            skipped = [~self.sheet.columns[n].is_given for n in tail]
+            columns = [self.sheet.columns[n] for n in tail]
+            unanswered = [column.among(column.no_answer) for column in columns]
+            skipped = [~column.is_given for column in columns]
             gone = np.all([u | s for u, s in zip(unanswered, skipped, strict=True)], axis=0)
             gone &= np.any(unanswered, axis=0)
             log.flag(np.flatnonzero(gone & (self.reasons == 0)), "", flag="PARTIAL")
@@ -542,7 +543,9 @@ def _find_straightliners(rule: QualityRule, sheet: CodedSheet, *, free: np.ndarr
     parts = []
     for name in rule.items:
         column = sheet.columns[name]
-        ids = [shared.setdefault(v, len(shared)) if v != NO_ANSWER else -1 for v in column.names]
+        ids = [
+            -1 if v in column.no_answer else shared.setdefault(v, len(shared)) for v in column.names
+        ]
         parts.append(np.array([*ids, -1])[column.codes])
     codes = np.array(parts)
     given = codes >= 0
@@ -766,7 +769,8 @@ def missing_by_item(respondents: pd.DataFrame, study: Study) -> pd.DataFrame:
         if item.kind == "NUM":
             n_asked, n_refused, n_none = len(column), 0, int(column.isna().sum())
         else:
-            n_asked, n_none = int(column.notna().sum()), int((column == NO_ANSWER).sum())
+            n_asked = int((column.notna() & ~column.isin(item.not_asked)).sum())
+            n_none = int(column.isin([NO_ANSWER, *item.no_answer]).sum())
             n_refused = int(column.isin(list(item.missing)).sum())
         n_answered = n_asked - n_none - n_refused
         share = 100 * (n_asked - n_answered) / n_asked if n_asked else 0.0
@@ -857,10 +861,11 @@ def compare_before_after(raw: RawResponses, cleaned: Cleaned, *, study: Study) -
     parts = []
     for name in filter(None, (design.region, design.age_band, design.sex)):
         item, after = study.items[name], cleaned.respondents[name]
-        codes = [*item.options, *item.missing, NO_ANSWER]
+        labels = _all_labels(study, name) | {NO_ANSWER: item.labels[NO_ANSWER]}
+        codes = list(labels)
         counts = [frame[name].value_counts(), after.value_counts()]
         part = pd.DataFrame({"value": codes}).assign(item=name, label=item.short_label)
-        part["value_label"] = part["value"].map(item.labels)
+        part["value_label"] = part["value"].map(labels)
         for when, count in zip(("before", "after"), counts, strict=True):
             part[f"n_{when}"] = part["value"].map(count).fillna(0).astype(int)
             part[f"{when}_pct"] = 100 * part[f"n_{when}"] / max(part[f"n_{when}"].sum(), 1)
@@ -953,7 +958,7 @@ def _compare_item(name: str, *, study: Study, previous: Study) -> list[tuple[str
     found = []
     if now.version != then.version:
         found.append((name, "version_changed", f"{then.version} -> {now.version}", False))
-    codes, old = {**now.options, **now.missing}, {**then.options, **then.missing}
+    codes, old = _all_labels(study, name), _all_labels(previous, name)
     came, went = [c for c in codes if c not in old], [c for c in old if c not in codes]
     both = [c for c in codes if c in old]
     reworded = [c for c in both if tidy_cell(codes[c]) != tidy_cell(old[c])]
@@ -973,6 +978,13 @@ def _compare_item(name: str, *, study: Study, previous: Study) -> list[tuple[str
         if pair[0] != pair[1]:
             found.append((name, change, "", False))
     return found
+
+
+def _all_labels(study: Study, item: str) -> dict[str, str]:
+    """Return the label of every code of an item, answers or not, in questionnaire order."""
+    mine = study.codebook.codes[study.codebook.codes["item"] == item]
+    listed = dict(zip(mine["code"], mine["code_label"], strict=True))
+    return listed or dict(study.items[item].options)
 
 
 def _first(study: Study, item: str, *, column: str) -> str:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta, timezone
 
 import numpy as np
@@ -63,11 +63,15 @@ class Judgement:
 
 @dataclass(frozen=True)
 class Coded:
-    """A column as codes: `names[codes]`, -1 where there is none; numbers stand in `numbers`."""
+    """A column as codes: `names[codes]`, -1 where there is none; numbers stand in `numbers`.
+
+    `no_answer` are the names that mean no answer: ours and the questionnaire's own.
+    """
 
     names: tuple[str, ...] = ()
     codes: np.ndarray = field(default_factory=lambda: np.empty(0, dtype=np.int8))
     numbers: np.ndarray | None = None
+    no_answer: tuple[str, ...] = (NO_ANSWER,)
 
     @property
     def is_given(self) -> np.ndarray:
@@ -379,7 +383,8 @@ def code_single(variable: str, *, book: Book, log: CellLog) -> Coded:
     order = {code: place for place, code in enumerate([*options, NO_ANSWER])}
     small = np.int8 if len(order) < 127 else np.int16
     lookup = np.array([*(order.get(each.value, -1) for each in found), -1], dtype=small)
-    return Coded(tuple(order), lookup[places])
+    none = [code for code, _, role in book.codes.get(variable, []) if role == "no_answer"]
+    return Coded(tuple(order), lookup[places], no_answer=(*none, NO_ANSWER))
 
 
 def code_number(variable: str, *, book: Book, log: CellLog) -> Coded:
@@ -581,7 +586,7 @@ def holds(
     yes, is_open = np.ones(n, dtype=bool), np.zeros(n, dtype=bool)
     for name, codes in parts:
         mine = columns[name].among(codes)
-        unknown = columns[name].among([NO_ANSWER])
+        unknown = columns[name].among(columns[name].no_answer)
         is_open = (is_open & (mine | unknown)) | (yes & unknown)
         yes &= mine
     return yes, is_open
@@ -680,11 +685,11 @@ def _settle_column(
     if column.numbers is not None:
         return Coded(numbers=np.where(used, column.numbers, np.nan))
     if NO_ANSWER not in column.names:
-        return Coded(column.names, np.where(used, column.codes, -1))
+        return replace(column, codes=np.where(used, column.codes, -1))
     codes = column.codes.copy()
     codes[~used] = -1
     codes[asked & ~given] = column.names.index(NO_ANSWER)
-    return Coded(column.names, codes)
+    return replace(column, codes=codes)
 
 
 def _settle_text(
@@ -835,7 +840,9 @@ def _asked(table: Mapping[str, pd.Series], names: Iterable[str], *, study: Study
     kinds, conditions = study.codebook.columns["type"], study.codebook.columns["ask_if"]
     for name in names:
         if kinds.get(name) != "NUM":
-            asked &= table[name].notna().to_numpy()
+            item = study.items.get(name)
+            outside = table[name].isna() | table[name].isin(item.not_asked if item else ())
+            asked &= ~outside.to_numpy(bool)
             continue
         for source, codes in parse_condition(conditions[name], where=name):
             if source in table:
@@ -896,5 +903,5 @@ def _recode(name: str, rule: Derived, *, table: Mapping[str, pd.Series], study: 
             f"derive.{name} leaves out codes {', '.join(left_out)} of {item.name}: put every code "
             "into a class.",
         )
-    kept = {code: code for code in (*item.missing, NO_ANSWER)}
-    return table[rule.recode_of].map({**kept, **merged}).astype("str")
+    none = dict.fromkeys((*item.missing, *item.no_answer, NO_ANSWER), NO_ANSWER)
+    return table[rule.recode_of].map({**none, **merged}).astype("str")
