@@ -214,8 +214,13 @@ def cross_tables(study: Study, respondents: pd.DataFrame, *, design: Design) -> 
         frames = domain_frames(study, respondents, axis=axis)
         rows = _percents_and_gaps(study, together, design=design, frames=frames)
         rows["table_id"] = f"cross_{'_x_'.join(axis)}__" + rows["item"]
-        parts += [_marked(study, table) for _, table in rows.groupby("table_id", sort=False)]
-    rows = pd.concat(parts, ignore_index=True)
+        parts.append(rows)
+    marks = study.config.marks
+    rows = mark_differences(
+        pd.concat(parts, ignore_index=True),
+        alpha=1 - marks.confidence,
+        point_threshold=marks.point_threshold,
+    )
     labels = {item.name: item.labels for item in items}
     rows["item_label"] = [
         labels[name][value] for name, value in zip(rows["item"], rows["item_value"], strict=True)
@@ -241,7 +246,8 @@ def cross_tests(study: Study, respondents: pd.DataFrame, *, design: Design) -> p
     items = [study.items[name] for name in study.config.tables.crosses]
     singles = [item for item in items if item.kind != "MA"]
     for axis in study.axes:
-        domains = respondents[axis].astype("string").agg(" x ".join, axis=1)
+        first, *rest = (respondents[name].astype("string") for name in axis)
+        domains = first.str.cat(rest, sep=" x ") if rest else first
         for item in singles:
             answers = respondents[item.name].where(respondents[item.name].isin(item.options))
             both = pd.DataFrame({"row": domains, "column": answers}).dropna()
@@ -255,33 +261,29 @@ def cross_tests(study: Study, respondents: pd.DataFrame, *, design: Design) -> p
     return tests.assign(p_adjusted=adjust_p_values(tests["p_value"].to_numpy()))
 
 
-def _marked(study: Study, rows: pd.DataFrame) -> pd.DataFrame:
-    marks = study.config.marks
-    return mark_differences(rows, alpha=1 - marks.confidence, point_threshold=marks.point_threshold)
-
-
 def mark_differences(rows: pd.DataFrame, *, alpha: float, point_threshold: float) -> pd.DataFrame:
-    """Return one table's rows with adjusted p-values, and marks on differences and percents.
+    """Return rows with adjusted p-values, and marks on differences and percents.
 
     Args:
-        rows: Percents and differences of one table family.
+        rows: Percents and differences; a table and item are one family of tests.
         alpha: Level of the test, such as 0.05.
         point_threshold: Smallest gap in points that may carry a mark.
 
     Returns:
         The rows with `p_adjusted` (Benjamini-Hochberg) and `mark` (▲ above, ▽ below the rest).
     """
-    table = rows.assign(mark="")
-    is_gap = (table["measure"] == "difference_points").to_numpy()
-    if not is_gap.any():
-        return table
-    table.loc[is_gap, "p_adjusted"] = adjust_p_values(table.loc[is_gap, "p_value"].to_numpy())
-    sure = is_gap & (table["p_adjusted"] < alpha) & (table["estimate"].abs() >= point_threshold)
-    table.loc[sure, "mark"] = np.where(table.loc[sure, "estimate"] > 0, "▲", "▽")
-    keys = ["domain", "domain_value", "item", "item_value"]
-    marks = table[sure].set_index(keys)["mark"]
-    to_percents = marks.reindex(pd.MultiIndex.from_frame(table[keys])).fillna("").to_numpy()
-    return table.assign(mark=np.where(is_gap, table["mark"], to_percents))
+    is_gap = rows["measure"] == "difference_points"
+    gaps = rows[is_gap]
+    families = gaps.groupby(["table_id", "item"], sort=False)["p_value"]
+    adjusted = families.transform(lambda p_values: adjust_p_values(p_values.to_numpy()))
+    is_sure = (adjusted < alpha) & (gaps["estimate"].abs() >= point_threshold)
+    mark = pd.Series(np.where(gaps["estimate"] > 0, "▲", "▽"), index=gaps.index)
+    gaps = gaps.assign(p_adjusted=adjusted, mark=mark.where(is_sure, ""))
+    keys = ["table_id", "domain", "domain_value", "item", "item_value"]
+    shares = rows[~is_gap].drop(columns="mark", errors="ignore")
+    marked = shares.merge(gaps[[*keys, "mark"]], on=keys, how="left", validate="one_to_one")
+    shares = shares.assign(mark=marked["mark"].fillna("").to_numpy())
+    return pd.concat([shares, gaps]).sort_index()
 
 
 # --- indicators -----------------------------------------------------------------------------------
@@ -313,14 +315,18 @@ def headline_table(study: Study, respondents: pd.DataFrame, *, design: Design) -
     overall = percents(design, values, confidence=study.config.marks.confidence)
     overall = overall.assign(item=overall["item_value"], item_value=INDICATOR_VALUE)
     values.columns = pd.MultiIndex.from_product([values.columns, [INDICATOR_VALUE]])
-    parts = [overall]
+    parts = [overall.assign(table_id="headline")]
     for axis in study.axes:
         frames = domain_frames(study, respondents, axis=axis)
         rows = _percents_and_gaps(study, values, design=design, frames=frames)
         own = {name for name, each in study.config.indicators.items() if axis == [each.item]}
-        tables = rows[~rows["item"].isin(own)].groupby("item", sort=False)
-        parts += [_marked(study, table) for _, table in tables]
-    rows = pd.concat(parts, ignore_index=True)
+        parts.append(rows[~rows["item"].isin(own)].assign(table_id="headline " + " x ".join(axis)))
+    marks = study.config.marks
+    rows = mark_differences(
+        pd.concat(parts, ignore_index=True),
+        alpha=1 - marks.confidence,
+        point_threshold=marks.point_threshold,
+    )
     labels = {name: each.label for name, each in study.config.indicators.items()}
     rows = rows.assign(table_id="headline", item_label=rows["item"].map(labels))
     return _finish([rows], study, design)
