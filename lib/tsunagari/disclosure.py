@@ -217,6 +217,8 @@ class LinkedTables:
         rows: Positions of the rows of estimates that show a node.
         bases: Positions of the rows whose base a node is.
         base_of: Node of the base of each row position.
+        loose: Numbers of the equations that only bound (their last but one node is what is left
+            over); they seldom bind and are looked at last.
         options: For a multi-answer option's node, the node of those who did not choose it.
     """
 
@@ -228,6 +230,7 @@ class LinkedTables:
     base_of: dict[int, int] = field(default_factory=dict)
     options: dict[int, int] = field(default_factory=dict)
     index: dict[Key, int] = field(default_factory=dict)
+    loose: set[int] = field(default_factory=set)
 
     def node(self, key: Key, *, count: float) -> int:
         """Return the node of a key; one with another count than before becomes its own node."""
@@ -377,9 +380,11 @@ def _tie_options(
         linked.tie([node], total=base, exact=False)
         linked.options[node] = len(linked.keys) - 1
         if others:
+            linked.loose.add(len(linked.equations))
             linked.tie([node, *others], total=base, exact=False)
         for member in nets.get(code, ()):
             if member in by_code:
+                linked.loose.add(len(linked.equations))
                 linked.tie([by_code[member]], total=node, exact=False)
     everyone = sum(linked.counts[n] for n in (*several, *apart))
     if several and everyone >= linked.counts[base]:
@@ -392,6 +397,7 @@ def _tie_at_least(linked: LinkedTables, parts: list[int], total: int) -> None:
     linked.keys.append((("~", str(slack)),))
     linked.counts.append(sum(linked.counts[p] for p in parts) - linked.counts[total])
     nodes = [*parts, slack, total]
+    linked.loose.add(len(linked.equations))
     linked.equations.append((nodes, [1.0] * len(parts) + [-1.0, -1.0]))
 
 
@@ -517,7 +523,9 @@ def settle(linked: LinkedTables, *, known: np.ndarray) -> np.ndarray:
     return known
 
 
-def _components(linked: LinkedTables, *, moving: np.ndarray) -> list[_Component]:
+def _components(
+    linked: LinkedTables, *, moving: np.ndarray, has_loose: bool = True
+) -> list[_Component]:
     """Return groups of moving nodes that share an equation, with the equations between them."""
     parent = np.arange(len(linked.keys))
 
@@ -528,7 +536,9 @@ def _components(linked: LinkedTables, *, moving: np.ndarray) -> list[_Component]
         return node
 
     ties = []
-    for nodes, coefficients in linked.equations:
+    for number, (nodes, coefficients) in enumerate(linked.equations):
+        if number in linked.loose and not has_loose:
+            continue
         pairs = [(n, c) for n, c in zip(nodes, coefficients, strict=True) if moving[n]]
         if pairs:
             ties.append(pairs)
@@ -587,19 +597,25 @@ def _alternative(
     if limits[side] < gap:
         return None
     price = np.where(may, costs, 0.0) + 1e-6
-    solution = milp(
-        np.concatenate([price, price]),
-        constraints=LinearConstraint(hstack([component.matrix, -component.matrix]), 0, 0)
-        if component.matrix.shape[0]
-        else None,
-        integrality=1,
-        bounds=Bounds(floor, limits),
-        options={"time_limit": 20.0, "mip_rel_gap": 0.02},
-    )
-    if solution.x is None:
-        return None
-    change = np.round(solution.x[:n] - solution.x[n:])
-    return component.counts + change
+    used = np.flatnonzero(limits > 0)
+    sums = hstack([component.matrix, -component.matrix]).tocsc()[:, used].tocsr()
+    # The relaxation is whole nearly always; where it is not, whole numbers are asked for.
+    for integrality in (0, 1):
+        solution = milp(
+            np.concatenate([price, price])[used],
+            constraints=LinearConstraint(sums, 0, 0) if sums.shape[0] else None,
+            integrality=integrality,
+            bounds=Bounds(floor[used], limits[used]),
+            options={"time_limit": 5.0, "mip_rel_gap": 0.05},
+        )
+        if solution.x is None:
+            return None
+        moves = np.zeros(2 * n)
+        moves[used] = solution.x
+        change = moves[:n] - moves[n:]
+        if integrality or np.abs(change - np.round(change)).max() < 1e-6:
+            break
+    return component.counts + np.round(change)
 
 
 def visible_nodes(linked: LinkedTables, rows: pd.DataFrame, release: pd.DataFrame) -> np.ndarray:
@@ -642,9 +658,11 @@ def find_exposed(
     is_known = settle(linked, known=is_visible)
     exposed = [t for t in targets if is_known[t.node] and not t.holds(linked.counts[t.node])]
     where = {}
-    for component in _components(linked, moving=~is_known):
+    for component in _components(linked, moving=~is_known, has_loose=False):
         for place, node in enumerate(component.nodes):
             where[node] = (component, place)
+    bounds = _loose_by_node(linked)
+    whole: dict[int, tuple[_Component, int]] = {}
     for target in targets:
         if is_known[target.node]:
             continue
@@ -658,11 +676,53 @@ def find_exposed(
             # as a witness for them.
             costs = np.zeros(len(component.nodes))
             table = _alternative(component, place, goal, costs=costs, up=up)
+            if table is not None and not _keeps_bounds(linked, component, table, bounds=bounds):
+                # It breaks a bound: look again with all of them, in the larger system.
+                whole = whole or {
+                    node: (larger, at)
+                    for larger in _components(linked, moving=~is_known)
+                    for at, node in enumerate(larger.nodes)
+                }
+                larger, at = whole[target.node]
+                costs = np.zeros(len(larger.nodes))
+                table = _alternative(larger, at, goal, costs=costs, up=up)
+            elif table is not None:
+                component.witnesses.append(table)
             if table is None:
                 exposed.append(target)
                 break
-            component.witnesses.append(table)
     return exposed
+
+
+def _loose_by_node(linked: LinkedTables) -> dict[int, list[int]]:
+    found: dict[int, list[int]] = {}
+    for number in linked.loose:
+        for node in linked.equations[number][0]:
+            found.setdefault(node, []).append(number)
+    return found
+
+
+def _keeps_bounds(
+    linked: LinkedTables,
+    component: _Component,
+    table: np.ndarray,
+    *,
+    bounds: dict[int, list[int]],
+) -> bool:
+    """Return whether a table of some nodes, the others being true, breaks no loose equation."""
+    moved = np.flatnonzero(table != component.counts)
+    values = {int(component.nodes[p]): table[p] for p in moved}
+    for number in {number for node in values for number in bounds.get(node, ())}:
+        nodes, coefficients = linked.equations[number]
+        spare = len(nodes) - 2
+        total = sum(
+            c * values.get(n, linked.counts[n])
+            for p, (n, c) in enumerate(zip(nodes, coefficients, strict=True))
+            if p != spare
+        )
+        if -total / coefficients[spare] < -1e-9:
+            return False
+    return True
 
 
 # --- the gate -------------------------------------------------------------------------------------
@@ -929,14 +989,16 @@ def protect(
     is_base[list(linked.bases)] = True
     costs = _costs(linked, questionnaire=questionnaire)
     left = targets
-    for fixed in (is_base, np.zeros_like(is_base)):
-        fixed = fixed.copy()
+    # First with every base as it is, which keeps the items apart; then whatever is left.
+    for fixed in (is_base.copy(), np.zeros_like(is_base)):
         fixed[0] = True
-        fixed[list(hidden)] = False
         fixed |= False if is_told is None else is_told
         fixed = settle(linked, known=fixed)
+        components = _components(
+            linked, moving=~fixed, has_loose=not fixed[list(linked.bases)].all()
+        )
         hidden, left = _protect_all(
-            linked, left, hidden=hidden, shown=shown, fixed=fixed, costs=costs
+            linked, left, hidden=hidden, shown=shown, components=components, costs=costs
         )
         hidden = _with_bases(linked, hidden)
         if not left:
@@ -974,12 +1036,12 @@ def _protect_all(
     *,
     hidden: set[int],
     shown: np.ndarray,
-    fixed: np.ndarray,
+    components: list[_Component],
     costs: np.ndarray,
 ) -> tuple[set[int], list[Target]]:
     """Protect target after target; return all hidden nodes and the targets still open."""
     where = {}
-    for component in _components(linked, moving=~fixed):
+    for component in components:
         for place, node in enumerate(component.nodes):
             where[node] = (component, place)
     is_hidden = np.zeros(len(linked.keys), dtype=bool)
