@@ -156,7 +156,8 @@ def clean_responses(raw: RawResponses, study: Study) -> Cleaned:
     _refuse_unknown_region(sheet, rows, study=study)
     quarantine = _quarantine(raw, rows)
     cells, repairs, flags = _logs(sheet, rows)
-    respondents = _respondents(sheet, rows, study=study, keep=rows.keep)
+    set_aside = _set_aside(sheet, rows, study=study)
+    respondents = _respondents(sheet, rows, study=study, keep=rows.keep, release=True)
     return Cleaned(
         respondents=respondents,
         quarantine=quarantine,
@@ -164,7 +165,7 @@ def clean_responses(raw: RawResponses, study: Study) -> Cleaned:
         ledger=_ledger(raw, quarantine, n_analysed=len(respondents)),
         repairs=pd.concat([corrections, repairs], ignore_index=True),
         flags=flags,
-        set_aside=_set_aside(sheet, rows, study=study, like=respondents),
+        set_aside=set_aside,
     )
 
 
@@ -379,11 +380,16 @@ class _Rows:
             f"{personal.sum()} rows: ask for a file with plain numbers.",
         )
 
+    def _is_repeated(self, among: np.ndarray) -> np.ndarray:
+        """Return where an id stands twice among some rows; by arrow, without a Python text each."""
+        encoded = pa.array(self.ids).dictionary_encode()
+        codes = pa.chunked_array([encoded]).combine_chunks().indices.to_numpy()
+        return among & (np.bincount(codes, weights=among)[codes] > 1)
+
     def _judge_duplicates(self) -> None:
         """Set aside copies, and every row of an id that stands for different answers."""
         free = self.reasons == 0
-        repeated = free & self.ids.where(free).duplicated(keep=False).to_numpy()
-        rows = np.flatnonzero(repeated)
+        rows = np.flatnonzero(self._is_repeated(free))
         if len(rows) == 0:
             return
         ids = self.ids.iloc[rows].to_numpy()
@@ -407,10 +413,9 @@ class _Rows:
         changed = np.flatnonzero((self.ids != self.given_ids).to_numpy() & (self.reasons == 0))
         new = self.ids.iloc[changed].tolist()
         self.sheet.log.repair(changed, self.id_column, new=new, rule="NFKC")
-        kept = self.ids[self.reasons == 0]
-        twice = kept[kept.duplicated(keep=False)]
-        if len(twice):
-            rows_text = show_rows(twice.index)
+        twice = self._is_repeated(self.reasons == 0)
+        if twice.any():
+            rows_text = show_rows(self.raw.index[twice])
             raise _decisions_error(
                 [f"同じ回答者番号を二つ accept (one id accepted twice): {rows_text}"]
             )
@@ -633,8 +638,9 @@ def _refuse_unknown_region(sheet: CodedSheet, rows: _Rows, *, study: Study) -> N
 # --- results ------------------------------------------------------------------------------------
 
 
-def _column(sheet: CodedSheet, name: str, *, keep: np.ndarray) -> Any:
-    column = sheet.columns[name]
+def _column(sheet: CodedSheet, name: str, *, keep: np.ndarray, release: bool = False) -> Any:
+    """Return some rows of a column as respondents hold it; `release` lets go of its codes."""
+    column = sheet.columns.pop(name) if release else sheet.columns[name]
     if column.numbers is not None:
         return pd.array(column.numbers[keep], dtype="Float64")
     if column.names == ("0", "1"):
@@ -655,7 +661,9 @@ def _frame(sheet: CodedSheet, names: Iterable[str | None], *, study: Study) -> p
     return pd.DataFrame(found, index=sheet.log.raw.index)
 
 
-def _respondents(sheet: CodedSheet, rows: _Rows, *, study: Study, keep: np.ndarray) -> pd.DataFrame:
+def _respondents(
+    sheet: CodedSheet, rows: _Rows, *, study: Study, keep: np.ndarray, release: bool = False
+) -> pd.DataFrame:
     """Return rows in the form of respondents, in the order of the file, derived ones added."""
     found: dict[str, Any] = {
         "respondent_id": rows.ids.iloc[keep].array,
@@ -664,20 +672,20 @@ def _respondents(sheet: CodedSheet, rows: _Rows, *, study: Study, keep: np.ndarr
     kinds, items = study.codebook.columns["type"], study.codebook.columns["item"]
     for variable, kind in kinds.items():
         if kind == "MA" and items[variable] not in found:
-            found[items[variable]] = _column(sheet, items[variable], keep=keep)
+            found[items[variable]] = _column(sheet, items[variable], keep=keep, release=release)
         if kind == "OA":
             found[variable] = sheet.texts[variable].iloc[keep].array
         elif kind != "ID":
-            found[variable] = _column(sheet, variable, keep=keep)
+            found[variable] = _column(sheet, variable, keep=keep, release=release)
     pa.default_memory_pool().release_unused()
     return derive_variables(pd.DataFrame(found), study)
 
 
-def _set_aside(sheet: CodedSheet, rows: _Rows, *, study: Study, like: pd.DataFrame) -> pd.DataFrame:
+def _set_aside(sheet: CodedSheet, rows: _Rows, *, study: Study) -> pd.DataFrame:
     quality = [rows.names.index(rule.rule.upper()) for rule in study.config.quality]
     out = np.flatnonzero(np.isin(rows.reasons, quality))
     names = [rows.names[place] for place in rows.reasons[out]]
-    people = _respondents(sheet, rows, study=study, keep=out) if len(out) else like.iloc[:0]
+    people = _respondents(sheet, rows, study=study, keep=out)
     return people.assign(reason_code=pd.Series(names, index=people.index, dtype="str"))
 
 

@@ -601,7 +601,7 @@ class CodedSheet:
 
     Attributes:
         columns: Single answers, numbers and dates by variable, multi-answer options by column.
-        multiple: Multi-answer questions by item.
+        multiple: Multi-answer questions by item, empty once skip logic is settled.
         texts: Free text by variable.
         log: Cells blanked, cells tidied, rows that stand out.
         book: The codebook.
@@ -646,6 +646,7 @@ def code_cells(raw: pd.DataFrame, study: Study, *, origin: str = "csv") -> Coded
     multiple = {item: code_multiple(item, book=book, log=log) for item in items}
     sheet = CodedSheet(columns, multiple, texts, log, book)
     _settle_skips(sheet, rules)
+    multiple.clear()  # their bytes are those of `columns` now
     return sheet
 
 
@@ -721,9 +722,11 @@ def _settle_multiple(
     status[asked & (status < 0)] = 1
     status[~used] = -1
     sheet.columns[item] = Coded(multiple.status.names, status)
+    codes = multiple.chosen.view(np.int8)  # the same bytes: 0 and 1 now, -1 where not asked
+    if not used.all():
+        codes[:, ~used] = -1
     for k, variable in enumerate(multiple.variables):
-        codes = np.where(used, multiple.chosen[k], -1).astype(np.int8)
-        sheet.columns[variable] = Coded(("0", "1"), codes)
+        sheet.columns[variable] = Coded(("0", "1"), codes[k])
 
 
 def split_multiple(raw: pd.DataFrame, study: Study) -> pd.DataFrame:

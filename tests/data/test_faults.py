@@ -1460,7 +1460,7 @@ def draw_pairs(n: int) -> list[tuple[str, str]]:
     return pairs + [(chance.choice(CELL_FAULTS), chance.choice(FILE_FAULTS)) for _ in range(n)]
 
 
-@pytest.mark.parametrize("pair", draw_pairs(40), ids="+".join)
+@pytest.mark.parametrize("pair", draw_pairs(25), ids="+".join)
 def test_two_faults_end_in_words(pair, tmp_path, monkeypatch):
     case = Case()
     case.folder = tmp_path
