@@ -684,6 +684,8 @@ def _respondents(
 def _set_aside(sheet: CodedSheet, rows: _Rows, *, study: Study) -> pd.DataFrame:
     quality = [rows.names.index(rule.rule.upper()) for rule in study.config.quality]
     out = np.flatnonzero(np.isin(rows.reasons, quality))
+    if len(out) == 0:
+        return pd.DataFrame(columns=["file_row", "reason_code"])
     names = [rows.names[place] for place in rows.reasons[out]]
     people = _respondents(sheet, rows, study=study, keep=out)
     return people.assign(reason_code=pd.Series(names, index=people.index, dtype="str"))

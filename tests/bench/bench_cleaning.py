@@ -149,7 +149,7 @@ def measure(name: str) -> dict[str, float]:
     path = survey.responses_path
     idle = start_peak()
     best = {"bare": np.inf, "clean": np.inf}
-    for turn in range(3):
+    for turn in range(7):
         start = time.perf_counter()
         cleaned = cleaning.clean_responses(cleaning.read_responses(survey), survey)
         best["clean"] = min(best["clean"], time.perf_counter() - start)
