@@ -38,7 +38,7 @@ import yaml
 
 from tsunagari import disclosure
 from tsunagari.disclosure import LinkedTables, Questionnaire, visible_nodes
-from tsunagari.study import Disclosure, DisclosureError, Study, read_table
+from tsunagari.study import Disclosure, DisclosureError, Study, read_table, write_table
 
 ROW_KEY = "wave table_id measure domain domain_value item item_value".split()
 _NUMBERS = ("estimate", "std_error", "lower", "upper", "df", "p_value", "p_adjusted")
@@ -495,12 +495,53 @@ def check_signoff(text: str, *, release_hash: str, is_synthetic: bool) -> dict[s
     return signed
 
 
-def read_archive(study: Study) -> list[pd.DataFrame]:
-    """Return estimates.csv of every earlier signed release of a study, oldest name first."""
-    folder = study.processed_dir.parent / "releases"
-    return [
-        disclosure.as_estimates(read_table(path)) for path in sorted(folder.glob("*/estimates.csv"))
+def sign_release(study: Study, folder: Path) -> dict[str, str]:
+    """Check the sign-off of a release and keep its figures for the attacks of later years.
+
+    Args:
+        study: The wave; the reviewer's signoff.yaml stands beside its answers in data/raw.
+        folder: Release folder.
+
+    Raises:
+        DisclosureError: There is no sign-off, or it is not of this release; see `check_signoff`.
+    """
+    path = study.wave_dir / "signoff.yaml"
+    found = hash_release(folder)
+    if not path.exists():
+        raise DisclosureError(
+            "SIGNOFF",
+            f"signoff.yaml がありません。確認した人が data/raw/{study.name}/{study.year}/ に置いて"
+            f"ください（reviewer, date, data, hash: {found}）。",
+            "There is no signoff.yaml: the reviewer puts it beside the answers, with the hash.",
+        )
+    text = path.read_text(encoding="utf-8")
+    synthetic = bool(study.synthetic_inputs)
+    signed = check_signoff(text, release_hash=found, is_synthetic=synthetic)
+    table = read_table(folder / "estimates.csv")
+    write_table(disclosure.archive_dir(study) / f"{study.year}-{found[:12]}/estimates.csv", table)
+    return signed
+
+
+def verify_release(study: Study, folder: Path) -> None:
+    """Recompute the hashes of a release and attack it again.
+
+    Raises:
+        DisclosureError: A file is not what its manifest says, or the attack tells a hidden cell.
+    """
+    manifest = read_table(folder / "manifest.json").get("outputs", {})
+    changed = [
+        name
+        for name, sha in sorted(manifest.items())
+        if not (folder / name).is_file()
+        or hashlib.sha256((folder / name).read_bytes()).hexdigest() != sha
     ]
+    if changed or not manifest:
+        raise DisclosureError(
+            "RELEASE_CHANGED",
+            f"公表物が manifest.json と一致しません: {', '.join(changed) or 'outputs'}。",
+            "The release is not what its manifest says; the files are named before.",
+        )
+    attack_study(study, folder)
 
 
 def attack_study(study: Study, folder: Path) -> None:
@@ -515,7 +556,7 @@ def attack_study(study: Study, folder: Path) -> None:
         about=study.load("published/about.json"),
         settings=study.config.disclosure,
         questionnaire=disclosure.read_questionnaire(study),
-        archive=read_archive(study),
+        archive=disclosure.read_archive(study),
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from itertools import product
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,8 @@ from tsunagari.study import (
     DisclosureError,
     InputError,
     Study,
+    read_table,
+    repository_root,
 )
 
 # Keys stay on a suppressed row; everything else on it is a number or follows from one.
@@ -80,12 +83,25 @@ def publish(study: Study) -> pd.DataFrame:
     study.save("private/estimates.csv", estimates)
     questionnaire = read_questionnaire(study)
     settings = study.config.disclosure
-    record = judge(estimates, settings=settings, questionnaire=questionnaire)
+    record = judge(
+        estimates, settings=settings, questionnaire=questionnaire, archive=read_archive(study)
+    )
     study.save("private/gate.csv", estimates[KEY_COLUMNS].assign(reason=record.reasons))
     published = round_published(apply_record(estimates, record, settings=settings))
     study.save("published/estimates.csv", published)
     study.save("published/about.json", describe_study(study))
     return published
+
+
+def archive_dir(study: Study) -> Path:
+    """Return the folder of the figures of every signed release of a study."""
+    return repository_root() / "data/processed" / study.name / "releases"
+
+
+def read_archive(study: Study) -> list[pd.DataFrame]:
+    """Return estimates.csv of every earlier signed release of a study, in order of name."""
+    paths = sorted(archive_dir(study).glob("*/estimates.csv"))
+    return [as_estimates(read_table(path)) for path in paths]
 
 
 def collect_parts(study: Study) -> pd.DataFrame:
@@ -988,19 +1004,21 @@ def protect(
     is_base = np.zeros(len(linked.keys), dtype=bool)
     is_base[list(linked.bases)] = True
     costs = _costs(linked, questionnaire=questionnaire)
+    told = np.zeros_like(is_base) if is_told is None else is_told
     left = targets
-    # First with every base as it is, which keeps the items apart; then whatever is left.
-    for fixed in (is_base.copy(), np.zeros_like(is_base)):
+    # First with every base as it is and without bounds, which keeps the items apart; then what is
+    # left with all bounds; at last with bases and whole domains.
+    for holds_bases, has_loose in ((True, False), (True, True), (False, True), (False, True)):
+        fixed = told | is_base if holds_bases else told.copy()
         fixed[0] = True
-        fixed |= False if is_told is None else is_told
-        fixed = settle(linked, known=fixed)
-        components = _components(
-            linked, moving=~fixed, has_loose=not fixed[list(linked.bases)].all()
-        )
-        hidden, left = _protect_all(
+        components = _components(linked, moving=~settle(linked, known=fixed), has_loose=has_loose)
+        hidden, _ = _protect_all(
             linked, left, hidden=hidden, shown=shown, components=components, costs=costs
         )
         hidden = _with_bases(linked, hidden)
+        is_visible = (shown | told) & ~np.isin(np.arange(len(shown)), list(hidden))
+        is_visible |= told
+        left = find_exposed(linked, targets, is_visible=is_visible)
         if not left:
             break
     left = [t for t in left if not is_no_answer(linked.keys[t.node], questionnaire)]

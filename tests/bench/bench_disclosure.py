@@ -1,0 +1,76 @@
+"""Seconds of the gate and of the attack for a plan of tables, for twice and four times it."""
+
+import sys
+import time
+
+import numpy as np
+import pandas as pd
+
+from tsunagari import attack, disclosure
+from tsunagari.study import Disclosure
+
+AXES = (("region",), ("age",), ("sex",), ("age", "sex"), ("household",), ("job",))
+SIZES = {"region": 3, "age": 8, "sex": 2, "household": 5, "job": 6}
+N, ITEMS = 2000, 8
+KNOWN = disclosure.Questionnaire(areas=frozenset({"region"}))
+
+
+def survey(rng, n_items):
+    """Return people with random axes and skewed answers to n_items questions of 2 to 8 codes."""
+    people = {name: rng.integers(size, size=N).astype(str) for name, size in SIZES.items()}
+    for item in range(n_items):
+        share = np.arange(1, rng.integers(3, 10)) ** -1.2
+        codes = np.arange(len(share)).astype(str)
+        people[f"q{item}"] = rng.choice(codes, N, p=share / share.sum())
+    return pd.DataFrame(people)
+
+
+def tables(people):
+    """Return the percent rows of every question by every axis."""
+    parts = []
+    for item in (name for name in people if name.startswith("q")):
+        for axes in ((), *AXES):
+            groups = people.groupby(list(axes))[item] if axes else [("all", people[item])]
+            for value, answers in groups:
+                counts = answers.value_counts().reindex(sorted(people[item].unique()), fill_value=0)
+                parts.append(
+                    pd.DataFrame(
+                        {
+                            "table_id": "_x_".join(axes) + "__" + item,
+                            "domain": " x ".join(axes) or "all",
+                            "domain_value": value if isinstance(value, str) else " x ".join(value),
+                            "item": item,
+                            "item_value": counts.index,
+                            "estimate": 100 * counts.to_numpy() / len(answers),
+                            "n_unweighted": float(len(answers)),
+                            "n_cell": counts.to_numpy(float),
+                        }
+                    )
+                )
+    rows = pd.concat(parts, ignore_index=True)
+    return disclosure.as_estimates(rows.assign(wave="2022", measure="percent", unit="percent"))
+
+
+def main() -> int:
+    """Print seconds a size; return 1 when the attacker finds something in what the gate let by."""
+    failed = 0
+    first = None
+    for factor in (1, 2, 4):
+        rows = tables(survey(np.random.default_rng(7), ITEMS * factor))
+        began = time.perf_counter()
+        after = disclosure.suppress(rows, settings=Disclosure(), questionnaire=KNOWN)
+        gated = time.perf_counter()
+        found = attack.attack_estimates(after, rows, settings=Disclosure(), questionnaire=KNOWN)
+        gate, assault = gated - began, time.perf_counter() - gated
+        first = first or gate + assault
+        failed += bool(found)
+        hidden = (after["status"] == "suppressed").mean()
+        print(
+            f"x{factor}: {len(rows):6d} rows, gate {gate:5.1f} s, attack {assault:5.1f} s, "
+            f"{(gate + assault) / first:4.1f} times the first, {hidden:.0%} hidden"
+        )
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
