@@ -280,6 +280,7 @@ class _Rows:
         self.id_column = study.config.columns.respondent_id
         self.given_ids = self.raw[self.id_column].astype("str")
         self.ids = self._tidy_ids()
+        self.id_codes: np.ndarray | None = None
         rows = decisions.loc[decisions["variable"] == "", ["position", "decision"]]
         self.accepted = np.zeros(len(self.raw), dtype=bool)
         self.accepted[rows.loc[rows["decision"] == "accept", "position"].astype(int)] = True
@@ -362,7 +363,7 @@ class _Rows:
     def _judge_ids(self) -> None:
         self._refuse_personal_ids()
         self.give("ID_MISSING", (self.ids == "").to_numpy())
-        is_odd = self.given_ids.str.contains(coding.CONTROL, regex=True).to_numpy(bool)
+        is_odd = self.given_ids.str.contains(coding.CONTROL_PATTERN, regex=True).to_numpy(bool)
         self.give("ID_INVALID", is_odd)
 
     def _refuse_personal_ids(self) -> None:
@@ -382,9 +383,10 @@ class _Rows:
 
     def _is_repeated(self, among: np.ndarray) -> np.ndarray:
         """Return where an id stands twice among some rows; by arrow, without a Python text each."""
-        encoded = pa.array(self.ids).dictionary_encode()
-        codes = pa.chunked_array([encoded]).combine_chunks().indices.to_numpy()
-        return among & (np.bincount(codes, weights=among)[codes] > 1)
+        if self.id_codes is None:
+            encoded = pa.array(self.ids).dictionary_encode()
+            self.id_codes = pa.chunked_array([encoded]).combine_chunks().indices.to_numpy()
+        return among & (np.bincount(self.id_codes, weights=among)[self.id_codes] > 1)
 
     def _judge_duplicates(self) -> None:
         """Set aside copies, and every row of an id that stands for different answers."""

@@ -26,7 +26,8 @@ BAD_CELL_MINIMUM = 5  # cells; fewer never stop a run, whatever their share of a
 UNDECLARED_MISSING_LIMIT = 0.005
 _MISSING_LOOKS = frozenset("-1 -8 -9 . 88 98 99 888 998 999 9998 9999".split())
 _ERROR_VALUES = frozenset("#N/A #REF! #DIV/0! #VALUE! #NAME? #NUM! #NULL! #SPILL! #CALC!".split())
-CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
+CONTROL_PATTERN = r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]"
+CONTROL = re.compile(CONTROL_PATTERN)
 _HIDDEN = re.compile("[\u200b\u200c\u200d\u2060\ufeff\u00ad\u202a-\u202e\u2066-\u2069]")
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,3})?")
 _WHOLE = re.compile(r"[+-]?\d+(\.0*)?")
@@ -409,7 +410,7 @@ def code_date(variable: str, *, log: CellLog, origin: str) -> Coded:
 def code_text(variable: str, *, log: CellLog) -> pd.Series:
     """Return free text without control characters; a mark for nothing written is missing."""
     column = log.raw[variable].astype("str")
-    dirty = np.flatnonzero(column.str.contains(CONTROL, regex=True).to_numpy(bool))
+    dirty = np.flatnonzero(column.str.contains(CONTROL_PATTERN, regex=True).to_numpy(bool))
     if len(dirty):
         clean = [CONTROL.sub("", text) for text in column.iloc[dirty]]
         log.repair(dirty, variable, new=clean, rule="CONTROL_CHARACTER")
