@@ -168,6 +168,8 @@ def width_em(text: str) -> float:
 
 def wrap(text: str, *, em: float) -> str:
     """Break a Japanese label into lines of at most `em`, no line beginning with a closing mark."""
+    n_lines = max(int(np.ceil(width_em(text) / em)), 1)
+    em = min(em, width_em(text) / n_lines + 0.6)  # lines of about the same length
     lines, line = [], ""
     for character in text:
         is_closing = character in "、。，．）」』】・：；？！ー〜ょゃゅっァィゥェォャュョッ"

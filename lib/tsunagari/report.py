@@ -61,6 +61,7 @@ _WEIGHT_LABELS = {
     "weight_cv": ("重みの変動係数", "", 2),
     "n_trimmed": ("上限で切り下げた重み", "人", 0),
 }
+_VARIANT_LABELS = {"unweighted": "重みを使わない", "imputed": "答えのない人を補う"}
 _LEDGER_LABELS = {
     "read": "読み込んだ行",
     "analysed": "分析した行",
@@ -625,7 +626,7 @@ def _gt_items(published: Published) -> list[str]:
 def _outcomes(published: Published) -> list[str]:
     """Return the indicators that have a model."""
     names = [t[6:] for t in published.table_ids if t.startswith("model_")]
-    return [name for name in names if name != "merges"]
+    return [name for name in names if name != "merges" and "__" not in name]
 
 
 def _lonely_items(published: Published) -> list[str]:
@@ -843,7 +844,12 @@ def _stacked_picture(
     n_whole = answers.groupby("group")["estimate"].apply(lambda e: e.notna().all()).sum()
     if n_whole < min(2, len(groups)):
         return []
-    ours = pd.concat(groups.values())
+    whole = [
+        rows
+        for rows in groups.values()
+        if not ((rows["status"] == "suppressed") & ~rows["item_value"].map(labels).isin(grey)).any()
+    ]
+    ours = pd.concat(whole)
     words = _words(
         published, title, neutral=neutral, subtitle=f"{published.full_label(item)}（%）。"
         f"{_people(published)}、重み付け後", n=_n_text(ours), has_interval=False, source=source,
@@ -995,6 +1001,11 @@ def _nation(published: Published, item: str, value: str | None, **domain: str) -
     return {row["measure"]: row for row in _records(rows)}
 
 
+def _usable(row: Row | None) -> bool:
+    """Whether a published national figure may stand in a figure: its source is verified."""
+    return row is not None and not _is_hidden(row) and "確認できていない" not in row["reason"]
+
+
 def _judged(found: dict[str, Any]) -> Row | None:
     """Return the difference that carries the verdict: on one age mix, else as it is."""
     for measure in ("difference_points_age_standardised", "difference_points"):
@@ -1123,7 +1134,7 @@ def _groups_sentence(published: Published) -> str:
     if not found:
         return f"{measure}に、{'・'.join(tested)}による差は確認できませんでした。⟦cross_{items[0]}⟧"
     texts = [
-        f"{_by_axis(published, axis)}では{published.domain_label(axis, row['domain_value'])}"
+        f"{_by_axis(published, axis)}では「{published.domain_label(axis, row['domain_value'])}」"
         f"（{format_estimate(row)}%▲）"
         for axis, row in found[:3]
     ]
@@ -1244,7 +1255,8 @@ def _indicator_picture(published: Published) -> Iterator[Picture]:
         value = _indicator_value(published, name)
         found = _nation(published, indicator["item"], value)
         ours.append(row)
-        theirs.append(found.get("percent_benchmark"))
+        nation = found.get("percent_benchmark")
+        theirs.append(nation if _usable(nation) else None)
         names.append(published.label(name))
     if len(ours) < 2:
         return
@@ -1257,7 +1269,9 @@ def _indicator_picture(published: Published) -> Iterator[Picture]:
         parts.append(table.assign(series="全国（公表値）"))
     source = f"、{_nation_name(published)}" if beside else ""
     words = _words(
-        published, "", neutral="主な指標", subtitle=f"割合（%）。{_people(published)}、重み付け後",
+        published, "", neutral="主な指標",
+        subtitle=f"割合（%）。{_people(published)}、重み付け後"
+        + ("。全国は公表値で、年齢のちがいをそろえていない" if beside else ""),
         n=_n_text(pd.DataFrame(ours)), source=source,
     )  # fmt: skip
     yield Picture("indicators", figures.interval_dots(pd.concat(parts), words=words))
@@ -1418,6 +1432,7 @@ def _item_against_others(published: Published, item: str) -> Iterator[Picture]:
         groups[f"{area} {year}年"] = before[_wave_of(before) == year]
     nation = published.rows(f"national_{item}", measure="percent_benchmark", domain="all")
     nation = nation[nation["item_value"].isin(codes)]
+    nation = nation[[_usable(row) for row in _records(nation)]] if len(nation) else nation
     source = ""
     if set(codes) - {NO_ANSWER} <= set(nation["item_value"]) and nation["estimate"].notna().any():
         year = (published.about.get("benchmark") or {}).get("year")
@@ -1448,13 +1463,23 @@ def _item_by_axes(published: Published, item: str, *, is_first: bool) -> Iterato
         if is_short and not _is_multiple(published, item):
             stacked = list(_stack_by_axis(published, item, axis=axis))
         yield from stacked
-        if not stacked and primary and (is_first or " x " not in axis):
-            yield from _dots_by_axis(published, axis, name=primary[0])
+        if not stacked and (is_first or " x " not in axis):
+            yield from _dots_of_visible(published, item, axis=axis)
     if primary and is_first:
         yield from _dots_by_further(published, further, name=primary[0])
     lines = _axis_sentences(published, item, axes=axes) if primary else []
     if lines:
         yield Text(tuple(lines), kind="ul")
+
+
+def _dots_of_visible(published: Published, item: str, *, axis: str) -> list[Picture]:
+    """Return dots of the question's first indicator of which half the groups can be shown."""
+    names = [n for n, each in _indicators(published).items() if each["item"] == item]
+    for name in names:
+        rows = _indicator_cross(published, axis, name=name)
+        if len(rows) and rows["estimate"].notna().mean() >= 0.5:
+            return _dots_by_axis(published, axis, name=name)
+    return _dots_by_axis(published, axis, name=names[0]) if names else []
 
 
 def _stack_by_axis(published: Published, item: str, *, axis: str) -> Iterator[Picture]:
@@ -1521,7 +1546,7 @@ def _axis_sentences(published: Published, item: str, *, axes: list[str]) -> list
             without.append(_axis_label(published, axis))
             continue
         parts = [
-            f"{published.domain_label(axis, row['domain_value'])}は {_with_unit(row)}で、"
+            f"「{published.domain_label(axis, row['domain_value'])}」は {_with_unit(row)}で、"
             f"そのほかの人より{HIGHER if row['mark'] == '▲' else LOWER}結果です{row['mark']}"
             for row in _records(sure)
         ]
@@ -1812,8 +1837,46 @@ def _model_blocks(published: Published, outcome: str) -> Iterator[Block]:
     yield from _forest_picture(published, ratios, outcome=outcome)
     yield _effects_table(published, outcome)
     notes = [clean_text(row["reason"]) for row in _records(facts) if row["reason"]]
-    if notes:
-        yield Text(tuple(notes), kind="note")
+    notes = [_model_size(facts), *dict.fromkeys(notes)]
+    yield Text(tuple(note for note in notes if note), kind="note")
+    yield from _sensitivity_table(published, outcome)
+
+
+def _model_size(facts: pd.DataFrame) -> str:
+    """Return how many people and events the model rests on; what is hidden is left out."""
+    units = {"n": "人", "events": "人", "parameters": "", "events_per_parameter": "人"}
+    rows = {row["item_value"]: row for row in _records(facts) if not _is_hidden(row)}
+    parts = []
+    for name, unit in units.items():
+        if name in rows:
+            decimals = int(name == "events_per_parameter")
+            number = format_number(rows[name]["estimate"], decimals=decimals)
+            parts.append(f"{clean_text(rows[name]['item_label'])} {number}{unit}")
+    return f"{'、'.join(parts)}。" if parts else ""
+
+
+def _sensitivity_table(published: Published, outcome: str) -> Iterator[Table]:
+    """Yield the marginal effects of the model made in other ways, beside the model's own."""
+    main = published.rows(f"model_{outcome}", measure="marginal_effect_points")
+    others = published.rows(f"model_{outcome}__sensitivity", measure="marginal_effect_points")
+    if others.empty:
+        return
+    variants = others["domain_value"].unique().tolist()
+    found = {(row["domain_value"], row["item"], row["item_value"]): row for row in _records(others)}
+    groups: dict[str, list[tuple[Cell, ...]]] = {}
+    for row in _records(main[main["mark"] != "基準"]):
+        key = (row["item"], row["item_value"])
+        cells = (_percent_cell(found.get((variant, *key))) for variant in variants)
+        line = (Cell(_level_label(published, row)), _percent_cell(row), *cells)
+        groups.setdefault(published.label(row["item"]), []).append(line)
+    yield Table(
+        key=f"sensitivity_{outcome}",
+        caption=f"「{published.label(outcome)}」：作り方を変えたときの平均限界効果（ポイント）",
+        head=("区分", "この報告", *(_VARIANT_LABELS.get(name, name) for name in variants)),
+        groups=tuple((label, tuple(lines)) for label, lines in groups.items()),
+        note=_table_note(published, extra="作り方で大きく変わる値は、注意して読みます。"),
+        is_synthetic=published.is_synthetic,
+    )
 
 
 def _forest_picture(

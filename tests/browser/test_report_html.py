@@ -1,0 +1,238 @@
+"""The council's page in a real browser: offline, accessible, readable at 390 px, printable."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import nbformat
+import pytest
+from tests.browser import published_sample as sample
+
+from tsunagari import report
+
+ROOT = Path(__file__).resolve().parents[2]
+NOTEBOOK = ROOT / "notebooks" / "07_report_council.ipynb"
+AUDIT = ROOT.parent / "shared" / "tools" / "audit_html.mjs"  # optional, beside the project
+BROWSERS = ("chromium", "chromium-browser", "google-chrome")
+HINT = "no Chromium: install one (Debian: apt-get install chromium fonts-noto-cjk) or set CHROMIUM"
+
+
+@pytest.fixture(scope="module")
+def chromium() -> str:
+    given = os.environ.get("CHROMIUM")
+    found = given or next((path for name in BROWSERS if (path := shutil.which(name))), None)
+    if not found:
+        (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)(HINT)
+    return found
+
+
+@pytest.fixture(scope="module")
+def council(tmp_path_factory) -> report.Report:
+    root = tmp_path_factory.mktemp("study")
+    sample.write_sample(root)
+    patch = pytest.MonkeyPatch()
+    patch.setenv("TSUNAGARI_ROOT", str(root))
+    published = report.read_published("ehime", sample.YEAR)
+    patch.undo()
+    return report.build_report(published)
+
+
+@pytest.fixture(scope="module")
+def page_path(council, tmp_path_factory) -> Path:
+    """The page of notebook 07, its cells filled with what they show."""
+    notebook = nbformat.read(NOTEBOOK, as_version=4)
+    for cell in notebook.cells:
+        if cell.cell_type != "code":
+            continue
+        part = re.fullmatch(r'council\.part\("(\w+)"\)', cell.source)
+        shown = council.part(part.group(1)) if part else None
+        shown = council if cell.source.endswith("\ncouncil") else shown
+        if shown is not None:
+            data = {"text/html": shown._repr_html_()}
+            cell.outputs = [nbformat.v4.new_output("execute_result", data=data)]
+    path = tmp_path_factory.mktemp("page") / "council_report.html"
+    path.write_text(report.export_html(notebook), encoding="utf-8")
+    return path
+
+
+class Visit:
+    """One page with everything that it asked for and complained about."""
+
+    def __init__(self, browser, path: Path, *, width: int) -> None:
+        self.page = browser.new_page(viewport={"width": width, "height": 900})
+        self.requests, self.complaints = [], []
+        self.page.route("**/*", self._route)
+        self.page.on("console", lambda message: self._hear(message.type, message.text))
+        self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        self.page.goto(path.as_uri())
+
+    def _route(self, route) -> None:
+        if route.request.is_navigation_request():
+            route.continue_()
+            return
+        self.requests.append(route.request.url[:80])
+        route.abort()
+
+    def _hear(self, kind: str, text: str) -> None:
+        if kind in ("error", "warning"):
+            self.complaints.append(text)
+
+
+@pytest.fixture(scope="module")
+def browser(chromium):
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        # CI runs as root in a container, where Chromium's own sandbox cannot start.
+        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(params=[1280, 390])
+def visit(request, browser, page_path):
+    visit = Visit(browser, page_path, width=request.param)
+    yield visit
+    visit.page.close()
+
+
+def test_asks_for_nothing_and_does_not_complain(visit):
+    visit.page.mouse.wheel(0, 20_000)
+    assert visit.requests == []
+    assert visit.complaints == []
+
+
+def test_language_title_and_headings(visit):
+    assert visit.page.evaluate("document.documentElement.lang") == "ja"
+    assert visit.page.title().startswith("【合成データ】愛媛県")
+    script = "[...document.querySelectorAll('h1,h2,h3,h4')].map(h => +h.tagName[1])"
+    levels = visit.page.evaluate(script)
+    assert levels.count(1) == 1
+    assert levels[0] == 1
+    steps = [b - a for a, b in zip(levels, levels[1:], strict=False)]
+    assert max(steps) <= 1
+
+
+def test_every_picture_is_drawn_and_described(visit, council):
+    script = "[...document.images].map(i => [i.alt, i.complete && i.naturalWidth])"
+    images = visit.page.evaluate(script)
+    assert len(images) == len(council.charts) >= 8
+    assert all(len(alt) > 30 and width > 0 for alt, width in images)
+    assert len({alt for alt, _ in images}) == len(images)
+
+
+def test_text_in_pictures_is_nine_pixels_or_more(visit):
+    shown = visit.page.evaluate("[...document.images].map(i => i.width / i.naturalWidth)")
+    points = 10.0 * 4 / 3  # smallest text of a figure: 10 pt in CSS pixels
+    assert min(shown) * points >= 9
+
+
+def test_nothing_is_wider_than_the_window(visit):
+    script = "document.scrollingElement.scrollWidth - window.innerWidth"
+    assert visit.page.evaluate(script) <= 0
+
+
+def test_tables_scroll_by_themselves_and_by_keyboard(visit):
+    script = """[...document.querySelectorAll('table')].map(t => [
+        t.parentElement.getAttribute('role'), t.parentElement.tabIndex,
+        !!t.parentElement.getAttribute('aria-label'), !!t.caption,
+        [...t.querySelectorAll('th')].every(th => th.scope)])"""
+    found = visit.page.evaluate(script)
+    assert len(found) > 20
+    assert {tuple(row) for row in found} == {("region", 0, True, True, True)}
+
+
+def test_banner_stays_in_view(visit):
+    visit.page.mouse.wheel(0, 9_000)
+    visit.page.wait_for_timeout(200)
+    box = visit.page.locator(".banner").bounding_box()
+    assert 0 <= box["y"] < 5
+    assert "合成データ" in visit.page.locator(".banner").inner_text()
+
+
+def test_axe_finds_nothing(visit):
+    from axe_playwright_python.sync_playwright import Axe
+
+    results = Axe().run(visit.page).response
+    found = [(v["id"], v["impact"], len(v["nodes"])) for v in results["violations"]]
+    assert found == []
+
+
+def test_every_character_has_a_glyph(visit):
+    """A character is missing when it is painted like one that no font has."""
+    script = """() => {
+        const canvas = Object.assign(document.createElement('canvas'), {width: 24, height: 24});
+        const pen = canvas.getContext('2d', {willReadFrequently: true});
+        pen.font = '16px ' + getComputedStyle(document.body).fontFamily;
+        const paint = c => {
+            pen.clearRect(0, 0, 24, 24);
+            pen.fillText(c, 2, 18);
+            return pen.getImageData(0, 0, 24, 24).data.join();
+        };
+        const tofu = paint('\\u0378');
+        const text = new Set(document.body.innerText.match(/[^\\x00-\\x7f\\s]/gu));
+        return [...text].filter(c => paint(c) === tofu).join('');
+    }"""
+    assert visit.page.evaluate(script) == ""
+
+
+def test_prints_with_the_banner_on_every_page(browser, page_path, tmp_path):
+    visit = Visit(browser, page_path, width=1280)
+    target = tmp_path / "page.pdf"
+    visit.page.pdf(path=target, prefer_css_page_size=True)
+    visit.page.close()
+    assert target.stat().st_size > 100_000
+    if not shutil.which("pdftotext"):
+        return
+    done = subprocess.run(["pdftotext", str(target), "-"], capture_output=True, check=True)
+    pages = done.stdout.decode().split("\f")[:-1]
+    assert len(pages) > 5
+    assert all("合成データ" in page for page in pages)
+    summary = [number for number, page in enumerate(pages) if "読むときの注意" in page]
+    first = [number for number, page in enumerate(pages) if "3つの要点" in page]
+    assert summary == first, "the summary fits on one sheet"
+
+
+def test_script_in_an_answer_does_not_run(browser, tmp_path):
+    payload = "<script>document.body.dataset.pwned=1</script><img src=x onerror=alert(1)>"
+    notebook = nbformat.v4.new_notebook()
+    cell = nbformat.v4.new_code_cell("x")
+    cell.outputs = [nbformat.v4.new_output("display_data", data={"text/html": payload})]
+    notebook.cells = [nbformat.v4.new_markdown_cell(payload), cell]
+    path = tmp_path / "hostile.html"
+    path.write_text(report.export_html(notebook, title="題"), encoding="utf-8")
+    visit = Visit(browser, path, width=390)
+    assert visit.page.evaluate("document.body.dataset.pwned ?? null") is None
+    assert visit.requests == []
+    visit.page.close()
+
+
+def test_policy_stops_a_script_that_slipped_through(browser, page_path, tmp_path):
+    hostile = page_path.read_text(encoding="utf-8").replace(
+        "</main>", "<script>document.body.dataset.pwned=1</script></main>"
+    )
+    path = tmp_path / "slipped.html"
+    path.write_text(hostile, encoding="utf-8")
+    visit = Visit(browser, path, width=390)
+    assert visit.page.evaluate("document.body.dataset.pwned ?? null") is None
+    visit.page.close()
+
+
+@pytest.mark.skipif(
+    not (AUDIT.exists() and shutil.which("node") and os.environ.get("AUDIT_MODULES")),
+    reason="the workplace's audit needs node and AUDIT_MODULES",
+)
+def test_audit_of_the_workplace(chromium, page_path):
+    done = subprocess.run(
+        ["node", str(AUDIT), "--strict", "--dark", str(page_path)],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=os.environ | {"CHROMIUM": chromium},
+    )
+    if done.returncode == 3:
+        pytest.skip("the audit's modules are not installed")
+    assert done.returncode == 0, json.loads(done.stdout)["failed"]
