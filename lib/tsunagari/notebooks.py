@@ -238,16 +238,9 @@ def run_notebook(
     import nbformat
     from nbclient.exceptions import DeadKernelError
 
-    work = scratch / "work"  # an empty folder: nothing there that Python could import by mistake
-    work.mkdir(exist_ok=True)
-    folders = {
-        "JUPYTER_RUNTIME_DIR": str(scratch),
-        "IPYTHONDIR": str(scratch / "ipython"),  # no start-up files and settings of the user's own
-        "MATPLOTLIBRC": _matplotlib_settings(),
-    }
     cells = read_notebook(source)
     try:
-        with environment(folders):
+        with environment(_folders(scratch)):
             notebook = papermill.execute_notebook(
                 source,
                 output,
@@ -257,7 +250,7 @@ def run_notebook(
                 progress_bar=False,
                 request_save_on_cell_execute=False,
                 autosave_cell_every=0,
-                cwd=work,
+                cwd=scratch / "work",
                 kernel_manager_class=manager,
                 store_widget_state=False,
                 shutdown_kernel="immediate",
@@ -275,19 +268,30 @@ def run_notebook(
         ) from None
     nbformat.write(_strip(notebook), output)
     # papermill takes sys.exit(0) for success and leaves the rest of the notebook out.
-    left = [
-        i
-        for i, cell in enumerate(notebook.cells)
-        if cell.cell_type == "code" and cell.source.strip() and cell.execution_count is None
-    ]
-    if left:
-        where = _place(source.stem, cells, index=left[0])
+    if (last := _first_left_out(notebook)) is not None:
+        where = _place(source.stem, cells, index=last)
         raise _unexpected(where, name="SystemExit", kept=output)
 
 
-def _matplotlib_settings() -> str:
+def _first_left_out(notebook: Any) -> int | None:
+    """Return the place of the first code cell that did not run, or None."""
+    for place, cell in enumerate(notebook.cells):
+        if cell.cell_type == "code" and cell.source.strip() and cell.execution_count is None:
+            return place
+    return None
+
+
+def _folders(scratch: Path) -> dict[str, str]:
+    """Return where a kernel keeps its own files, and settings that are not the user's."""
+    # The kernel starts in an empty folder: nothing there that Python could import by mistake.
+    (scratch / "work").mkdir(exist_ok=True)
     spec = importlib.util.find_spec("matplotlib")
-    return str(Path(spec.origin).parent / "mpl-data/matplotlibrc") if spec and spec.origin else ""
+    settings = Path(spec.origin).parent / "mpl-data/matplotlibrc" if spec and spec.origin else ""
+    return {
+        "JUPYTER_RUNTIME_DIR": str(scratch),
+        "IPYTHONDIR": str(scratch / "ipython"),
+        "MATPLOTLIBRC": str(settings),
+    }
 
 
 def quicken_imports() -> None:
