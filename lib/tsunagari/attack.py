@@ -46,6 +46,7 @@ _COUNTS = ("n_unweighted", "n_effective")
 _TOKEN = re.compile(r"(?<![\d.A-Za-z])[-+−]?\d[\d,]*(?:\.\d+)?")
 _UNIT = re.compile(r"\s*(?:%|パーセント|ポイント|人|名|件|世帯|倍|割)")
 _RANGE = re.compile(r"\s*[〜~\-–]\s*[-+−]?\d[\d,]*(?:\.\d+)?\s*(?:%|ポイント|人|倍)")
+_ADDRESS = re.compile(r"https?://[\x21-\x7e]+")
 _BLOCKS = {"p", "li", "h1", "h2", "h3", "h4", "figcaption", "dd", "dt", "pre", "div", "section"}
 _VOID = {"br", "img", "hr", "meta", "link", "input", "col", "wbr", "base"}
 
@@ -225,7 +226,7 @@ class Figures:
     """
 
     by_number: dict[str, set[int]] = field(default_factory=dict)
-    labels: dict[int, tuple[str, ...]] = field(default_factory=dict)
+    labels: dict[int, tuple[tuple[str, ...], ...]] = field(default_factory=dict)
     by_key: dict[str, int] = field(default_factory=dict)
     hidden: frozenset[str] = frozenset()
     free: frozenset[str] = frozenset()
@@ -260,19 +261,29 @@ def list_figures(published: pd.DataFrame, about: dict[str, Any]) -> Figures:
                 by_number.setdefault(_plain(f"{abs(row[name]):.6f}"), set()).add(position)
     texts = json.dumps(about, ensure_ascii=False)
     free = {_plain(t) for t in _TOKEN.findall(unicodedata.normalize("NFKC", texts))}
+    # The level of the intervals, how many figures are hidden, how many people answered.
+    confidence = about.get("marks", {}).get("confidence", 0.95)
+    ours = (table["domain"] == "all") & (table["measure"] == "percent")
+    everybody = table.loc[ours, "n_unweighted"].max()
+    facts = [100 * confidence, 0 if pd.isna(everybody) else everybody]
+    facts += [len(hidden)] if len(hidden) >= 100 else []
+    free |= {_plain(f"{fact:.6f}") for fact in facts}
     return Figures(by_number, labels, by_key, frozenset(hidden), frozenset(free))
 
 
-def _labels(row: dict[str, Any], variables: dict[str, Any]) -> tuple[str, ...]:
-    words = [row["item_label"], row["item_value"]]
-    about = variables.get(row["item"], {})
-    words += [about.get("label"), about.get("short_label"), row["item"]]
+def _labels(row: dict[str, Any], variables: dict[str, Any]) -> tuple[tuple[str, ...], ...]:
+    """Return groups of labels; one of each must stand beside the row's numbers."""
     if row["domain"] != "all" and isinstance(row["domain"], str):
         names, values = row["domain"].split(" x "), str(row["domain_value"]).split(" x ")
-        for name, value in zip(names, values, strict=False):
-            words.append(variables.get(name, {}).get("values", {}).get(value, value))
-    kept = (w for w in words if isinstance(w, str) and len(w) > 1)
-    return tuple(unicodedata.normalize("NFKC", w) for w in kept)
+        parts = zip(names, values, strict=False)
+        whole = f" / {row['domain_value']} / "  # as a cell of the workbook's list
+        groups = [[variables.get(n, {}).get("values", {}).get(v, v), v, whole] for n, v in parts]
+    else:
+        about = variables.get(row["item"], {})
+        groups = [[row["item_label"], about.get("label"), about.get("short_label"), row["item"]]]
+    texts = [[w for w in words if isinstance(w, str) and len(w) > 1] for words in groups]
+    kept = (tuple(unicodedata.normalize("NFKC", w) for w in words) for words in texts)
+    return tuple(words for words in kept if words)
 
 
 def find_untraced(passages: Iterable[Passage], figures: Figures) -> list[tuple[Passage, str]]:
@@ -290,8 +301,9 @@ def find_untraced(passages: Iterable[Passage], figures: Figures) -> list[tuple[P
 
 def _tokens(passage: Passage) -> list[str]:
     found = []
-    for match in _TOKEN.finditer(passage.text):
-        after = passage.text[match.end() :]
+    text = _ADDRESS.sub(" ", passage.text)
+    for match in _TOKEN.finditer(text):
+        after = text[match.end() :]
         if passage.is_cell or _UNIT.match(after) or _RANGE.match(after):
             found.append(match.group())
     return found
@@ -306,8 +318,13 @@ def _is_traced(token: str, passage: Passage, figures: Figures) -> bool:
         return any(figures.by_key.get(key) in holders for key in passage.rows)
     if number in figures.free:
         return True
-    words = passage.text + " / " + passage.context
-    return any(any(label in words for label in figures.labels[p]) for p in holders)
+    words = f"{passage.text} / {passage.context} / "
+    return any(_stands_beside(figures.labels[p], words) for p in holders)
+
+
+def _stands_beside(labels: tuple[tuple[str, ...], ...], words: str) -> bool:
+    """Return whether the words name the row: every part of its domain, or else its answer."""
+    return all(any(label in words for label in either) for either in labels)
 
 
 # --- bounds on every hidden cell ------------------------------------------------------------------
@@ -345,7 +362,7 @@ def attack_estimates(
         visible = np.zeros(len(linked.keys), dtype=bool)
         visible[0] = True
         for release in (published, *archive):
-            visible |= visible_nodes(linked, rows, release)
+            visible |= visible_nodes(linked, rows, release=release)
             problems += _moved_bases(rows, release, settings=settings)
         for target in disclosure.find_exposed(linked, targets, is_visible=visible):
             key = linked.keys[target.node]

@@ -634,7 +634,7 @@ def _alternative(
     return component.counts + np.round(change)
 
 
-def visible_nodes(linked: LinkedTables, rows: pd.DataFrame, release: pd.DataFrame) -> np.ndarray:
+def visible_nodes(linked: LinkedTables, rows: pd.DataFrame, *, release: pd.DataFrame) -> np.ndarray:
     """Return which nodes a release shows: as a share, or in anything computed from it.
 
     Args:
@@ -856,7 +856,7 @@ def _judge_wave(
     primary, targets, rests = find_primary(linked, settings=settings, questionnaire=questionnaire)
     told = np.zeros(len(linked.keys), dtype=bool)
     for release in archive:
-        told |= visible_nodes(linked, rows, release)
+        told |= visible_nodes(linked, rows, release=release)
     hidden = protect(
         linked, targets, hidden=set(primary), questionnaire=questionnaire, is_told=told
     )
