@@ -167,15 +167,16 @@ def width_em(text: str) -> float:
 
 
 def wrap(text: str, *, em: float) -> str:
-    """Break a Japanese label into lines of at most `em`, no line beginning with a closing mark."""
+    """Break a Japanese label into lines of at most `em`, none begins with a closing mark."""
     n_lines = max(int(np.ceil(width_em(text) / em)), 1)
     em = min(em, width_em(text) / n_lines + 0.6)  # lines of about the same length
     lines, line = [], ""
     for character in text:
         is_closing = character in "、。，．）」』】・：；？！ー〜ょゃゅっァィゥェォャュョッ"
         if line and width_em(line + character) > em and not is_closing:
-            lines.append(line)
-            line = ""
+            kept = line.rstrip("（「『【［")  # an opening mark goes with what it opens
+            lines.append(kept or line)
+            line = line[len(kept) :] if kept else ""
         line += character
     return "\n".join([*lines, line])
 
@@ -224,10 +225,10 @@ def _stamp(figure: Figure, words: Words) -> None:
     """Put the banner on the drawing itself: a picture may be copied out of the page."""
     if words.is_synthetic:
         height = figure.get_figheight()
-        x, y = 1 - 0.05 / WIDTH_INCHES, 1 - 0.05 / height
+        x, y = 1 - 0.13 / WIDTH_INCHES, 1 - 0.09 / height
         box = {"facecolor": "#fff3cd", "edgecolor": "#8a6d00", "pad": 2.5, "linewidth": 0.8}
         figure.text(
-            x - 0.02, y - 0.02, SYNTHETIC_STAMP, ha="right", va="top", bbox=box,
+            x, y, SYNTHETIC_STAMP, ha="right", va="top", bbox=box,
             fontsize=SMALL_POINTS, color="#5c4700",
         )  # fmt: skip
 
@@ -240,8 +241,9 @@ def _top(words: Words, *, legend_rows: int = 0, is_beside: bool = False) -> floa
     return 0.12 + stamp + 0.235 * legend_rows
 
 
-def _figure_text(number: float, *, decimals: int = 1) -> str:
-    return f"{number:.{decimals}f}"
+def _figure_text(number: float, *, decimals: int = 1, is_signed: bool = False) -> str:
+    text = f"{number:{'+' if is_signed else ''}.{decimals}f}"
+    return text.lstrip("+-") if not float(text) else text
 
 
 def _decimals(table: pd.DataFrame, decimals: int) -> list[int]:
@@ -251,11 +253,13 @@ def _decimals(table: pd.DataFrame, decimals: int) -> list[int]:
     return [decimals] * len(table)
 
 
-def _row_texts(table: pd.DataFrame, *, decimals: int) -> list[str]:
+def _row_texts(table: pd.DataFrame, *, decimals: int, is_signed: bool = False) -> list[str]:
     marks = table["mark"].fillna("").astype(str) if "mark" in table else [""] * len(table)
     places = _decimals(table, decimals)
     return [
-        HIDDEN_TEXT if np.isnan(value) else _figure_text(value, decimals=place) + mark
+        HIDDEN_TEXT
+        if np.isnan(value)
+        else _figure_text(value, decimals=place, is_signed=is_signed) + mark
         for value, place, mark in zip(table["estimate"], places, marks, strict=True)
     ]
 
@@ -411,10 +415,11 @@ def stacked_bars(
                    places=[places.get((group, name), decimals) for name in categories])  # fmt: skip
     place.axes.set_xlim(0, 100)
     is_whole = table.loc[table["group"].isin(shown.index), "estimate"].notna().all()
+    is_whole &= bool((shown[categories].sum(axis=1) - 100).abs().max() < 0.6)  # rounding
     place.axes.set_xticks(*([[0, 25, 50, 75, 100], ["0", "25", "50", "75", "100%"]] if is_whole
                             else [[], []]))  # fmt: skip
     if not is_whole:
-        text = "無回答などを秘匿した帯は、示した回答だけで描いています。"
+        text = "無回答などを含まない帯は、示した回答だけで描いています。"
         words = Words(**{**words.__dict__, "foot": (words.foot + text).strip()})
     _legend(place.figure, categories, colours, columns=columns, words=words)
     _stamp(place.figure, words)
@@ -542,7 +547,7 @@ def interval_dots(
     low = min(float(ends.min(initial=0)), 0.0)
     high = float(ends.max(initial=1))
     place.axes.set_xlim(low - (high - low) * 0.02 * (low < 0), high + (high - low) * 0.02)
-    texts = _row_texts(table, decimals=decimals)
+    texts = _row_texts(table, decimals=decimals, is_signed=unit == "ポイント")
     middle = dict(zip(labels, place.middles, strict=True))
     for position, name in enumerate(series):
         offset = (position - (len(series) - 1) / 2) * 0.19

@@ -690,6 +690,15 @@ def _by_groups(published: Published, table_id: str, *, axis: str, item: str) -> 
     return known[key]
 
 
+def _answered(published: Published, variable: str) -> list[str]:
+    """Return the codes and nets of an axis that are answers: people without one are no group."""
+    return [
+        code
+        for code, label in published.values(variable).items()
+        if code != NO_ANSWER and label != "無回答"
+    ]
+
+
 def _in_groups(published: Published, rows: pd.DataFrame, *, axis: str) -> pd.DataFrame:
     percents, gaps = (rows[rows["measure"] == m] for m in ("percent", "difference_points"))
     if percents.empty:
@@ -701,7 +710,15 @@ def _in_groups(published: Published, rows: pd.DataFrame, *, axis: str) -> pd.Dat
         own = percents["mark"].where(percents["mark"].isin(["▲", "▽"]), found)
         own = own.where(percents["status"] != "suppressed", "")
         percents = percents.assign(mark=own)
-    percents = percents[~percents["domain_value"].str.split(" x ").map(lambda v: NO_ANSWER in v)]
+    known = [set(_answered(published, name)) for name in axis.split(" x ")]
+    is_known = [
+        all(
+            not codes or code in codes
+            for code, codes in zip(value.split(" x "), known, strict=False)
+        )
+        for value in percents["domain_value"]
+    ]
+    percents = percents[is_known]
     names = axis.split(" x ")
     orders = [list(published.values(name)) for name in names]
     for place in reversed(range(len(names))):

@@ -102,6 +102,15 @@ def test_digits_follow_each_row():
     assert "東予 6%、中予 9.4%、南予 5%" in chart.alt
 
 
+def test_differences_carry_their_sign():
+    chart = figures.interval_dots(
+        dots(estimate=[2.3, -0.2, 0.04], lower=[1.0, -1.0, -1.0], upper=[3.0, 1.0, 1.0]),
+        words=WORDS,
+        unit="ポイント",
+    )
+    assert "東予 +2.3ポイント、中予 -0.2ポイント、南予 0.0ポイント" in chart.alt
+
+
 def test_hidden_number_is_x_and_nowhere_else():
     chart = figures.interval_dots(
         dots(estimate=[6.4, np.nan, 5.0], lower=[4.4, np.nan, 2.6], upper=[9.0, np.nan, 8.6]),
@@ -170,7 +179,9 @@ def test_caption_and_alt_are_escaped():
     ("text", "em", "lines"),
     [
         ("失業・休職・退学", 4, ["失業・休", "職・退学"]),
-        ("話す（電話）", 5, ["話す（電話）"]),  # a closing mark never begins a line
+        ("話す（電話）", 5, ["話す", "（電話）"]),  # no line ends with an opening mark
+        ("電話する、会う", 4, ["電話する、", "会う"]),  # none begins with a closing one
+        ("支援の受け方がわからないため", 13, ["支援の受け方が", "わからないため"]),  # even
         ("UCLA", 10, ["UCLA"]),
     ],
 )
