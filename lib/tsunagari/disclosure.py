@@ -854,6 +854,8 @@ def _judge_wave(
     """Return the reason of every hidden row of one wave, and the number of open rests."""
     linked = link_tables(rows, questionnaire=questionnaire)
     primary, targets, rests = find_primary(linked, settings=settings, questionnaire=questionnaire)
+    # That somebody gave no answer tells nothing of theirs: small, so hidden, but not shielded.
+    targets = [t for t in targets if not is_no_answer(linked.keys[t.node], questionnaire)]
     told = np.zeros(len(linked.keys), dtype=bool)
     for release in archive:
         told |= visible_nodes(linked, rows, release=release)
@@ -1021,7 +1023,6 @@ def protect(
         left = find_exposed(linked, targets, is_visible=is_visible)
         if not left:
             break
-    left = [t for t in left if not is_no_answer(linked.keys[t.node], questionnaire)]
     if left:
         _raise_exposed(linked, left)
     return hidden
@@ -1417,7 +1418,13 @@ def describe_study(study: Study) -> dict[str, Any]:
 
 def _describe_variables(study: Study) -> dict[str, Any]:
     return {
-        name: {"label": item.label, "short_label": item.short_label, "values": dict(item.labels)}
+        name: {
+            "label": item.label,
+            "short_label": item.short_label,
+            "kind": item.kind,
+            "values": dict(item.labels),
+            "nets": {net: list(codes) for net, (_, codes) in item.nets.items()},
+        }
         for name, item in study.items.items()
     }
 

@@ -17,7 +17,7 @@ from tsunagari.estimation import (
 )
 from tsunagari.models import ModelReport, binary_outcome, model_outcome, sensitivity_rows
 from tsunagari.population import load_targets
-from tsunagari.study import ESTIMATE_COLUMNS, Item, Study
+from tsunagari.study import ESTIMATE_COLUMNS, Item, ModelError, Study
 from tsunagari.weighting import Design, weigh_respondents
 
 INDICATOR_VALUE = "1"  # item_value of an indicator: the share that has it
@@ -139,7 +139,8 @@ def domain_frames(
     Args:
         study: The wave.
         respondents: Cleaned respondents, shape (n, any).
-        axis: Variables of the axis. For an axis of one variable, a code with fewer people than
+        axis: Variables of the axis; who gave no answer on it, or a code that the population does
+            not know, is in no domain. For an axis of one variable, a code with fewer people than
             the reference base also stands within its finest net that reaches it.
 
     Returns:
@@ -147,6 +148,10 @@ def domain_frames(
         are disjoint.
     """
     codes = respondents[axis].astype("string").reset_index(drop=True)
+    outside = study.config.weighting.sample_share
+    for name in axis:
+        kept = [c for c in study.items[name].options if c not in outside.get(name, ())]
+        codes[name] = codes[name].where(codes[name].isin(kept))
     if len(axis) > 1:
         return [codes]
     values = codes[axis[0]]
@@ -194,8 +199,11 @@ def _percents_and_gaps(
 def cross_tables(study: Study, respondents: pd.DataFrame, *, design: Design) -> pd.DataFrame:
     """Return every cross table of the plan, each domain also against the rest.
 
+    A nested axis stands in `headline_table` alone: tables of three variables hide every count under
+    10 (SDC-1 P2), and of an answer with many codes next to nothing would be left.
+
     Args:
-        study: The wave; `tables.axes` by `tables.crosses`.
+        study: The wave; `tables.axes` of one variable by `tables.crosses`.
         respondents: Cleaned respondents, shape (n, any).
         design: Their weights and design, n rows.
 
@@ -208,7 +216,7 @@ def cross_tables(study: Study, respondents: pd.DataFrame, *, design: Design) -> 
     items = [study.items[name] for name in study.config.tables.crosses]
     values = {item.name: item.indicators(respondents, base=base) for item in items}
     parts = []
-    for axis in study.axes:
+    for axis in [axis for axis in study.axes if len(axis) == 1]:
         wanted = {name: table for name, table in values.items() if axis != [name]}
         together = pd.concat(wanted, axis=1).reset_index(drop=True)
         frames = domain_frames(study, respondents, axis=axis)
@@ -245,20 +253,29 @@ def cross_tests(study: Study, respondents: pd.DataFrame, *, design: Design) -> p
     parts = []
     items = [study.items[name] for name in study.config.tables.crosses]
     singles = [item for item in items if item.kind != "MA"]
-    for axis in study.axes:
-        first, *rest = (respondents[name].astype("string") for name in axis)
-        domains = first.str.cat(rest, sep=" x ") if rest else first
+    for (axis,) in [axis for axis in study.axes if len(axis) == 1]:
+        domains = respondents[axis].astype("string")
         for item in singles:
             answers = respondents[item.name].where(respondents[item.name].isin(item.options))
             both = pd.DataFrame({"row": domains, "column": answers}).dropna()
-            if axis == [item.name] or (both.nunique() < 2).any():
+            if axis == item.name or (both.nunique() < 2).any():
                 continue
-            row = rao_scott(design, domains, columns=answers).drop(columns="df_numerator")
-            table_id = f"cross_{'_x_'.join(axis)}__{item.name}"
-            parts.append(row.assign(table_id=table_id, domain=" x ".join(axis), item=item.name))
+            table_id = f"cross_{axis}__{item.name}"
+            row = _test(design, domains, answers=answers)
+            parts.append(row.assign(table_id=table_id, item=item.name))
     tests = pd.concat(parts, ignore_index=True)
+    tests = tests.assign(domain="all", domain_value="all", item_value="")
     tests["item_label"] = "クロス表の検定（Rao-Scott F）"
     return tests.assign(p_adjusted=adjust_p_values(tests["p_value"].to_numpy()))
+
+
+def _test(design: Design, domains: pd.Series, *, answers: pd.Series) -> pd.DataFrame:
+    """Return the test's row, or one without numbers that says why there is none."""
+    try:
+        return rao_scott(design, domains, columns=answers).drop(columns="df_numerator")
+    except ModelError as error:
+        row = {"measure": "rao_scott_f", "unit": "ratio", "p_value": np.nan, "reason": error.ja}
+        return pd.DataFrame([row])
 
 
 def mark_differences(rows: pd.DataFrame, *, alpha: float, point_threshold: float) -> pd.DataFrame:
@@ -392,7 +409,8 @@ def national_tables(
         )
         for name, theirs in plan.items.items()
     ]
-    return pd.concat(parts, ignore_index=True).reindex(columns=ESTIMATE_COLUMNS)
+    rows = pd.concat(parts, ignore_index=True).reindex(columns=ESTIMATE_COLUMNS)
+    return rows[~rows["domain"].str.contains(" x ", regex=False)].reset_index(drop=True)
 
 
 def wave_tables(
