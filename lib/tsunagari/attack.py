@@ -32,9 +32,9 @@ from typing import Any
 from urllib.parse import quote, unquote_to_bytes
 
 import numpy as np
-import openpyxl
 import pandas as pd
 import yaml
+from python_calamine import CalamineWorkbook
 
 from tsunagari import disclosure
 from tsunagari.disclosure import LinkedTables, Questionnaire, visible_nodes
@@ -179,22 +179,22 @@ def read_workbook(path: Path) -> list[Passage]:
 
     Hidden sheets, rows and columns count like any other.
     """
-    book = openpyxl.load_workbook(path, data_only=True)
+    book = CalamineWorkbook.from_path(path)
     passages = []
-    for sheet in book.worksheets:
-        lines = [list(line) for line in sheet.iter_rows(values_only=True)]
+    for title in book.sheet_names:
+        lines = book.get_sheet_by_name(title).to_python(skip_empty_area=False)
         heads: dict[int, str] = {}
         for number, line in enumerate(lines, start=1):
-            words = [str(v) for v in line if isinstance(v, str)]
-            near = " / ".join((sheet.title, *words))
+            words = [v for v in line if isinstance(v, str) and v]
+            near = " / ".join((title, *words))
             for column, value in enumerate(line):
-                if isinstance(value, str):
+                if isinstance(value, str) and value:
                     heads[column] = value
-                    passages.append(Passage(f"{path.name}:{sheet.title}:{number}", value))
+                    passages.append(Passage(f"{path.name}:{title}:{number}", value))
                 elif isinstance(value, int | float) and not isinstance(value, bool):
                     context = unicodedata.normalize("NFKC", near + " / " + heads.get(column, ""))
                     text = np.format_float_positional(value, trim="-")
-                    place = f"{path.name}:{sheet.title}:{number}"
+                    place = f"{path.name}:{title}:{number}"
                     passages.append(Passage(place, text, context=context, is_cell=True))
     return passages
 
