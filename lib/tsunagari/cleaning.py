@@ -17,7 +17,7 @@ import pyarrow as pa
 
 from tsunagari import coding, reading
 from tsunagari.coding import CodedSheet, derive_variables, tidy_cell
-from tsunagari.reading import RawResponses, show_rows
+from tsunagari.reading import RawResponses, read_responses, show_rows
 from tsunagari.study import (
     ESTIMATE_COLUMNS,
     NO_ANSWER,
@@ -26,6 +26,7 @@ from tsunagari.study import (
     InputError,
     QualityRule,
     Study,
+    parse_condition,
 )
 
 __all__ = [
@@ -119,17 +120,6 @@ class Cleaned:
     repairs: pd.DataFrame
     flags: pd.DataFrame
     set_aside: pd.DataFrame
-
-
-def read_responses(study: Study) -> RawResponses:
-    """Read the answer file of a wave as text; see `reading.read_responses`.
-
-    Raises:
-        ConfigError: A skip rule of the codebook is wrong: found before any answer is read.
-        InputError: The file cannot be used.
-    """
-    coding.skip_rules(study)
-    return reading.read_responses(study)
 
 
 def clean_responses(raw: RawResponses, study: Study) -> Cleaned:
@@ -571,7 +561,7 @@ def _find_repeated_text(rule: QualityRule, sheet: CodedSheet, *, free: np.ndarra
 
 def _find_inconsistent(rule: QualityRule, sheet: CodedSheet, *, free: np.ndarray) -> np.ndarray:
     """Find answers for which the rule's condition holds."""
-    parts = coding.parse_condition(rule.when or "", where="quality")
+    parts = parse_condition(rule.when or "", where="quality")
     unknown = [name for name, _ in parts if name not in sheet.columns]
     if unknown or not parts:
         raise ConfigError(

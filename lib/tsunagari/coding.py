@@ -18,7 +18,16 @@ import pandas as pd
 import pyarrow as pa
 
 from tsunagari.reading import show_rows
-from tsunagari.study import NO_ANSWER, ConfigError, Derived, InputError, Study
+from tsunagari.study import (
+    NO_ANSWER,
+    Condition,
+    ConfigError,
+    Derived,
+    InputError,
+    Study,
+    parse_condition,
+    skip_rules,
+)
 from tsunagari.study import MultiAnswer as MultiAnswerMarks
 
 BAD_CELL_LIMIT = 0.02  # share of an item's answers; above it the codebook or the file is wrong
@@ -516,69 +525,6 @@ def _multi_status(
 
 # --- skip logic ---------------------------------------------------------------------------------
 
-Condition = tuple[str, tuple[str, ...]]
-
-
-def parse_condition(text: str, *, where: str) -> list[Condition]:
-    """Return the parts of `variable=code|code & variable=code`.
-
-    Args:
-        text: The condition.
-        where: The variable or rule it belongs to, named in the message.
-
-    Raises:
-        ConfigError: It is not of that form.
-
-    Example:
-        >>> parse_condition("a=1|2 & b=3", where="c")
-        [('a', ('1', '2')), ('b', ('3',))]
-    """
-    parts = []
-    for part in filter(None, (each.strip() for each in text.split("&"))):
-        name, equals, codes = part.partition("=")
-        if not equals or not codes.strip():
-            raise ConfigError(
-                "CONDITION",
-                f"{where} の条件を読めません。「変数=コード|コード & 変数=コード」の形で。",
-                f"The condition of {where} cannot be read: write variable=code|code & ... .",
-            )
-        parts.append((name.strip(), tuple(code.strip() for code in codes.split("|"))))
-    return parts
-
-
-def skip_rules(study: Study) -> dict[str, list[Condition]]:
-    """Return every question's condition, in an order in which each filter comes first.
-
-    Raises:
-        ConfigError: A rule names a variable that is not there, or rules go round in a circle.
-    """
-    columns = study.codebook.columns
-    rules = {v: parse_condition(text, where=v) for v, text in columns["ask_if"].items() if text}
-    for variable, parts in rules.items():
-        for name, _ in parts:
-            if name not in columns.index or name == variable:
-                raise ConfigError(
-                    "SKIP_RULE",
-                    f"{variable} の ask_if の {name} がコードブックにありません。直してください。",
-                    f"ask_if of {variable} names {name}, which the codebook lacks: mend it.",
-                )
-    ordered: dict[str, list[Condition]] = {}
-    while len(ordered) < len(rules):
-        ready = [
-            v
-            for v, parts in rules.items()
-            if v not in ordered and all(name in ordered or name not in rules for name, _ in parts)
-        ]
-        if not ready:
-            left = ", ".join(v for v in rules if v not in ordered)
-            raise ConfigError(
-                "SKIP_RULE",
-                f"ask_if が輪になっています: {left}。直してください。",
-                f"ask_if goes round in a circle: {left}. Mend it.",
-            )
-        ordered.update({v: rules[v] for v in ready})
-    return ordered
-
 
 def holds(
     parts: list[Condition], columns: Mapping[str, Coded], *, n: int
@@ -627,10 +573,9 @@ def code_cells(raw: pd.DataFrame, study: Study, *, origin: str = "csv") -> Coded
         The coded columns and the log.
 
     Raises:
-        ConfigError: A skip rule is wrong.
         InputError: A column holds too much that the codebook does not know.
     """
-    rules = skip_rules(study)
+    rules = skip_rules(study.codebook)
     log, book = CellLog(split_multiple(raw, study)), Book.of(study)
     columns: dict[str, Coded] = {}
     texts: dict[str, pd.Series] = {}

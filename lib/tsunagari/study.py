@@ -558,6 +558,82 @@ def _split_codebook(kept: pd.DataFrame, table: pd.DataFrame) -> Codebook:
     )
 
 
+# --- skip logic -----------------------------------------------------------------------------------
+
+Condition = tuple[str, tuple[str, ...]]
+
+
+def parse_condition(text: str, *, where: str) -> list[Condition]:
+    """Return the parts of `variable=code|code & variable=code`.
+
+    Args:
+        text: The condition.
+        where: The variable or rule it belongs to, named in the message.
+
+    Raises:
+        ConfigError: It is not of that form.
+
+    Example:
+        >>> parse_condition("a=1|2 & b=3", where="c")
+        [('a', ('1', '2')), ('b', ('3',))]
+    """
+    parts = []
+    for part in filter(None, (each.strip() for each in text.split("&"))):
+        name, equals, codes = part.partition("=")
+        if not equals or not codes.strip():
+            raise ConfigError(
+                "CONDITION",
+                f"{where} の条件を読めません。「変数=コード|コード & 変数=コード」の形で。",
+                f"The condition of {where} cannot be read: write variable=code|code & ... .",
+            )
+        parts.append((name.strip(), tuple(code.strip() for code in codes.split("|"))))
+    return parts
+
+
+def skip_rules(codebook: Codebook) -> dict[str, list[Condition]]:
+    """Return every question's condition, in an order in which each filter comes first.
+
+    Raises:
+        ConfigError: A rule names a variable or a code that is not there, or rules go round in a
+            circle.
+    """
+    conditions = codebook.columns["ask_if"]
+    rules = {v: parse_condition(text, where=v) for v, text in conditions.items() if text}
+    for variable, parts in rules.items():
+        for name, codes in parts:
+            _check_filter(variable, name, codes=codes, codebook=codebook)
+    ordered: dict[str, list[Condition]] = {}
+    while len(ordered) < len(rules):
+        ready = [
+            v
+            for v, parts in rules.items()
+            if v not in ordered and all(name in ordered or name not in rules for name, _ in parts)
+        ]
+        if not ready:
+            left = ", ".join(v for v in rules if v not in ordered)
+            raise ConfigError(
+                "SKIP_RULE",
+                f"ask_if が輪になっています: {left}。直してください。",
+                f"ask_if goes round in a circle: {left}. Mend it.",
+            )
+        ordered.update({v: rules[v] for v in ready})
+    return ordered
+
+
+def _check_filter(variable: str, name: str, *, codes: tuple[str, ...], codebook: Codebook) -> None:
+    """Refuse a filter that is no coded variable of the codebook, or a code it does not have."""
+    kind = codebook.columns["type"].get(name) if name != variable else None
+    known = {"SA": codebook.codes.loc[codebook.codes["variable"] == name, "code"], "MA": ["0", "1"]}
+    wrong = [name] if kind not in known else [c for c in codes if c not in list(known[kind])]
+    if wrong:
+        listed = ", ".join(wrong)
+        raise ConfigError(
+            "SKIP_RULE",
+            f"{variable} の ask_if の {listed} がコードブックにありません。直してください。",
+            f"ask_if of {variable} names {listed}, which the codebook lacks: mend it.",
+        )
+
+
 # --- the study ----------------------------------------------------------------------------------
 
 
@@ -807,6 +883,7 @@ def open_study(name: str, year: int) -> Study:
             f"Study '{name}' has no wave {year}; choose one of: {waves}.",
         )
     codebook = read_codebook(folder / name / "codebook.csv", year=year)
+    skip_rules(codebook)
     study = Study(name=name, year=year, config=config, codebook=codebook)
     _raise_study_file(_check_names(study) + _check_nets(study))
     return study

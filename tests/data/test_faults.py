@@ -1265,6 +1265,26 @@ def test_what_no_answer_means(tmp_path, monkeypatch):
     assert people.loc[8, "event_1"] == 0
 
 
+def test_refusing_a_multi_answer_question_is_no_answer(tmp_path, monkeypatch):
+    case = Case()
+    place = case.codebook.index[case.codebook["variable"] == "event_4"][0] + 1
+    refused = {"variable": "event_5", "item": "event", "type": "MA", "code": "5"}
+    row = pd.DataFrame([refused | {"code_label": "答えたくない", "role": "refused"}])
+    parts = [case.codebook.iloc[:place], row, case.codebook.iloc[place:]]
+    case.codebook = pd.concat(parts, ignore_index=True).fillna("")
+    case.answers["event_5"] = "0"
+    for row, chosen in ((5, ["5"]), (6, ["1", "5"])):
+        for code in (*EVENTS, "5"):
+            case.put(f"event_{code}", "1" if code in chosen else "0", row)
+    outcome = clean(case, tmp_path, monkeypatch)
+    people = outcome.cleaned.respondents.set_index("file_row")
+    assert (people.loc[5, "event"], people.loc[5, "event_5"]) == (NO_ANSWER, 1)
+    assert (people.loc[6, "event"], people.loc[6, "event_5"]) == ("answered", 0)  # others count
+    shares = outcome.survey.items["event"].indicators(outcome.cleaned.respondents)
+    assert list(shares) == [*EVENTS, NO_ANSWER]
+    assert shares[NO_ANSWER].sum() == 1
+
+
 def test_texts_are_stored_as_written(tmp_path, monkeypatch):
     case = Case()
     texts = dict(zip(range(2, 20), ODD_TEXTS.values(), strict=False))

@@ -6,7 +6,7 @@ import pytest
 
 from tsunagari import cleaning, coding, formats, reading
 from tsunagari.coding import Coded, Judgement, judge_code, judge_date, judge_number
-from tsunagari.study import NO_ANSWER, ConfigError, open_study
+from tsunagari.study import NO_ANSWER, ConfigError, open_study, parse_condition
 
 CODES = {"1": "1", "2": "2", "9": "9"}
 LABELS = {"はい": "1", "いいえ": "2"}
@@ -117,10 +117,10 @@ def test_day_numbers_are_dates_in_excel_only():
 
 
 def test_conditions_are_read_and_refused():
-    parts = coding.parse_condition("a=1|2 & b=3", where="c")
+    parts = parse_condition("a=1|2 & b=3", where="c")
     assert parts == [("a", ("1", "2")), ("b", ("3",))]
     with pytest.raises(ConfigError, match="CONDITION.*c"):
-        coding.parse_condition("a>1", where="c")
+        parse_condition("a>1", where="c")
 
 
 def test_condition_is_open_only_where_a_missing_answer_decides():

@@ -96,6 +96,34 @@ def test_unknown_study_names_those_there_are():
     assert " / There is no study 'smal'" in str(error.value)
 
 
+@pytest.mark.parametrize(
+    ("condition", "code"),
+    [
+        ("nowhere=1", "SKIP_RULE"),  # no such variable
+        ("lonely=7", "SKIP_RULE"),  # no such code
+        ("age=20", "SKIP_RULE"),  # a number has no codes
+        ("event_1=1", "SKIP_RULE"),  # its own filter
+        ("old=1", "SKIP_RULE"),  # asked in 2021 only
+        ("lonely>1", "CONDITION"),
+    ],
+)
+def test_a_wrong_filter_is_refused_before_any_answer_is_read(folder, condition, code):
+    text = CODEBOOK.replace("lonely=2", condition)
+    (folder / "codebook.csv").write_text(text, encoding="utf-8")
+    with pytest.raises(study.ConfigError, match="event_1") as error:
+        study.open_study("small", 2022)  # there is no answer file
+    assert error.value.code == code
+
+
+def test_filters_in_a_circle_are_refused(folder):
+    text = CODEBOOK.replace(
+        "2,,lonely,SA,孤独感,,1,ない,,,,,", "2,,lonely,SA,孤独感,,1,ない,,,,event_1=1,"
+    )
+    (folder / "codebook.csv").write_text(text, encoding="utf-8")
+    with pytest.raises(study.ConfigError, match="SKIP_RULE.*lonely"):
+        study.open_study("small", 2022)
+
+
 def test_unknown_year_names_those_there_are():
     with pytest.raises(study.ConfigError, match="選べる年: 2022, 2023"):
         study.open_study("small", 2021)
