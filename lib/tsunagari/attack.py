@@ -4,12 +4,10 @@ The attacker reads council_report.html, tables.xlsx and estimates.csv, knows eve
 every rounding and every earlier release, and is given the true count of all that is shown: a
 weighted percent and its base are taken to tell it. A release that tells a small cell fails.
 
-Pages may help the attacker to be exact. Attributes read where they are there:
-
-- `data-row="<row_key>"` on any element: every number in it belongs to that row of estimates.csv;
-  several rows are separated by ";". `row_key` gives the text.
-- without it, a number must stand beside a label of a row of estimates.csv that holds it: in a table
-  the texts of row head, column head, group and caption count, elsewhere the paragraph's own.
+A page names the row of estimates.csv beside every number it prints: `data-row="<row_key>"`, several
+rows separated by ";". A number without a row, or whose row is hidden or says another number, is one
+that did not pass the gate. In the workbook a line names its row in column 行, or by key
+columns.
 """
 
 from __future__ import annotations
@@ -24,9 +22,10 @@ import re
 import unicodedata
 import zipfile
 import zlib
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from html.parser import HTMLParser
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, unquote_to_bytes
@@ -40,29 +39,54 @@ from tsunagari import disclosure
 from tsunagari.disclosure import LinkedTables, Questionnaire, visible_nodes
 from tsunagari.study import Disclosure, DisclosureError, Study, read_table, write_table
 
-ROW_KEY = "wave table_id measure domain domain_value item item_value".split()
-_NUMBERS = ("estimate", "std_error", "lower", "upper", "df", "p_value", "p_adjusted")
-_COUNTS = ("n_unweighted", "n_effective")
+ROW_KEY = "wave table_id measure domain domain_value item item_value weighting".split()
+_YEARS = ("wave", "調査年")
+ROW_COLUMN = "行"  # of a sheet whose lines are rows of estimates.csv
+_NUMBERS = ("estimate std_error lower upper df p_value p_adjusted n_unweighted n_effective").split()
 _TOKEN = re.compile(r"(?<![\d.A-Za-z])[-+−]?\d[\d,]*(?:\.\d+)?")
 _UNIT = re.compile(r"\s*(?:%|パーセント|ポイント|人|名|件|世帯|倍|割)")
 _RANGE = re.compile(r"\s*[〜~\-–]\s*[-+−]?\d[\d,]*(?:\.\d+)?\s*(?:%|ポイント|人|倍)")
-_ADDRESS = re.compile(r"https?://[\x21-\x7e]+")
+_ADDRESS = r"https?://[\x21-\x7e]+"
+# Of no row: the level of intervals, the whole of a chart, the numbers of tables and figures.
+_WORDINGS = r"(?<!\d)\d\d%(?:信頼区間|の水準)|信頼区間は\d\d%|100%(?:帯グラフ|にな)|[表図]\d+"
+_QUANTITY = re.compile(rf"[\d.,〜~\-–]+(?:{_UNIT.pattern})")
 _BLOCKS = {"p", "li", "h1", "h2", "h3", "h4", "figcaption", "dd", "dt", "pre", "div", "section"}
+_BREAKS = {"table", "tr", "td", "th", "caption", *_BLOCKS}
 _VOID = {"br", "img", "hr", "meta", "link", "input", "col", "wbr", "base"}
+_SVG = "data:image/svg+xml;base64,"
 
 
-def row_key(row: Any) -> str:
-    """Return the name of a row of estimates.csv for `data-row`.
+def row_key(row: Mapping[str, Any]) -> str:
+    """Return a short name of a row of estimates, the same in every release that holds the row.
 
     Args:
-        row: Anything with the key columns by name, such as a Series or a dictionary.
+        row: The row by column; blank and missing are the same.
+
+    Returns:
+        Eight characters, of the sha256 of its key columns.
 
     Example:
-        >>> row_key(dict.fromkeys(ROW_KEY, "all") | {"wave": "2022"})
-        '2022|all|all|all|all|all|all'
+        >>> row_key(dict.fromkeys(ROW_KEY, "all") | {"wave": 2022})
+        'eQyB4nQt'
     """
-    parts = ("" if pd.isna(row[name]) else str(row[name]) for name in ROW_KEY)
-    return "|".join(parts)
+    return _shorten(_as_name(row[name]) for name in ROW_KEY)
+
+
+def row_keys(table: pd.DataFrame) -> pd.Series:
+    """Return `row_key` of every row, on the table's index."""
+    columns = [map(_as_name, table[name].tolist()) for name in ROW_KEY]
+    return pd.Series(map(_shorten, zip(*columns, strict=True)), index=table.index, dtype=object)
+
+
+def _as_name(value: Any) -> str:
+    if isinstance(value, str):
+        return value
+    return "" if pd.isna(value) else f"{value:g}"
+
+
+def _shorten(names: Iterable[str]) -> str:
+    digest = hashlib.sha256("|".join(names).encode()).digest()
+    return base64.urlsafe_b64encode(digest[:6]).decode()
 
 
 # --- reading what is released ---------------------------------------------------------------------
@@ -75,90 +99,64 @@ class Passage:
     Attributes:
         place: File and spot, to name it.
         text: The words, NFKC.
-        context: Labels that stand beside it: heads, caption.
-        rows: Row keys that the page itself gives.
+        rows: Keys of the rows that its numbers are said to be of.
         is_cell: Whether every number counts, with or without a unit.
     """
 
     place: str
     text: str
-    context: str = ""
     rows: tuple[str, ...] = ()
     is_cell: bool = False
 
 
 class _Page(HTMLParser):
-    """Cuts a page into passages: cells with their heads, paragraphs, alternative texts."""
+    """Cuts a page into passages: cells, paragraphs, numbers in them, alternative texts."""
 
     def __init__(self, place: str) -> None:
         super().__init__(convert_charrefs=True)
         self.place, self.passages = place, []
         self.open: list[tuple[str, dict[str, str]]] = []
         self.text: list[str] = []
-        self.heads: list[str] = []
-        self.caption = self.group = self.row_head = ""
-        self.column, self.in_head, self.is_words = 0, False, False
 
-    def _flush(self, *, context: str = "", is_cell: bool = False) -> str:
-        text = unicodedata.normalize("NFKC", " ".join("".join(self.text).split()))
-        self.text = []
-        rows = tuple(k for _, a in self.open for k in a.get("data-row", "").split(";") if k)
+    def _rows(self) -> tuple[str, ...]:
+        """Return the rows that the innermost element names that names any."""
+        named = [attributes["data-row"] for _, attributes in self.open if "data-row" in attributes]
+        return tuple(key for key in named[-1].split(";") if key) if named else ()
+
+    def _add(self, text: str, *, spot: str = "", is_cell: bool = False) -> None:
+        text = unicodedata.normalize("NFKC", " ".join(text.split()))
         if text:
-            found = Passage(self.place, text, context=context, rows=rows, is_cell=is_cell)
-            self.passages.append(found)
-        return text
+            place = f"{self.place} {spot}".strip()
+            self.passages.append(Passage(place, text, rows=self._rows(), is_cell=is_cell))
+
+    def _flush(self) -> None:
+        tags = [tag for tag, _ in self.open]
+        is_words = any("words" in a.get("class", "") for t, a in self.open if t == "table")
+        self._add("".join(self.text), is_cell="td" in tags and not is_words)
+        self.text = []
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         values = {name: value or "" for name, value in attrs}
-        self.text.append(" ")
-        if tag in {"table", "tr", "td", "th", "caption", *_BLOCKS} or "data-row" in values:
+        if tag in _BREAKS or "data-row" in values:
             self._flush()
-        if tag not in _VOID:
-            self.open.append((tag, values))
+        self.text.append(" ")
+        self.open.append((tag, values))
         for name in ("alt", "title", "aria-label"):
-            if values.get(name):
-                text = unicodedata.normalize("NFKC", values[name])
-                rows = tuple(k for k in values.get("data-row", "").split(";") if k)
-                self.passages.append(Passage(f"{self.place} {tag}[{name}]", text, rows=rows))
-        if tag == "img" and values.get("src", "").startswith("data:image/svg+xml;base64,"):
-            drawing = base64.b64decode(values["src"].split(",", 1)[1]).decode("utf-8", "replace")
+            self._add(values.get(name, ""), spot=f"{tag}[{name}]")
+        if tag == "img" and values.get("src", "").startswith(_SVG):
+            drawing = base64.b64decode(values["src"][len(_SVG) :]).decode("utf-8", "replace")
             texts = re.findall(r"<(?:text|tspan|title|desc)[^>]*>([^<]*)<", drawing)
-            near = unicodedata.normalize("NFKC", values.get("alt", "") + " ".join(texts))
-            label = unicodedata.normalize("NFKC", html.unescape(" / ".join(texts)))
-            self.passages.append(Passage(f"{self.place} svg", label, context=near))
-        if tag == "table":
-            self.heads, self.caption, self.group = [], "", ""
-            self.is_words = "words" in values.get("class", "")
-        elif tag == "tr":
-            self.column, self.row_head = 0, ""
+            self._add(html.unescape(" / ".join(texts)), spot="svg")
+        if tag in _VOID:
+            self.open.pop()
 
     def handle_endtag(self, tag: str) -> None:
-        self.text.append(" ")
-        if tag == "caption":
-            self.caption = self._flush()
-        elif tag == "th":
-            self._end_head()
-        elif tag == "td":
-            head = self.heads[self.column] if self.column < len(self.heads) else ""
-            context = " / ".join((self.caption, self.group, self.row_head, head))
-            self._flush(context=context, is_cell=not self.is_words)
-            self.column += 1
-        elif tag in _BLOCKS or any(t == tag and "data-row" in a for t, a in self.open[-1:]):
+        if tag in _BREAKS or any(t == tag and "data-row" in a for t, a in self.open[-1:]):
             self._flush()
-        while self.open and any(t == tag for t, _ in self.open):
+        self.text.append(" ")
+        while any(t == tag for t, _ in self.open):
             if self.open.pop()[0] == tag:
                 break
-
-    def _end_head(self) -> None:
-        attributes = self.open[-1][1] if self.open else {}
-        text = self._flush()
-        if attributes.get("scope") == "col" or any(t == "thead" for t, _ in self.open):
-            self.heads.append(text)
-        elif attributes.get("scope") == "rowgroup":
-            self.group = text
-        else:
-            self.row_head = f"{self.row_head} {text}".strip()
-            self.column += 1
 
     def handle_data(self, data: str) -> None:
         if not any(tag in ("style", "script", "title") for tag, _ in self.open):
@@ -175,28 +173,37 @@ def read_page(text: str, *, place: str = "council_report.html") -> list[Passage]
 
 
 def read_workbook(path: Path) -> list[Passage]:
-    """Return every filled cell of a workbook with the texts of its line and column as context.
+    """Return the numbers and the words of every line of a workbook, with the row it names.
 
     Hidden sheets, rows and columns count like any other.
     """
     book = CalamineWorkbook.from_path(path)
     passages = []
     for title in book.sheet_names:
+        heads: list[str] = []
         lines = book.get_sheet_by_name(title).to_python(skip_empty_area=False)
-        heads: dict[int, str] = {}
         for number, line in enumerate(lines, start=1):
+            values = dict(zip(heads, line, strict=False))
+            rows = _rows_of_line(values)
+            place = f"{path.name}:{title}:{number}"
             words = [v for v in line if isinstance(v, str) and v]
-            near = " / ".join((title, *words))
-            for column, value in enumerate(line):
-                if isinstance(value, str) and value:
-                    heads[column] = value
-                    passages.append(Passage(f"{path.name}:{title}:{number}", value))
-                elif isinstance(value, int | float) and not isinstance(value, bool):
-                    context = unicodedata.normalize("NFKC", near + " / " + heads.get(column, ""))
-                    text = np.format_float_positional(value, trim="-")
-                    place = f"{path.name}:{title}:{number}"
-                    passages.append(Passage(place, text, context=context, is_cell=True))
+            numbers = [
+                f"{value:.6f}"
+                for head, value in zip_longest(heads, line)
+                if isinstance(value, int | float) and head not in _YEARS
+            ]
+            for texts, is_cell in ((words, False), (numbers, True)):
+                text = unicodedata.normalize("NFKC", " / ".join(texts))
+                passages += [Passage(place, text, rows=rows, is_cell=is_cell)] if text else []
+            heads = heads or [str(value) for value in line]
     return passages
+
+
+def _rows_of_line(values: dict[str, Any]) -> tuple[str, ...]:
+    if set(ROW_KEY) <= set(values):
+        return (row_key(values),)
+    named = values.get(ROW_COLUMN)
+    return (named,) if named else ()
 
 
 def read_release(folder: Path) -> list[Passage]:
@@ -215,116 +222,88 @@ def read_release(folder: Path) -> list[Passage]:
 
 @dataclass(frozen=True)
 class Figures:
-    """The numbers that may be printed, and beside which words.
+    """The numbers that may be printed, and the wordings that hold digits of no row.
 
     Attributes:
-        by_number: Positions of the rows that hold a number, by its absolute value as text.
-        labels: Of each row, the sets of words of which one must stand beside it.
-        by_key: Positions by row key.
-        hidden: Row keys that are hidden.
-        free: Numbers of the texts in about.json.
+        numbers: Numbers of every visible row, by its key.
+        labels: Finds the wordings: labels, row texts, the level of intervals, how many figures are
+            hidden.
     """
 
-    by_number: dict[str, set[int]] = field(default_factory=dict)
-    labels: dict[int, tuple[tuple[str, ...], ...]] = field(default_factory=dict)
-    by_key: dict[str, int] = field(default_factory=dict)
-    hidden: frozenset[str] = frozenset()
-    free: frozenset[str] = frozenset()
+    numbers: dict[str, frozenset[str]]
+    labels: re.Pattern[str]
 
 
-def _plain(token: str) -> str:
-    """Return a number as text without sign, separators or idle zeros."""
-    text = token.replace(",", "").lstrip("+-−")
-    return np.format_float_positional(float(text), trim="-")
+def _plain(number: float) -> str:
+    """Return a number as text without sign or idle zeros."""
+    return f"{abs(number):.6f}".rstrip("0").rstrip(".")
+
+
+def _number(token: str) -> str:
+    return _plain(float(token.replace(",", "").lstrip("+-−")))
 
 
 def list_figures(published: pd.DataFrame, about: dict[str, Any]) -> Figures:
-    """Return which numbers a page may hold.
+    """Return which numbers a release may print.
 
     Args:
         published: Rows of published/estimates.csv.
         about: published/about.json.
     """
-    by_number: dict[str, set[int]] = {}
-    labels, by_key, hidden = {}, {}, set()
-    variables = about.get("variables", {})
-    table = published.reset_index(drop=True)
-    for position, row in enumerate(table.to_dict("records")):
-        key = row_key(row)
-        if row["status"] == "suppressed":
-            hidden.add(key)
-            continue
-        by_key[key] = position
-        labels[position] = _labels(row, variables)
-        for name in (*_NUMBERS, *_COUNTS):
-            if not pd.isna(row[name]):
-                by_number.setdefault(_plain(f"{abs(row[name]):.6f}"), set()).add(position)
-    texts = json.dumps(about, ensure_ascii=False)
-    free = {_plain(t) for t in _TOKEN.findall(unicodedata.normalize("NFKC", texts))}
-    # The level of the intervals, how many figures are hidden, how many people answered.
-    confidence = about.get("marks", {}).get("confidence", 0.95)
-    ours = (table["domain"] == "all") & (table["measure"] == "percent")
-    everybody = table.loc[ours, "n_unweighted"].max()
-    facts = [100 * confidence, 0 if pd.isna(everybody) else everybody]
-    facts += [len(hidden)] if len(hidden) >= 100 else []
-    free |= {_plain(f"{fact:.6f}") for fact in facts}
-    return Figures(by_number, labels, by_key, frozenset(hidden), frozenset(free))
+    is_hidden = (published["status"] == "suppressed").to_numpy(bool)
+    shown = published[~is_hidden]
+    numbers = dict.fromkeys(row_keys(published[is_hidden]), frozenset[str]())
+    columns = [shown[name].tolist() for name in _NUMBERS]
+    for key, *values in zip(row_keys(shown), *columns, strict=True):
+        # A page may show fewer digits of an estimate than the row has.
+        values += [round(values[0], digits) for digits in (0, 1) if values[0] == values[0]]
+        numbers[key] = frozenset(_plain(value) for value in values if value == value)
+    threshold = about.get("marks", {}).get("point_threshold", 0)
+    wordings = {f"{is_hidden.sum():,}件を秘匿", f"{threshold:.0f}ポイント以上"}
+    texts = {*_texts(about), *shown["reason"].dropna(), *shown["item_label"].dropna()}
+    return Figures(numbers, _find_labels(texts | wordings))
 
 
-def _labels(row: dict[str, Any], variables: dict[str, Any]) -> tuple[tuple[str, ...], ...]:
-    """Return groups of labels; one of each must stand beside the row's numbers."""
-    if row["domain"] != "all" and isinstance(row["domain"], str):
-        names, values = row["domain"].split(" x "), str(row["domain_value"]).split(" x ")
-        parts = zip(names, values, strict=False)
-        whole = f" / {row['domain_value']} / "  # as a cell of the workbook's list
-        groups = [[variables.get(n, {}).get("values", {}).get(v, v), v, whole] for n, v in parts]
-    else:
-        about = variables.get(row["item"], {})
-        groups = [[row["item_label"], about.get("label"), about.get("short_label"), row["item"]]]
-    texts = [[w for w in words if isinstance(w, str) and len(w) > 1] for words in groups]
-    kept = (tuple(unicodedata.normalize("NFKC", w) for w in words) for words in texts)
-    return tuple(words for words in kept if words)
+def _texts(about: Any) -> Iterator[str]:
+    """Yield every text of about.json."""
+    if isinstance(about, str):
+        yield about
+    elif isinstance(about, dict | list):
+        for value in about.values() if isinstance(about, dict) else about:
+            yield from _texts(value)
+
+
+def _find_labels(texts: Iterable[str]) -> re.Pattern[str]:
+    """Return a pattern of texts with digits; one that is but a number with a unit is left out."""
+    plain = {unicodedata.normalize("NFKC", " ".join(text.split())) for text in texts}
+    digits = [text for text in plain if re.search(r"\d", text) and re.search(r"[^\W\d]", text)]
+    kept = sorted((t for t in digits if not _QUANTITY.fullmatch(t)), key=len, reverse=True)
+    return re.compile("|".join((*map(re.escape, kept), _WORDINGS, _ADDRESS)))
 
 
 def find_untraced(passages: Iterable[Passage], figures: Figures) -> list[tuple[Passage, str]]:
-    """Return every printed number that is no visible row of estimates.csv, with its passage.
+    """Return every printed number that is none of the row beside it, with its passage.
 
     In a table every number counts; in words those with a unit (%, ポイント, 人, 件, 倍).
     """
     untraced = []
     for passage in passages:
-        for token in _tokens(passage):
-            if not _is_traced(token, passage, figures):
-                untraced.append((passage, token))
+        known = frozenset().union(*(figures.numbers.get(key, ()) for key in passage.rows))
+        wrong = (token for token in _tokens(passage, figures) if _number(token) not in known)
+        untraced += [(passage, token) for token in wrong]
     return untraced
 
 
-def _tokens(passage: Passage) -> list[str]:
+def _tokens(passage: Passage, figures: Figures) -> list[str]:
+    if passage.is_cell:
+        return _TOKEN.findall(passage.text)
     found = []
-    text = _ADDRESS.sub(" ", passage.text)
+    text = figures.labels.sub(" ", passage.text)
     for match in _TOKEN.finditer(text):
         after = text[match.end() :]
-        if passage.is_cell or _UNIT.match(after) or _RANGE.match(after):
+        if _UNIT.match(after) or _RANGE.match(after):
             found.append(match.group())
     return found
-
-
-def _is_traced(token: str, passage: Passage, figures: Figures) -> bool:
-    number = _plain(token)
-    holders = figures.by_number.get(number, set())
-    if passage.rows:
-        if any(key in figures.hidden for key in passage.rows):
-            return False
-        return any(figures.by_key.get(key) in holders for key in passage.rows)
-    if number in figures.free:
-        return True
-    words = f"{passage.text} / {passage.context} / "
-    return any(_stands_beside(figures.labels[p], words) for p in holders)
-
-
-def _stands_beside(labels: tuple[tuple[str, ...], ...], words: str) -> bool:
-    """Return whether the words name the row: every part of its domain, or else its answer."""
-    return all(any(label in words for label in either) for either in labels)
 
 
 # --- bounds on every hidden cell ------------------------------------------------------------------
@@ -371,20 +350,16 @@ def attack_estimates(
     return sorted(set(problems))
 
 
-def _keys(table: pd.DataFrame) -> pd.Series:
-    return table[ROW_KEY].fillna("").astype(str).agg("|".join, axis=1)
-
-
 def _strange_rows(
     published: pd.DataFrame, truth: pd.DataFrame, *, questionnaire: Questionnaire
 ) -> list[str]:
     """Return released rows that no notebook made, or that hold numbers though hidden."""
     problems = []
-    strange = ~_keys(published).isin(set(_keys(truth)))
+    strange = ~row_keys(published).isin(set(row_keys(truth)))
     for table in published.loc[strange, "table_id"].drop_duplicates():
         problems.append(f"{table}: a row that is not in private/estimates.csv")
     hidden = published["status"] == "suppressed"
-    numbers = [name for name in (*_NUMBERS, *_COUNTS, "n_cell", "mark", "verdict")]
+    numbers = [name for name in (*_NUMBERS, "n_cell", "mark", "verdict")]
     leaking = hidden & published[numbers].notna().any(axis=1)
     for table in published.loc[leaking, "table_id"].drop_duplicates():
         problems.append(f"{table}: a hidden row keeps a number, a mark or a verdict")
@@ -397,11 +372,17 @@ def _strange_rows(
     return problems
 
 
+def _facts(table: pd.DataFrame) -> list[str]:
+    """Return who is counted in each row and how, whatever the weights are called."""
+    names = table[[name for name in ROW_KEY if name != "weighting"]].fillna("").astype(str)
+    return list(map("|".join, names.itertuples(index=False, name=None)))
+
+
 def _moved_bases(rows: pd.DataFrame, release: pd.DataFrame, *, settings: Disclosure) -> list[str]:
     """Return tables whose base differs from a release's by fewer people than may be shown."""
-    mine = rows.assign(key=_keys(rows)).drop_duplicates("key").set_index("key")["n_unweighted"]
+    mine = rows.assign(key=_facts(rows)).drop_duplicates("key").set_index("key")["n_unweighted"]
     theirs = release[release["status"] != "suppressed"]
-    theirs = theirs.assign(key=_keys(theirs)).drop_duplicates("key").set_index("key")
+    theirs = theirs.assign(key=_facts(theirs)).drop_duplicates("key").set_index("key")
     both = mine.index.intersection(theirs.index)
     gap = (mine[both] - theirs.loc[both, "n_unweighted"]).abs()
     tables = theirs.loc[both[(gap > 0) & (gap < settings.base_minimum)], "table_id"]

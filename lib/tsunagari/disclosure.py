@@ -647,8 +647,9 @@ def visible_nodes(linked: LinkedTables, rows: pd.DataFrame, *, release: pd.DataF
     shown = (release["status"] != "suppressed") & (measure != "percent_benchmark")
     shown &= ~table.str.startswith(("model_", "weights", "ledger"))
     seen = release.loc[shown & release["estimate"].notna(), facts].fillna("").astype(str)
-    names = set(seen.agg("|".join, axis=1))
-    mine = rows[facts].fillna("").astype(str).agg("|".join, axis=1)
+    names = set(seen.itertuples(index=False, name=None))
+    texts = rows[facts].fillna("").astype(str).itertuples(index=False, name=None)
+    mine = dict(zip(rows.index, texts, strict=True))
     visible = np.zeros(len(linked.keys), dtype=bool)
     for node, positions in linked.rows.items():
         if any(mine[p] in names for p in positions):

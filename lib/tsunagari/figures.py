@@ -13,6 +13,7 @@ import io
 import re
 import unicodedata
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -83,8 +84,12 @@ class Chart:
     alt: str
     words: Words
 
-    def to_html(self) -> str:
-        """Return the <figure> with the drawing as a data URI."""
+    def to_html(self, *, rows: Sequence[str] = ()) -> str:
+        """Return the <figure> with the drawing as a data URI.
+
+        Args:
+            rows: Keys of the rows of estimates.csv that it shows.
+        """
         words, data = self.words, base64.b64encode(self.svg.encode()).decode()
         stamp = f'<span class="stamp">{SYNTHETIC_STAMP}</span> ' if words.is_synthetic else ""
         number = f'<span class="number">{html.escape(words.number)}</span> ' if words.number else ""
@@ -96,7 +101,8 @@ class Chart:
             f'width="{round(float(width) * 4 / 3)}" height="{round(float(height) * 4 / 3)}">',
             f'<p class="note">{html.escape(words.foot)}</p>' if words.foot else "",
         ]
-        return f'<figure class="chart">{"".join(parts)}</figure>'
+        shown = f' data-row="{";".join(rows)}"' if rows else ""
+        return f'<figure class="chart"{shown}>{"".join(parts)}</figure>'
 
     def _repr_html_(self) -> str:
         return self.to_html()

@@ -1,8 +1,8 @@
 """What may the council read: sentences, tables, figures, page and workbook from published/ alone.
 
-Every number is a row of published/estimates.csv and every label a text of published/about.json. A
-section whose rows are not there says so in one sentence or is left out, so that another study
-renders without a change here.
+Every number is a row of published/estimates.csv, named beside it (`data-row`), and every label a
+text of published/about.json. A section whose rows are not there says so in one sentence or is left
+out, so that another study renders without a change here.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from pandas.api.types import is_numeric_dtype
 from traitlets.config import Config
 
 from tsunagari import figures
+from tsunagari.attack import ROW_COLUMN, row_keys
 from tsunagari.study import (
     ESTIMATE_COLUMNS,
     NO_ANSWER,
@@ -81,7 +82,7 @@ class Published:
 
     Attributes:
         estimates: published/estimates.csv, one row a figure; a number, mark or verdict that a
-            suppressed row holds by mistake is dropped here, at the door.
+            suppressed row holds by mistake is dropped here, at the door. `key` names the row.
         about: published/about.json.
     """
 
@@ -98,7 +99,7 @@ class Published:
         table = table.assign(
             **{n: table[n].mask(hidden, "" if n in texts else np.nan) for n in gone}
         )
-        object.__setattr__(self, "estimates", table)
+        object.__setattr__(self, "estimates", table.assign(key=row_keys(table).to_numpy(object)))
 
     @property
     def year(self) -> int:
@@ -278,11 +279,20 @@ def format_base(row: Row) -> str:
     return format_number(row["n_unweighted"], decimals=0) + sign
 
 
+def _of(row: Row, text: str) -> str:
+    """Return a number for a sentence, with the row that it is of."""
+    return text if _is_hidden(row) else f"⟪{row['key']}|{text}⟫"
+
+
+_NUMBER_OF = re.compile(r"⟪([\w-]*)\|([^⟫]*)⟫")
+
+
 def _with_unit(row: Row, *, name: str = "") -> str:
     """Return figure and interval with their unit, for a sentence."""
     unit = {"percent": "%", "points": "ポイント"}.get(row["unit"], "")
     text, interval = format_estimate(row), format_interval(row)
-    return f"{text}{unit}" + (f"（{name}{interval}{unit}）" if interval else "")
+    level = _of(row, f"{text}{unit}")
+    return level + (f"（{name}{_of(row, interval + unit)}）" if interval else "")
 
 
 # --- blocks of a page -----------------------------------------------------------------------------
@@ -290,15 +300,25 @@ def _with_unit(row: Row, *, name: str = "") -> str:
 
 @dataclass(frozen=True)
 class Cell:
-    """One cell: its text and, in small print, its interval."""
+    """One cell: its text, in small print its interval, and the keys of the rows they are of."""
 
     text: str
     small: str = ""
+    rows: tuple[str, ...] = ()
 
     def to_html(self) -> str:
         """Return the cell's content, escaped."""
         small = f'<span class="interval">{html.escape(self.small)}</span>' if self.small else ""
         return f"{html.escape(self.text)}{small}"
+
+    @property
+    def attribute(self) -> str:
+        """The attribute that names its rows."""
+        return f' data-row="{";".join(self.rows)}"' if self.rows else ""
+
+
+def _number_cell(row: Row, text: str, small: str = "") -> Cell:
+    return Cell(text, small, rows=() if _is_hidden(row) else (row["key"],))
 
 
 @dataclass(frozen=True)
@@ -353,7 +373,7 @@ class Table:
                 f"{html.escape(label)}</th></tr>"
             )
         for first, *rest in rows:
-            cells = "".join(f"<td>{cell.to_html()}</td>" for cell in rest)
+            cells = "".join(f"<td{cell.attribute}>{cell.to_html()}</td>" for cell in rest)
             lines.append(f'<tr><th scope="row">{first.to_html()}</th>{cells}</tr>')
         return f"<tbody>{''.join(lines)}</tbody>"
 
@@ -365,19 +385,22 @@ class Table:
 
 @dataclass(frozen=True)
 class Picture:
-    """A figure of the page."""
+    """A figure of the page, with the keys of the rows it shows."""
 
     key: str
     chart: figures.Chart
+    rows: tuple[str, ...] = ()
 
     def to_html(self) -> str:
         """Return the figure."""
-        return self.chart.to_html()
+        return self.chart.to_html(rows=self.rows)
 
 
 @dataclass(frozen=True)
 class Text:
-    """Paragraphs, a list or a heading; ⟦key⟧ in it becomes a link to that table.
+    """Paragraphs, a list or a heading.
+
+    In a line ⟦key⟧ becomes a link to that table, and ⟪row|number⟫ a number with its row.
 
     Attributes:
         lines: The sentences, unescaped.
@@ -389,7 +412,8 @@ class Text:
 
     def to_html(self) -> str:
         """Return the text, escaped; references stay for the report to resolve."""
-        lines = [html.escape(line) for line in self.lines]
+        number = r'<span data-row="\1">\2</span>'
+        lines = [_NUMBER_OF.sub(number, html.escape(line)) for line in self.lines]
         if self.kind in ("ul", "ol"):
             items = "".join(f"<li>{line}</li>" for line in lines)
             return f"<{self.kind}>{items}</{self.kind}>"
@@ -753,6 +777,12 @@ def _chart_rows(published: Published, rows: pd.DataFrame, labels: Iterable[str])
     return table
 
 
+def _keys(*tables: pd.DataFrame) -> tuple[str, ...]:
+    """Return the keys of the rows that a figure shows."""
+    keys = [key for rows in tables for key in rows.loc[rows["status"] != "suppressed", "key"]]
+    return tuple(dict.fromkeys(keys))
+
+
 def _words(
     published: Published,
     title: str,
@@ -871,7 +901,8 @@ def _stacked_picture(
         published, title, neutral=neutral, subtitle=f"{published.full_label(item)}（%）。"
         f"{_people(published)}、重み付け後", n=_n_text(ours), has_interval=False, source=source,
     )  # fmt: skip
-    return [Picture(key, figures.stacked_bars(table, words=words, grey=grey))]
+    chart = figures.stacked_bars(table, words=words, grey=grey)
+    return [Picture(key, chart, rows=_keys(*groups.values()))]
 
 
 def _dots_by_axis(published: Published, axis: str, *, name: str) -> list[Picture]:
@@ -911,6 +942,7 @@ def _dots_by_axis(published: Published, axis: str, *, name: str) -> list[Picture
                 reference=float(overall["estimate"]) if has_line else None,
                 reference_label="全体" if has_line else "",
             ),
+            rows=_keys(rows) + ((overall["key"],) if has_line else ()),
         )
     ]
 
@@ -936,9 +968,9 @@ def _gt_table(published: Published, item: str) -> list[Table]:
     for row in _records(rows):
         cells = (
             Cell(_answer_label(published, row)),
-            Cell(format_estimate(row)),
-            Cell(format_interval(row)),
-            Cell(format_base(row)),
+            _number_cell(row, format_estimate(row)),
+            _number_cell(row, format_interval(row)),
+            _number_cell(row, format_base(row)),
         )
         (net_lines if row["item_value"] in nets else lines).append(cells)
     extra = " 複数回答のため、合計は100%になりません。" if _is_multiple(published, item) else ""
@@ -960,7 +992,7 @@ def _percent_cell(row: Row | None) -> Cell:
         return Cell(MISSING)
     if _is_hidden(row):
         return Cell(HIDDEN)
-    return Cell(format_estimate(row) + _mark(row), format_interval(row))
+    return _number_cell(row, format_estimate(row) + _mark(row), format_interval(row))
 
 
 def _cross_table(published: Published, item: str) -> list[Table]:
@@ -1004,8 +1036,8 @@ def _cross_table(published: Published, item: str) -> list[Table]:
 def _cross_line(rows: list[Row], codes: list[str], label: str) -> tuple[Cell, ...]:
     by_code = {row["item_value"]: row for row in rows}
     bases = [row for row in by_code.values() if not _is_hidden(row)]
-    base = format_base(bases[0]) if bases else HIDDEN
-    return (Cell(label), Cell(base), *(_percent_cell(by_code.get(code)) for code in codes))
+    base = _number_cell(bases[0], format_base(bases[0])) if bases else Cell(HIDDEN)
+    return (Cell(label), base, *(_percent_cell(by_code.get(code)) for code in codes))
 
 
 # --- comparisons ----------------------------------------------------------------------------------
@@ -1070,7 +1102,7 @@ def _gap_cell(row: Row | None) -> Cell:
     verdict = clean_text(row["verdict"])
     if _is_hidden(row) or np.isnan(row["estimate"]) or verdict == NOT_COMPARABLE:
         return Cell(verdict or HIDDEN)
-    return Cell(f"{format_estimate(row)} {verdict}".strip(), format_interval(row))
+    return _number_cell(row, f"{format_estimate(row)} {verdict}".strip(), format_interval(row))
 
 
 # --- part 1: one page -----------------------------------------------------------------------------
@@ -1152,7 +1184,7 @@ def _groups_sentence(published: Published) -> str:
         return f"{measure}に、{'・'.join(tested)}による差は確認できませんでした。⟦cross_{items[0]}⟧"
     texts = [
         f"{_by_axis(published, axis)}では「{published.domain_label(axis, row['domain_value'])}」"
-        f"（{format_estimate(row)}%▲）"
+        f"（{_of(row, format_estimate(row) + '%')}▲）"
         for axis, row in found[:3]
     ]
     return f"{measure}は、{'、'.join(texts)}で、そのほかの人より高い結果です。⟦cross_{items[0]}⟧"
@@ -1182,7 +1214,8 @@ def _effect_sentence(published: Published, row: Row, *, outcome: str) -> str:
         f"ほかの条件が同じなら、{published.label(row['item'])}が「{_level_label(published, row)}」"
         f"の人は、「{_reference_label(published, row)}」の人より、"
         f"「{published.label(outcome)}」の割合が"
-        f"{size}ポイント{direction}（{published.confidence}%信頼区間 {format_interval(row)}）"
+        f"{_of(row, size + 'ポイント')}{direction}"
+        f"（{published.confidence}%信頼区間 {_of(row, format_interval(row))}）"
         f"{_mark(row)}という関連がみられます。"
     )
 
@@ -1211,7 +1244,7 @@ def _indicator_table(published: Published) -> Iterator[Table]:
         value = _indicator_value(published, name)
         texts = (format_estimate(row), format_interval(row), format_base(row))
         answers = clean_text(indicator["definition"]).split("：", 1)[-1]
-        cells = [Cell(published.label(name), answers), *(Cell(text) for text in texts)]
+        cells = [Cell(published.label(name), answers), *(_number_cell(row, text) for text in texts)]
         if previous:
             cells.append(_gap_cell(_change(published, indicator["item"], value)["difference"]))
         if has_nation:
@@ -1291,7 +1324,9 @@ def _indicator_picture(published: Published) -> Iterator[Picture]:
         + ("。全国は公表値で、年齢のちがいをそろえていない" if beside else ""),
         n=_n_text(pd.DataFrame(ours)), source=source,
     )  # fmt: skip
-    yield Picture("indicators", figures.interval_dots(pd.concat(parts), words=words))
+    shown = pd.DataFrame([*ours, *(row for _, row in beside)])
+    chart = figures.interval_dots(pd.concat(parts), words=words)
+    yield Picture("indicators", chart, rows=_keys(shown))
 
 
 def _reading_notes(published: Published) -> list[str]:
@@ -1320,7 +1355,9 @@ def _facts_table(published: Published) -> Table:
     about = published.about
     benchmark = about.get("benchmark") or {}
     base = _first(_this_wave(published, published.rows("weights", measure="n_respondents")))
-    n = format_number(base["estimate"], decimals=0) + "人" if base is not None else None
+    n = Cell("")
+    if base is not None:
+        n = _number_cell(base, format_number(base["estimate"], decimals=0) + "人")
     facts = [
         ("調査の名前", about["title"]),
         ("対象", about["people"]),
@@ -1334,7 +1371,9 @@ def _facts_table(published: Published) -> Table:
         ("比べた全国の調査", _benchmark_text(benchmark)),
         ("合成した入力", "、".join(about.get("synthetic_inputs") or [])),
     ]
-    lines = tuple((Cell(name), Cell(clean_text(text))) for name, text in facts if text)
+    cells = [(name, text if isinstance(text, Cell) else Cell(clean_text(text or "")))
+             for name, text in facts]  # fmt: skip
+    lines = tuple((Cell(name), cell) for name, cell in cells if cell.text)
     return Table(
         key="facts",
         caption="調査の概要",
@@ -1364,7 +1403,7 @@ def _ledger_table(published: Published) -> Iterator[Table]:
         is_reason = row["item_value"] not in _LEDGER_LABELS
         label = f"　うち {label or row['item_value']}" if is_reason else label
         text = HIDDEN if _is_hidden(row) else format_number(row["estimate"], decimals=0)
-        lines.append((Cell(label), Cell(text)))
+        lines.append((Cell(label), _number_cell(row, text)))
     yield Table(
         key="ledger",
         caption="読み込んだ回答と、分析から除いた回答",
@@ -1385,7 +1424,7 @@ def _weights_table(published: Published) -> Iterator[Table]:
         if row is None or (measure == "n_trimmed" and not row["estimate"]):
             continue
         text = HIDDEN if _is_hidden(row) else format_number(row["estimate"], decimals=decimals)
-        lines.append((Cell(label), Cell(text), Cell(unit)))
+        lines.append((Cell(label), _number_cell(row, text), Cell(unit)))
     if lines:
         yield Table(
             key="weights",
@@ -1546,7 +1585,8 @@ def _dots_by_further(published: Published, axes: list[str], *, name: str) -> Ite
         table, words=words, reference=float(overall["estimate"]) if has_line else None,
         reference_label="全体" if has_line else "", label_em=14,
     )  # fmt: skip
-    yield Picture(f"further-{name}", chart)
+    line = (overall["key"],) if has_line else ()
+    yield Picture(f"further-{name}", chart, rows=_keys(*rows_of) + line)
 
 
 def _axis_sentences(published: Published, item: str, *, axes: list[str]) -> list[str]:
@@ -1632,7 +1672,7 @@ def _bars_picture(published: Published, item: str) -> Iterator[Picture]:
         n=_n_text(rows),
     )  # fmt: skip
     chart = figures.percent_bars(_chart_rows(published, rows, labels), words=words)
-    yield Picture(f"bars-{item}", chart)
+    yield Picture(f"bars-{item}", chart, rows=_keys(rows))
 
 
 def _indicators_by_axis(published: Published) -> Iterator[Table]:
@@ -1729,7 +1769,7 @@ def _nation_picture(published: Published) -> Iterator[Picture]:
     chart = figures.interval_dots(
         _chart_rows(published, table, labels), words=words, unit="ポイント"
     )
-    yield Picture("nation", chart)
+    yield Picture("nation", chart, rows=_keys(table))
 
 
 def _nation_tables(published: Published, items: list[str]) -> Iterator[Table]:
@@ -1768,7 +1808,9 @@ def _nation_line(
     ours, aged = found.get("percent"), found.get("percent_age_standardised")
     theirs = found.get("percent_benchmark")
     is_known = gap is not None and gap["verdict"] != NOT_COMPARABLE
-    difference = Cell(format_estimate(gap), format_interval(gap)) if is_known else Cell(NONE)
+    difference = Cell(NONE)
+    if is_known:
+        difference = _number_cell(gap, format_estimate(gap), format_interval(gap))
     hidden = ours is not None and _is_hidden(ours)
     verdict = clean_text(gap["verdict"]) if gap is not None else (HIDDEN if hidden else NONE)
     return (
@@ -1778,7 +1820,7 @@ def _nation_line(
         _percent_cell(theirs),
         difference,
         Cell(verdict),
-        Cell(format_base(ours) if ours is not None else MISSING),
+        _number_cell(ours, format_base(ours)) if ours is not None else Cell(MISSING),
     )
 
 
@@ -1868,7 +1910,8 @@ def _model_size(facts: pd.DataFrame) -> str:
         if name in rows:
             decimals = int(name == "events_per_parameter")
             number = format_number(rows[name]["estimate"], decimals=decimals)
-            parts.append(f"{clean_text(rows[name]['item_label'])} {number}{unit}")
+            number = _of(rows[name], number + unit)
+            parts.append(f"{clean_text(rows[name]['item_label'])} {number}")
     return f"{'、'.join(parts)}。" if parts else ""
 
 
@@ -1907,15 +1950,17 @@ def _forest_picture(
     sure = ratios[(ratios["p_adjusted"] < 0.05) & (ratios["status"] == "published")]
     named = list(dict.fromkeys(published.label(item) for item in sure["item"]))
     measure = published.label(outcome)
+    size = published.rows(f"model_{outcome}", item="model", item_value="n")
     words = _words(
         published,
         f"「{measure}」と関連がみられたのは、{'・'.join(named)}" if named else "",
         neutral=f"「{measure}」のオッズ比",
         subtitle="ほかの条件をそろえたオッズ比（1 より右は基準の区分より多い）。"
         f"{_people(published)}、重み付き",
-        n=_n_text(published.rows(f"model_{outcome}", item="model", item_value="n")),
+        n=_n_text(size),
     )
-    yield Picture(f"forest-{outcome}", figures.forest(table, words=words))
+    chart = figures.forest(table, words=words)
+    yield Picture(f"forest-{outcome}", chart, rows=_keys(ratios, size))
 
 
 def _effects_table(published: Published, outcome: str) -> Table:
@@ -1932,8 +1977,9 @@ def _effects_table(published: Published, outcome: str) -> Table:
             ratio = ratios.get((item, row["item_value"]))
             is_base = row["mark"] == "基準"
             effect = Cell("基準") if is_base else _percent_cell(row)
-            odds = Cell("1") if is_base else _percent_cell(ratio)
-            lines.append((Cell(_level_label(published, row)), effect, odds, Cell(format_base(row))))
+            odds = Cell("基準") if is_base else _percent_cell(ratio)
+            base = _number_cell(row, format_base(row))
+            lines.append((Cell(_level_label(published, row)), effect, odds, base))
         groups.append((published.label(item), tuple(lines)))
     return Table(
         key=f"effects_{outcome}",
@@ -2017,9 +2063,9 @@ def _means_table(published: Published) -> Iterator[Table]:
     lines = tuple(
         (
             Cell(published.full_label(row["item"])),
-            Cell(format_estimate(row)),
-            Cell(format_interval(row)),
-            Cell(format_base(row)),
+            _number_cell(row, format_estimate(row)),
+            _number_cell(row, format_interval(row)),
+            _number_cell(row, format_base(row)),
         )
         for row in _records(rows)
     )
@@ -2043,9 +2089,11 @@ _ATTRIBUTES = {
     "*": {"class", "id"},
     "a": {"href"},
     "div": {"role", "tabindex", "aria-label"},
+    "figure": {"data-row"},
     "img": {"src", "alt", "width", "height"},
+    "span": {"data-row"},
     "th": {"scope", "colspan", "rowspan"},
-    "td": {"colspan", "rowspan"},
+    "td": {"colspan", "rowspan", "data-row"},
 }
 _PICTURES = ("data:image/svg+xml;base64,", "data:image/png;base64,")
 
@@ -2155,7 +2203,8 @@ def write_workbook(published: Published, path: Path) -> None:
     """Write the tables as a workbook: cover, notes, everything as one list, GT, crosses and more.
 
     The sheet 一覧 holds the rows of published/estimates.csv as they are (one header row, one datum
-    a cell, numbers as numbers). No text becomes a formula or a link, nobody is named as author.
+    a cell, numbers as numbers); elsewhere column 行 names the row, as `data-row` does on the page.
+    No text becomes a formula or a link, nobody is named as author.
 
     Args:
         published: From `read_published`.
@@ -2181,8 +2230,10 @@ def write_workbook(published: Published, path: Path) -> None:
 
 def _cover_rows(published: Published) -> pd.DataFrame:
     table = _facts_table(published)
-    rows = [(first.text, second.text) for first, second in table.groups[0][1]]
-    return pd.DataFrame([("題名", published.title), *rows], columns=["項目", "内容"])
+    rows = [(one.text, two.text, "".join(two.rows)) for one, two in table.groups[0][1]]
+    return pd.DataFrame(
+        [("題名", published.title, ""), *rows], columns=["項目", "内容", ROW_COLUMN]
+    )
 
 
 def _sheet_notes(published: Published) -> list[str]:
@@ -2216,6 +2267,7 @@ def _flat_rows(published: Published, prefix: str) -> pd.DataFrame:
             "判定": rows["verdict"],
             "公表の状態": rows["status"].map(_STATUS_LABELS).fillna(rows["status"]),
             "理由・注": rows["reason"],
+            ROW_COLUMN: rows["key"],
         }
     )  # fmt: skip
 

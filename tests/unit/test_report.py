@@ -170,7 +170,8 @@ def test_three_conclusions_each_with_its_table(council):
     conclusions = re.findall(r"<li>(.*?)</li>", re.search(r"<ol>(.*?)</ol>", shown).group(1))
     assert len(conclusions) == 3
     assert all(re.search(r'〔<a href="#t-[^"]+">表\d+</a>〕', text) for text in conclusions)
-    assert "7.6%（95%信頼区間 6.4〜8.8%）" in conclusions[0]
+    words = re.sub("</?span[^>]*>", "", conclusions[0])
+    assert "7.6%（95%信頼区間 6.4〜8.8%）" in words
     assert "全国より高い結果です" in conclusions[0]
 
 
