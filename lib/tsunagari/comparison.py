@@ -417,6 +417,7 @@ def compare_with_benchmark(
     confidence: float = 0.95,
     caveat: str = MODE_CAVEAT,
     excluded: tuple[str, ...] = ("unverified",),
+    nested: bool = True,
 ) -> pd.DataFrame:
     """Compare one question with the percentages a national survey published.
 
@@ -444,6 +445,8 @@ def compare_with_benchmark(
         confidence: Of intervals and verdicts.
         caveat: What every row says about the two ways of asking.
         excluded: Certainties (beginnings) that are never judged.
+        nested: Whether published domains of two variables have rows, and enter the family of
+            tests; their counts give the age mix inside a domain either way.
 
     Returns:
         Estimates rows of `national_<item>`: measures percent (ours), percent_benchmark,
@@ -471,7 +474,7 @@ def compare_with_benchmark(
         no_answer=frozenset(no_answer),
     )
     rows = []
-    for cell in _cells(compared, frame=frame):
+    for cell in _cells(compared, frame=frame, nested=nested):
         rows += _compare_cell(compared, cell)
     caveat += UNWEIGHTED_CAVEAT if year in PUBLISHED_UNWEIGHTED_YEARS else ""
     facts = {"table_id": f"national_{item}", "item": item, "wave": wave}
@@ -500,7 +503,7 @@ def _domains(age: pd.Series, *, by: pd.DataFrame | None, n: int) -> pd.DataFrame
     return frame
 
 
-def _cells(compared: _Comparison, *, frame: pd.DataFrame) -> Iterator[_Cell]:
+def _cells(compared: _Comparison, *, frame: pd.DataFrame, nested: bool) -> Iterator[_Cell]:
     """Go through answers and domains: everybody, then every published domain we know."""
     everybody = np.ones(len(frame), dtype=bool)
     values = dict.fromkeys(value for value, _, _ in compared.figures)
@@ -509,6 +512,8 @@ def _cells(compared: _Comparison, *, frame: pd.DataFrame) -> Iterator[_Cell]:
         for other, domain, domain_value in compared.figures:
             names, codes = domain.split(" x "), domain_value.split(" x ")
             if other != value or len(names) != len(codes) or not set(names) <= set(frame.columns):
+                continue
+            if len(names) > 1 and not nested:
                 continue
             rows = everybody.copy()
             for name, code in zip(names, codes, strict=True):
@@ -693,6 +698,7 @@ def compare_item(
     point_threshold: float = 3.0,
     confidence: float = 0.95,
     caveat: str = MODE_CAVEAT,
+    nested: bool = True,
 ) -> pd.DataFrame:
     """Compare one item of the study: base, labels and no-answer codes come from it and the table.
 
@@ -709,6 +715,7 @@ def compare_item(
         point_threshold: Smallest gap in points that may carry a mark.
         confidence: Of intervals and verdicts.
         caveat: What every row says about the two ways of asking.
+        nested: As for `compare_with_benchmark`.
 
     Returns:
         As `compare_with_benchmark`; no rows where that year published nothing.
@@ -734,6 +741,7 @@ def compare_item(
         point_threshold=point_threshold,
         confidence=confidence,
         caveat=caveat,
+        nested=nested,
     )
 
 

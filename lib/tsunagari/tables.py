@@ -8,6 +8,7 @@ import pandas as pd
 from tsunagari.cleaning import clean_responses, read_responses
 from tsunagari.comparison import adjust_p_values, compare_item, compare_item_waves
 from tsunagari.estimation import (
+    ROW_COLUMNS,
     cronbach_alpha,
     differences,
     means,
@@ -65,14 +66,23 @@ def tabulate_all(study: Study, respondents: pd.DataFrame, *, design: Design) -> 
             rows = percents(design, values, confidence=study.config.marks.confidence)
             parts.append(_label(rows, item, table_id=f"gt_{item.name}"))
     for name, rule in study.config.derive.items():
-        if rule.kind == "sum":
-            scores = respondents[[name]].astype("Float64").astype(float)
-            rows = means(design, scores, confidence=study.config.marks.confidence)
-            rows = rows.assign(item_value="", unit="score")
-            parts.append(_label(rows, study.items[name], table_id=f"gt_{name}"))
-            alpha = cronbach_alpha(design, _scale_items(study, respondents, names=rule.sum_of))
-            parts.append(alpha.assign(table_id=f"gt_{name}", item=name, item_label="信頼性係数α"))
+        if rule.kind == "sum" and respondents[name].notna().any():
+            parts += _scale_rows(study, respondents, design=design, name=name, of=rule.sum_of)
     return _finish(parts, study, design)
+
+
+def _scale_rows(
+    study: Study, respondents: pd.DataFrame, *, design: Design, name: str, of: tuple[str, ...]
+) -> list[pd.DataFrame]:
+    """Return a scale's mean, and Cronbach's alpha where its sum varies."""
+    item, table_id = study.items[name], f"gt_{name}"
+    scores = respondents[[name]].astype("Float64").astype(float)
+    mean = means(design, scores, confidence=study.config.marks.confidence)
+    mean = _label(mean.assign(item_value="", unit="score"), item, table_id=table_id)
+    if scores[name].nunique() < 2:
+        return [mean]
+    alpha = cronbach_alpha(design, _scale_items(study, respondents, names=of))
+    return [mean, alpha.assign(table_id=table_id, item=name, item_label="信頼性係数α")]
 
 
 def _scale_items(
@@ -174,6 +184,17 @@ def domain_frames(
     return [codes] + [values.map(layer).astype("string").to_frame(axis[0]) for layer in layers]
 
 
+def _answered_domains(values: pd.DataFrame, *, by: pd.DataFrame) -> np.ndarray:
+    """Return in how many domains anybody answered, of every column (item, item_value), (k,)."""
+    domains = by[by.notna().all(axis=1)].groupby(list(by)).ngroup()
+    bases = {
+        item: values[item].iloc[:, 0].notna().to_numpy()[domains.index]
+        for item in values.columns.unique(level=0)
+    }
+    counts = {item: domains[base].nunique() for item, base in bases.items()}
+    return values.columns.get_level_values(0).map(counts).to_numpy()
+
+
 def _percents_and_gaps(
     study: Study, values: pd.DataFrame, *, design: Design, frames: list[pd.DataFrame]
 ) -> pd.DataFrame:
@@ -186,12 +207,13 @@ def _percents_and_gaps(
     flat = values.set_axis(list(names), axis=1)
     parts = []
     for by in frames:
-        inside = by[by.notna().all(axis=1).to_numpy()]
-        if len(inside):
-            parts.append(percents(design, flat, by=by, confidence=confidence))
-        if len(inside.drop_duplicates()) > 1:
-            parts.append(differences(design, flat, by=by, confidence=confidence))
-    rows = pd.concat(parts, ignore_index=True)
+        counts = _answered_domains(values, by=by)
+        some, several = counts >= 1, counts >= 2
+        if some.any():
+            parts.append(percents(design, flat.loc[:, some], by=by, confidence=confidence))
+        if several.any():
+            parts.append(differences(design, flat.loc[:, several], by=by, confidence=confidence))
+    rows = pd.concat(parts or [pd.DataFrame()], ignore_index=True).reindex(columns=ROW_COLUMNS)
     columns = pd.DataFrame(rows["item_value"].map(names).tolist(), columns=["item", "item_value"])
     return rows.assign(item=columns["item"], item_value=columns["item_value"])
 
@@ -218,11 +240,15 @@ def cross_tables(study: Study, respondents: pd.DataFrame, *, design: Design) -> 
     parts = []
     for axis in [axis for axis in study.axes if len(axis) == 1]:
         wanted = {name: table for name, table in values.items() if axis != [name]}
+        if not wanted:
+            continue
         together = pd.concat(wanted, axis=1).reset_index(drop=True)
         frames = domain_frames(study, respondents, axis=axis)
         rows = _percents_and_gaps(study, together, design=design, frames=frames)
         rows["table_id"] = f"cross_{'_x_'.join(axis)}__" + rows["item"]
         parts.append(rows)
+    if not parts:
+        return pd.DataFrame(columns=ESTIMATE_COLUMNS)
     marks = study.config.marks
     rows = mark_differences(
         pd.concat(parts, ignore_index=True),
@@ -247,22 +273,24 @@ def cross_tests(study: Study, respondents: pd.DataFrame, *, design: Design) -> p
         design: Their weights and design, n rows.
 
     Returns:
-        One row a table, measure rao_scott_f, `p_adjusted` over all tables (Benjamini-Hochberg); a
-        table in which one side has a single answer has no row.
+        One row a table, measure rao_scott_f, `p_adjusted` over all tables (Benjamini-Hochberg): of
+        the domains that the table shows by the answers. One side alone has no row.
     """
     parts = []
     items = [study.items[name] for name in study.config.tables.crosses]
     singles = [item for item in items if item.kind != "MA"]
-    for (axis,) in [axis for axis in study.axes if len(axis) == 1]:
-        domains = respondents[axis].astype("string")
+    for axis in [axis for axis in study.axes if len(axis) == 1]:
+        domains = domain_frames(study, respondents, axis=axis)[0][axis[0]]
         for item in singles:
             answers = respondents[item.name].where(respondents[item.name].isin(item.options))
+            answers = answers.reset_index(drop=True)
             both = pd.DataFrame({"row": domains, "column": answers}).dropna()
-            if axis == item.name or (both.nunique() < 2).any():
+            if axis == [item.name] or (both.nunique() < 2).any():
                 continue
-            table_id = f"cross_{axis}__{item.name}"
             row = _test(design, domains, answers=answers)
-            parts.append(row.assign(table_id=table_id, item=item.name))
+            parts.append(row.assign(table_id=f"cross_{axis[0]}__{item.name}", item=item.name))
+    if not parts:
+        return pd.DataFrame(columns=ESTIMATE_COLUMNS)
     tests = pd.concat(parts, ignore_index=True)
     tests = tests.assign(domain="all", domain_value="all", item_value="")
     tests["item_label"] = "クロス表の検定（Rao-Scott F）"
@@ -406,11 +434,11 @@ def national_tables(
             point_threshold=study.config.marks.point_threshold,
             confidence=study.config.marks.confidence,
             caveat=plan.caveat,
+            nested=False,
         )
         for name, theirs in plan.items.items()
     ]
-    rows = pd.concat(parts, ignore_index=True).reindex(columns=ESTIMATE_COLUMNS)
-    return rows[~rows["domain"].str.contains(" x ", regex=False)].reset_index(drop=True)
+    return pd.concat(parts, ignore_index=True).reindex(columns=ESTIMATE_COLUMNS)
 
 
 def wave_tables(

@@ -300,6 +300,13 @@ def test_other_domains_need_the_age_mix_inside_them():
     assert pick(rows, "difference_points", "age_band x sex", "old x 1")["verdict"] == LOWER
     # The nation on our men, 1:1, is 22.5 %: ours 15 %.
     assert pick(rows, BENCHMARK_STANDARDISED, "sex", "1")["estimate"] == pytest.approx(-7.5)
+    # Rows that the table does not show do not enter its family of tests either.
+    plain = compare([*totals, *crossed], by=sex, nested=False)
+    assert not plain["domain"].str.contains(" x ").any()
+    assert pick(plain, STANDARDISED, "sex", "1")["estimate"] == pytest.approx(4.5)
+    tested = plain[plain["p_adjusted"].notna()]
+    again = comparison.adjust_p_values(tested["p_value"].to_numpy(float))
+    assert tested["p_adjusted"].to_numpy() == pytest.approx(again)
 
 
 def test_small_base_is_not_judged():
