@@ -491,7 +491,9 @@ def compare_with_previous(
         return pd.DataFrame(columns=ESTIMATE_COLUMNS)
     people = clean_responses(read_responses(earlier), earlier).respondents
     targets = load_targets(earlier)
-    before = weigh_respondents(people, targets, settings=earlier.config.weighting)
+    before = weigh_respondents(
+        people, targets, settings=earlier.config.weighting, labels=earlier.labels
+    )
     return wave_tables((study, respondents, design), (earlier, people, before))
 
 

@@ -1178,22 +1178,25 @@ def diagnose_weights(design: Design) -> pd.DataFrame:
 
     Returns:
         One row a measure: n_respondents, population, design_effect (Kish), n_effective, weight_min,
-        weight_max, weight_ratio (largest to smallest), weight_cv, n_trimmed.
+        weight_max, weight_ratio (largest to smallest), weight_cv, n_trimmed. Weights as given are
+        on a scale of their own: no population, and unit ratio.
     """
     weights = design.weights
     effect = kish_design_effect(weights)
+    unit = "persons" if design.margins else "ratio"
     figures = [
-        ("n_respondents", "respondents", design.n),
-        ("population", "persons", weights.sum()),
-        ("design_effect", "ratio", effect),
-        ("n_effective", "respondents", design.n / effect),
-        ("weight_min", "persons", weights.min()),
-        ("weight_max", "persons", weights.max()),
-        ("weight_ratio", "ratio", weights.max() / weights.min()),
-        ("weight_cv", "ratio", weights.std() / weights.mean()),
-        ("n_trimmed", "respondents", design.n_trimmed),
+        ("n_respondents", "respondents", design.n, "回答者"),
+        ("design_effect", "ratio", effect, "重みによるデザイン効果（Kish）"),
+        ("n_effective", "respondents", design.n / effect, "有効な回答者数（Kish）"),
+        ("weight_min", unit, weights.min(), "最小の重み"),
+        ("weight_max", unit, weights.max(), "最大の重み"),
+        ("weight_ratio", "ratio", weights.max() / weights.min(), "最大の重み÷最小の重み"),
+        ("weight_cv", "ratio", weights.std() / weights.mean(), "重みの変動係数"),
+        ("n_trimmed", "respondents", design.n_trimmed, "上限で切り下げた重み"),
     ]
-    rows = pd.DataFrame(figures, columns=["measure", "unit", "estimate"])
+    if design.margins:
+        figures.insert(1, ("population", "persons", weights.sum(), "重みの合計"))
+    rows = pd.DataFrame(figures, columns=["measure", "unit", "estimate", "item_label"])
     return rows.assign(
         table_id="weights",
         domain="all",

@@ -362,12 +362,21 @@ def test_certainty_strata_add_nothing_and_stay_alone():
 
 def test_diagnostics_by_hand():
     # Weights 1 1 2: Kish 3 * 6 / 16 = 1.125, n effective 8/3
-    rows = diagnose_weights(Design(weights=np.array([1.0, 1, 2]))).set_index("measure")["estimate"]
+    cells = (np.array([0, 0, 1]),)
+    design = Design(weights=np.array([1.0, 1, 2]), margins=cells)
+    rows = diagnose_weights(design).set_index("measure")["estimate"]
     assert rows["design_effect"] == kish_design_effect(np.array([1.0, 1, 2])) == 1.125
     assert rows["n_effective"] == pytest.approx(8 / 3)
     assert rows["weight_ratio"] == 2
     assert rows["weight_cv"] == pytest.approx(np.sqrt(0.125))  # Kish is 1 + cv^2
     assert rows["population"] == 4
+
+
+def test_weights_as_given_are_no_persons():
+    rows = diagnose_weights(Design(weights=np.array([0.096, 1, 2]))).set_index("measure")
+    assert "population" not in rows.index
+    assert rows.loc[["weight_min", "weight_max"], "unit"].tolist() == ["ratio", "ratio"]
+    assert rows["item_label"].notna().all()
 
 
 def test_joint_codes_count_only_what_occurs():
