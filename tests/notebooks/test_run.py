@@ -118,7 +118,7 @@ def test_a_parameter_changes_the_result_and_only_what_hangs_on_it(root, capsys):
 
 
 @pytest.mark.parametrize(
-    "option", ["MINIMUM_EVENTS=20", "MINIMUM_EVENTS_PER_LEVEL=many", "APIKEY=x"]
+    "option", ["MINIMUM_EVENTS=20", "MINIMUM_EVENTS_PER_LEVEL=0", "SEED=many", "APIKEY=x"]
 )
 def test_a_wrong_parameter_is_refused(root, option, capsys):
     before = contents(root / "reports/ehime/2022")
