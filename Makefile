@@ -14,7 +14,7 @@ READY = .venv/ready
 unexport PYTHONDONTWRITEBYTECODE PYTHONPATH PYTHONHOME
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lock report synthetic test lab lint format check bench diff clean
+.PHONY: help setup lock report synthetic test lab lint format check bench diff sign clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -23,8 +23,8 @@ help:  ## list the targets
 setup: $(READY)  ## locked environment, tsunagari itself and the commit hooks
 	@$(PY) -m pre_commit install
 
-report: $(READY)  ## everything out of date for one report: STUDY= YEAR=
-	@$(PY) -m tsunagari.pipeline report --study '$(STUDY)' --year '$(YEAR)'
+report: $(READY)  ## everything out of date for one report (ARGS="-p NAME=VALUE" for a parameter)
+	@$(PY) -m tsunagari.pipeline report --study '$(STUDY)' --year '$(YEAR)' $(ARGS)
 
 test: $(READY)  ## all tests (ARGS="-m 'not slow'" for the quick ones)
 	@$(PY) -m pytest $(ARGS)
@@ -50,11 +50,14 @@ bench: $(READY)  ## the benchmarks, as ratios in one run
 diff: $(READY)  ## headline figures here against the last release
 	@$(PY) -m tsunagari.pipeline diff --study '$(STUDY)' --year '$(YEAR)'
 
+sign: $(READY)  ## check a report again and record the reviewer's sign-off
+	@$(PY) -m tsunagari.pipeline sign --study '$(STUDY)' --year '$(YEAR)'
+
 synthetic: $(READY)  ## write the synthetic sample again from its seed
 	@$(PY) -m tsunagari.synthetic
 
-clean:  ## delete processed data and reports, never raw
-	rm -rf data/processed reports
+clean:  ## delete processed data and reports, never raw, nor what signed releases have shown
+	rm -rf reports data/processed/*/[0-9]* data/processed/*/.[!.]*
 
 lock:  ## work out requirements.lock again from pyproject.toml
 	@lock_tool=$$(mktemp -d) && trap 'rm -rf "$$lock_tool"' EXIT && $(PYTHON) -m venv "$$lock_tool" && \

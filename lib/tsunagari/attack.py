@@ -433,9 +433,9 @@ def attack_release(
         raise DisclosureError(
             "RECOVERABLE",
             f"公表物から秘匿した値が推定できます（{len(problems)} 件）: {listed}。"
-            "公表を止めました。",
-            f"Hidden values can be told from the release ({len(problems)}, listed before): nothing "
-            "was released.",
+            "公表しないでください。",
+            f"Hidden values can be told from the release ({len(problems)}, listed before): do not "
+            "publish it.",
         )
 
 
@@ -474,13 +474,15 @@ def check_signoff(text: str, *, release_hash: str, is_synthetic: bool) -> dict[s
         raise DisclosureError(
             "SIGNOFF",
             f"signoff.yaml に {', '.join(lacking) or 'date（YYYY-MM-DD）'} がありません。",
-            "signoff.yaml lacks what is named before: add it.",
+            f"signoff.yaml lacks {', '.join(lacking) or 'a date (YYYY-MM-DD)'}: add it.",
         )
     if signed["hash"] != release_hash:
         raise DisclosureError(
             "SIGNOFF_HASH",
-            "signoff.yaml の hash が公表物と違います。確認し直してください。",
-            "The hash in signoff.yaml is not that of the release: review it again.",
+            "signoff.yaml の hash が公表物と違います。公表物を確認し直し、次の値を書いてください: "
+            f"{release_hash}。",
+            "The hash in signoff.yaml is not that of the release: review it again and write the "
+            "one named before.",
         )
     if signed["data"] not in ("real", "synthetic") or is_synthetic != (
         signed["data"] == "synthetic"
@@ -509,14 +511,16 @@ def sign_release(study: Study, folder: Path) -> dict[str, str]:
         raise DisclosureError(
             "SIGNOFF",
             f"signoff.yaml がありません。確認した人が data/raw/{study.name}/{study.year}/ に置いて"
-            f"ください（reviewer, date, data, hash: {found}）。",
-            "There is no signoff.yaml: the reviewer puts it beside the answers, with the hash.",
+            f"ください（reviewer, date, data: real か synthetic, hash: {found}）。",
+            "There is no signoff.yaml: the reviewer puts it into the folder named before, with "
+            "reviewer, date, data (real or synthetic) and the hash.",
         )
     text = path.read_text(encoding="utf-8")
     synthetic = bool(study.synthetic_inputs)
     signed = check_signoff(text, release_hash=found, is_synthetic=synthetic)
-    table = read_table(folder / "estimates.csv")
-    write_table(disclosure.archive_dir(study) / f"{study.year}-{found[:12]}/estimates.csv", table)
+    if not synthetic:  # nobody can learn of a real person from a synthetic figure
+        kept = disclosure.archive_dir(study) / f"{study.year}-{found[:12]}/estimates.csv"
+        write_table(kept, read_table(folder / "estimates.csv"))
     return signed
 
 

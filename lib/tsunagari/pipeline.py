@@ -49,6 +49,8 @@ STEPS = (
 )
 RELEASED = ("council_report.html", "estimates.csv", "tables.xlsx")  # and manifest.json
 
+SIGNOFF = "signoff.yaml"  # what a reviewer says of a finished release; no input of the next
+
 _RECORDS = "private/steps.json"
 _NOTEBOOKS = "private/notebooks"
 
@@ -92,7 +94,7 @@ def hash_inputs(study: Study) -> dict[str, str]:
         others = {
             name: _digest(path)
             for name, path in _files(wave.wave_dir).items()
-            if path != wave.responses_path
+            if path != wave.responses_path and name != SIGNOFF
         }
         if others:
             hashes[f"{wave.wave_dir.relative_to(root).as_posix()}/*"] = _digest(others)
@@ -190,7 +192,9 @@ class Run:
             if not name.startswith(_NOTEBOOKS) and (step != REPORT or name.startswith("published/"))
         }
         source = [vars(cell) for cell in self.notebooks.get(step, ())]
-        own = [step, source, self.parameters.get(step), earlier]
+        archive = _files(self.processed.parent / "releases") if step == GATE else {}
+        signed = {name: _digest(path) for name, path in archive.items()}
+        own = [step, source, self.parameters.get(step), earlier, signed]
         return _digest([own, self.inputs, self.environment, KERNEL_ENVIRONMENT])
 
 
@@ -480,6 +484,34 @@ def compare_headlines(name: str, year: int) -> pd.DataFrame:
     return both.assign(change=both["here"] - both["last"])
 
 
+def sign_report(name: str, year: int) -> dict[str, str]:
+    """Verify a release, attack it once more and put its reviewer's sign-off on record.
+
+    Args:
+        name: Study, a folder under data/raw.
+        year: Survey wave.
+
+    Returns:
+        The sign-off: reviewer, date, hash, data.
+
+    Raises:
+        InputError: There is no report to sign.
+        DisclosureError: The release was changed or tells a hidden cell, or the sign-off is not of
+            this release.
+    """
+    from tsunagari import attack
+
+    study, folder = studies.open_study(name, year), studies.release_dir(name, year)
+    if not (folder / "manifest.json").is_file():
+        raise InputError(
+            "RELEASE_MISSING",
+            f"reports/{name}/{year} がありません。make report を先に実行してください。",
+            f"There is no reports/{name}/{year}: run make report first.",
+        )
+    attack.verify_release(study, folder)
+    return attack.sign_release(study, folder)
+
+
 # --- command line ---------------------------------------------------------------------------------
 
 
@@ -489,6 +521,7 @@ def _parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     for command, words in (
         ("report", "make one report / レポートを作る"),
         ("diff", "headline figures here against the last release / 主な数値を前回と比べる"),
+        ("sign", "put a reviewer's sign-off on record / 確認者の承認を記録する"),
     ):
         one = commands.add_parser(command, help=words, description=words)
         one.add_argument("--study", required=True, help="folder under data/raw")
@@ -523,6 +556,9 @@ def main(arguments: Sequence[str] | None = None, *, notebooks: Path | None = Non
         year = int(options.year)
         if options.command == "report":
             _report(options, year, notebooks=notebooks)
+        elif options.command == "sign":
+            signed = sign_report(options.study, year)
+            print(f"承認を記録しました / signed: {signed['reviewer']}, {signed['date']}")
         else:
             print(compare_headlines(options.study, year).to_string())
         return 0

@@ -660,11 +660,13 @@ def read_table(path: Path) -> Any:
         InputError: The file is not there: an earlier notebook has not run.
     """
     if not path.exists():
+        by_report = path.parent.name == "published"  # written by the gate, which is no notebook
         raise InputError(
             "STEP_MISSING",
             f"{path.parent.name}/{path.name} がまだありません。"
-            "前のノートブックを先に実行してください。",
-            f"{path.parent.name}/{path.name} is not there yet: run the earlier notebooks first.",
+            f"{'make report' if by_report else '前のノートブック'}を先に実行してください。",
+            f"{path.parent.name}/{path.name} is not there yet: run "
+            f"{'make report' if by_report else 'the earlier notebooks'} first.",
         )
     if path.suffix == ".parquet":
         return pd.read_parquet(path)

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -357,6 +358,32 @@ def test_manifest_names_inputs_but_not_files_beside_the_answers(root):
     assert "田中" not in manifest
     (root / "data/raw/ehime/2022/田中さんの納品.csv").write_text("y")
     assert executed(run(root))[0] == "01_clean_responses"
+
+
+def test_a_signed_release_stays_what_was_signed_and_is_known_to_the_next_gate(
+    released, monkeypatch, capfd
+):
+    monkeypatch.setattr("tsunagari.attack.attack_study", lambda *_: None)
+    command = ["sign", "--study", "ehime", "--year", "2022"]
+    assert pipeline.main(command) != 0
+    release_hash = re.search("hash: ([0-9a-f]{64})", capfd.readouterr().err).group(1)
+    signed = f"reviewer: 山田\ndate: 2026-11-24\nhash: {release_hash}\ndata: real\n"
+    (released / "data/raw/ehime/2022/signoff.yaml").write_text(signed, encoding="utf-8")
+    assert run(released) is None  # a sign-off is no input
+    assert pipeline.main(command) == 0
+    before = contents(released / "reports")
+    assert executed(run(released)) == ["gate"]
+    assert contents(released / "reports") == before
+    assert pipeline.main(command) == 0
+    (released / "reports/ehime/2022/tables.xlsx").write_text("other")
+    assert pipeline.main(command) != 0
+    assert "tables.xlsx" in capfd.readouterr().err
+
+
+@pytest.mark.usefixtures("root")
+def test_there_must_be_a_report_to_sign(capfd):
+    assert pipeline.main(["sign", "--study", "ehime", "--year", "2022"]) != 0
+    assert "make report" in capfd.readouterr().err
 
 
 # --- failures -------------------------------------------------------------------------------------
