@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute
 
 from tsunagari import coding, reading
 from tsunagari.coding import CodedSheet, derive_variables, tidy_cell
@@ -56,7 +57,7 @@ _TRAILER_ROWS = 5  # a total or a remark stands among the last rows
 _PERSONAL = (  # in an id: e-mail address, phone number, a Japanese name
     r"[^@\s]+@[^@\s]+\.[^@\s]+",
     r"0\d{1,4}[-( ]\d{1,4}[-) ]\d{3,4}|^0[789]0\d{8}$",
-    r"^[ぁ-ゖァ-ヺ一-鿿々ー\s]{2,}$",
+    r"^[ぁ-ゖァ-ヺ一-鿿々ー\s]{2,}$",  # ids are in NFKC: no other space is left
 )
 _TEST_RECORD = re.compile(r"テスト|ダミー|(?<![a-z])(test|dummy)(?![a-z])|^9{5,}$", re.I)
 
@@ -357,10 +358,9 @@ class _Rows:
         self.give("ID_INVALID", is_odd)
 
     def _refuse_personal_ids(self) -> None:
-        personal = np.zeros(len(self.ids), dtype=bool)
-        for pattern in _PERSONAL:
-            personal |= self.ids.str.contains(pattern, regex=True).to_numpy(bool)
-        personal &= self.reasons == 0
+        ids = pa.array(self.ids)
+        hits = pa.compute.match_substring_regex(ids, pattern="|".join(_PERSONAL))
+        personal = hits.to_numpy(zero_copy_only=False) & (self.reasons == 0)
         if not personal.any():
             return
         raise InputError(
@@ -466,7 +466,7 @@ class _Rows:
 
     def _flag_rest(self) -> None:
         """Flag what needs no rule of the study: same content under two ids, and drop-outs."""
-        log, kinds = self.sheet.log, self.study.codebook.columns["type"]
+        log, kinds = self.sheet.log, self.sheet.book.kinds
         total = np.zeros(len(self.raw), dtype=np.uint64)
         rng = np.random.default_rng(0)  # fixed multipliers of a content hash, not chance
         for name in self.raw.columns:
@@ -495,12 +495,8 @@ class _Rows:
 
     def _flag_partial(self) -> None:
         """Flag who answered nothing of the last required questions: they dropped out."""
-        log, kinds = self.sheet.log, self.study.codebook.columns["type"]
-        required = [
-            name
-            for name in kinds.index[kinds == "SA"]
-            if self.study.codebook.columns.loc[name, "required"] != "no"
-        ]
+        log, book = self.sheet.log, self.sheet.book
+        required = [n for n, kind in book.kinds.items() if kind == "SA" and book.required[n]]
         tail = required[-max(3, len(required) // 10) :]
         if len(required) > len(tail):
             columns = [self.sheet.columns[n] for n in tail]
@@ -657,20 +653,20 @@ def _respondents(
     sheet: CodedSheet, rows: _Rows, *, study: Study, keep: np.ndarray, release: bool = False
 ) -> pd.DataFrame:
     """Return rows in the form of respondents, in the order of the file, derived ones added."""
+    pa.default_memory_pool().release_unused()  # what judging needed
     found: dict[str, Any] = {
         "respondent_id": rows.ids.iloc[keep].array,
         "file_row": rows.raw.index.to_numpy()[keep],
     }
-    kinds, items = study.codebook.columns["type"], study.codebook.columns["item"]
-    for variable, kind in kinds.items():
+    items = sheet.book.items
+    for variable, kind in sheet.book.kinds.items():
         if kind == "MA" and items[variable] not in found:
             found[items[variable]] = _column(sheet, items[variable], keep=keep, release=release)
         if kind == "OA":
             found[variable] = sheet.texts[variable].iloc[keep].array
         elif kind != "ID":
             found[variable] = _column(sheet, variable, keep=keep, release=release)
-    pa.default_memory_pool().release_unused()
-    return derive_variables(pd.DataFrame(found), study)
+    return derive_variables(pd.DataFrame(found, copy=False), study)
 
 
 def _set_aside(sheet: CodedSheet, rows: _Rows, *, study: Study) -> pd.DataFrame:
@@ -720,32 +716,43 @@ def _ledger(raw: RawResponses, quarantine: pd.DataFrame, *, n_analysed: int) -> 
 
 def _logs(sheet: CodedSheet, rows: _Rows) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
     """Return cells, repairs and flags of the rows analysed, by row then variable."""
-    log, file_rows, ids = sheet.log, rows.raw.index.to_numpy(), rows.ids.to_numpy()
+    log = sheet.log
     kept = rows.reasons == 0
     cells, repairs, flags = [], [], []
     for positions, variable, reason in log.cells:
         at = positions[kept[positions]]
-        values = log.raw_values(at, variable)
-        name, why = [variable] * len(at), [reason] * len(at)
-        cells += zip(file_rows[at], ids[at], name, why, values, strict=True)
+        cells.append((at, variable, reason, log.raw_values(at, variable)))
     for positions, variable, new, rule in log.repairs:
-        old = log.raw_values(positions, variable)
-        name, why = [variable] * len(positions), [rule] * len(positions)
-        repairs += zip(file_rows[positions], name, old, new, why, strict=True)
+        repairs.append((positions, variable, log.raw_values(positions, variable), new, rule))
     for positions, variable, flag in log.flags:
-        at = positions[kept[positions]]
-        flags += zip(file_rows[at], ids[at], [variable] * len(at), [flag] * len(at), strict=True)
+        flags.append((positions[kept[positions]], variable, flag))
+    about = {"file_rows": rows.raw.index.to_numpy(), "ids": rows.ids}
     return (
-        _table(cells, "file_row respondent_id variable reason_code raw_value"),
-        _table(repairs, "file_row variable old new rule"),
-        _table(flags, "file_row respondent_id variable flag"),
+        _table(cells, "file_row respondent_id variable reason_code raw_value", **about),
+        _table(repairs, "file_row variable old new rule", **about),
+        _table(flags, "file_row respondent_id variable flag", **about),
     )
 
 
-def _table(rows: Sequence[tuple[Any, ...]], names: str) -> pd.DataFrame:
-    table = pd.DataFrame(rows, columns=names.split())
-    table = table.astype({n: "int64" if n == "file_row" else "str" for n in table.columns})
-    return table.sort_values(["file_row", "variable"], kind="stable", ignore_index=True)
+def _table(
+    parts: Sequence[tuple[Any, ...]], names: str, *, file_rows: np.ndarray, ids: pd.Series
+) -> pd.DataFrame:
+    """Lay parts, each of positions and what holds for them, one under the other, by row."""
+    at = np.concatenate([np.empty(0, dtype=np.int64), *(part[0] for part in parts)])
+    variables = sorted({part[1] for part in parts})
+    codes = [np.full(len(part[0]), variables.index(part[1])) for part in parts]
+    order = np.lexsort((np.concatenate([np.empty(0, dtype=np.int64), *codes]), at))
+    columns: dict[str, Any] = {"file_row": file_rows[at[order]]}
+    others = [name for name in names.split() if name != "file_row"]
+    if "respondent_id" in others:
+        columns["respondent_id"] = ids.array.take(at[order])
+        others.remove("respondent_id")
+    for place, name in enumerate(others, start=1):
+        texts: list[str] = []
+        for part in parts:
+            texts += [part[place]] * len(part[0]) if isinstance(part[place], str) else part[place]
+        columns[name] = pd.array(texts, dtype="str").take(order)
+    return pd.DataFrame(columns)
 
 
 # --- what an analyst looks at -------------------------------------------------------------------

@@ -12,6 +12,7 @@ import unicodedata
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta, timezone
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -59,11 +60,11 @@ _ERA_DATE = re.compile(
 )
 _PLAIN_DATE = re.compile(r"(\d{4})[-/.年](\d{1,2})[-/.月](\d{1,2})日?")
 _SERIAL_DAYS = (30_000, 60_000)  # 1982 to 2064: what a date cell of Excel can be
+TEXT = pd.StringDtype(na_value=np.nan)  # what pandas means by "str", made once
 JAPAN = timezone(timedelta(hours=9), "Asia/Tokyo")
 
 
-@dataclass(frozen=True)
-class Judgement:
+class Judgement(NamedTuple):
     """What one text means: its value, or why it has none; `rule` says how it was tidied."""
 
     value: str | float | None = None
@@ -97,9 +98,8 @@ class Coded:
         """Return the values of some rows as text, missing where there is none."""
         codes = self.codes[keep]
         values = pa.array(self.names, type=pa.large_string())
-        indices = pa.array(codes, mask=codes < 0)
-        taken = pa.DictionaryArray.from_arrays(indices, values).dictionary_decode()
-        return pd.array(taken, dtype="str")
+        taken = values.take(pa.array(codes, mask=codes < 0))
+        return pd.arrays.ArrowStringArray(taken, dtype=TEXT)
 
 
 @dataclass(frozen=True)
@@ -123,6 +123,12 @@ class TextColumn:
         return self.where(tidy_cell(text) != "" for text in self.texts)
 
 
+def encode_texts(values: pd.api.extensions.ExtensionArray) -> tuple[list[str], np.ndarray]:
+    """Return the distinct texts and each row's place among them; without a Python text a row."""
+    encoded = pa.chunked_array([pa.array(values).dictionary_encode()]).combine_chunks()
+    return encoded.dictionary.to_pylist(), encoded.indices.to_numpy()
+
+
 class CellLog:
     """Holds the delivered cells and gathers what happened to them, by position of the row."""
 
@@ -131,15 +137,21 @@ class CellLog:
         self.cells: list[tuple[np.ndarray, str, str]] = []
         self.repairs: list[tuple[np.ndarray, str, list[str], str]] = []
         self.flags: list[tuple[np.ndarray, str, str]] = []
+        self._arrays = {name: column.array for name, column in raw.items()}
         self._columns: dict[str, TextColumn] = {}
+        self._texts: dict[int, list[str]] = {}  # of the category types, which columns share
 
     def column(self, variable: str) -> TextColumn:
         """Return a delivered column by its distinct texts."""
         if variable not in self._columns:
-            array = self.raw[variable].array
+            array = self._arrays[variable]
             if not isinstance(array, pd.Categorical):
-                array = pd.Categorical(array)
-            self._columns[variable] = TextColumn(array.categories.tolist(), array.codes)
+                self._columns[variable] = TextColumn(*encode_texts(array))
+                return self._columns[variable]
+            kind = id(array.dtype)
+            if kind not in self._texts:
+                self._texts[kind] = array.categories.tolist()
+            self._columns[variable] = TextColumn(self._texts[kind], array.codes)
         return self._columns[variable]
 
     def blank(self, positions: np.ndarray, variable: str, *, reason: str) -> None:
@@ -159,11 +171,11 @@ class CellLog:
 
     def raw_values(self, positions: np.ndarray, variable: str) -> list[str]:
         """Return the delivered texts of cells; private."""
-        if variable not in self.raw.columns:
+        if variable not in self._arrays:
             return [""] * len(positions)
-        if not isinstance(self.raw[variable].dtype, pd.CategoricalDtype):
-            return self.raw[variable].iloc[positions].tolist()
-        return self.column(variable).at(positions)
+        if isinstance(self._arrays[variable], pd.Categorical):
+            return self.column(variable).at(positions)
+        return self._arrays[variable].take(positions).tolist()
 
 
 @dataclass(frozen=True)

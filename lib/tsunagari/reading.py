@@ -22,6 +22,7 @@ from typing import Any, BinaryIO
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute
 import pyarrow.csv
 
 from tsunagari.formats import ROWS_SHOWN, Sheet, read_sav, read_workbook, refuse_disguise, show_rows
@@ -131,13 +132,14 @@ def read_csv(path: Path, study: Study) -> RawResponses:
     records = _Records(body, facts["delimiter"])
     if records.count == 0:
         raise no_rows(path)
-    kinds = study.codebook.columns["type"]
+    kinds = study.codebook.columns["type"].to_dict()
     texts = frozenset(name for name in columns.values() if kinds.get(name, "SA") in _TEXT_TYPES)
     shape = _Shape(facts["delimiter"], len(header), columns, texts)
     parsed = _parse(body, shape, records=records, path=path)
     facts.update(rows=parsed.n_rows, columns=len(header))
     rejected = _judge_rejected(parsed, shape, records=records, path=path)
-    table = pd.DataFrame(parsed.columns, index=pd.Index(parsed.rows, name="file_row"))
+    rows = pd.Index(parsed.rows, name="file_row")
+    table = pd.DataFrame(parsed.columns, index=rows, copy=False)
     table = finish_table(table, facts=facts, study=study, path=path)
     n_marks = facts["bytes"] - len(text) if facts["encoding"].startswith("utf-8") else 0
     lines = _LineReader(path, facts, offset + n_marks, records.ends)
@@ -574,7 +576,8 @@ class _Texts:
 
     def finish(self, shared: Any) -> pd.api.extensions.ExtensionArray:  # noqa: ARG002
         """Return the whole column."""
-        return pa.chunked_array(self.parts, type=pa.string()).to_pandas().astype("str").array
+        texts = pa.chunked_array(self.parts, type=pa.string())
+        return pd.arrays.ArrowStringArray(texts, dtype=pd.StringDtype(na_value=np.nan))
 
 
 def _parse_slow(records: _Records, shape: _Shape, *, path: Path) -> _Parsed:
@@ -791,12 +794,16 @@ def refuse_garbled(table: pd.DataFrame, *, facts: dict[str, Any], path: Path) ->
             cp932 somewhere on the way.
     """
     damaged = 0
-    for name in table.columns:
-        column = table[name]
+    plain: set[int] = set()  # category types, which columns share, without a foreign character
+    for _, column in table.items():
+        if id(column.dtype) in plain:
+            continue
         is_category = isinstance(column.dtype, pd.CategoricalDtype)
-        values = (column.array.categories if is_category else column.unique()).tolist()
-        foreign = [value for value in values if not value.isascii()]
+        values = pa.array(column.array.categories if is_category else column.array)
+        foreign = values.filter(pa.compute.invert(pa.compute.string_is_ascii(values)))
+        foreign = foreign.unique().to_pylist()
         if not foreign:
+            plain |= {id(column.dtype)} if is_category else set()
             continue
         text = "\n".join(foreign)
         damaged += text.count("\ufffd")

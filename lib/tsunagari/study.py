@@ -599,9 +599,8 @@ def skip_rules(codebook: Codebook) -> dict[str, list[Condition]]:
     """
     conditions = codebook.columns["ask_if"]
     rules = {v: parse_condition(text, where=v) for v, text in conditions.items() if text}
-    for variable, parts in rules.items():
-        for name, codes in parts:
-            _check_filter(variable, name, codes=codes, codebook=codebook)
+    if rules:
+        _check_filters(rules, codebook)
     ordered: dict[str, list[Condition]] = {}
     while len(ordered) < len(rules):
         ready = [
@@ -620,18 +619,24 @@ def skip_rules(codebook: Codebook) -> dict[str, list[Condition]]:
     return ordered
 
 
-def _check_filter(variable: str, name: str, *, codes: tuple[str, ...], codebook: Codebook) -> None:
+def _check_filters(rules: dict[str, list[Condition]], codebook: Codebook) -> None:
     """Refuse a filter that is no coded variable of the codebook, or a code it does not have."""
-    kind = codebook.columns["type"].get(name) if name != variable else None
-    known = {"SA": codebook.codes.loc[codebook.codes["variable"] == name, "code"], "MA": ["0", "1"]}
-    wrong = [name] if kind not in known else [c for c in codes if c not in list(known[kind])]
-    if wrong:
-        listed = ", ".join(wrong)
-        raise ConfigError(
-            "SKIP_RULE",
-            f"{variable} の ask_if の {listed} がコードブックにありません。直してください。",
-            f"ask_if of {variable} names {listed}, which the codebook lacks: mend it.",
-        )
+    kinds = codebook.columns["type"].to_dict()
+    known = {name: {"0", "1"} if kind == "MA" else set() for name, kind in kinds.items()}
+    for name, code in zip(codebook.codes["variable"], codebook.codes["code"], strict=True):
+        if kinds[name] == "SA":
+            known[name].add(code)
+    for variable, parts in rules.items():
+        for name, codes in parts:
+            is_filter = bool(known.get(name)) and name != variable
+            wrong = [code for code in codes if code not in known[name]] if is_filter else [name]
+            if wrong:
+                listed = ", ".join(wrong)
+                raise ConfigError(
+                    "SKIP_RULE",
+                    f"{variable} の ask_if の {listed} はコードブックにない。直してください。",
+                    f"ask_if of {variable} names {listed}, which the codebook lacks: mend it.",
+                )
 
 
 # --- the study ----------------------------------------------------------------------------------
