@@ -672,7 +672,7 @@ def _forest_lines(table: pd.DataFrame) -> list[dict[str, Any]]:
     for factor, rows in table.groupby("factor", sort=False):
         lines.append({"label": factor, "is_heading": True})
         lines += [{**row, "is_heading": False} for row in rows.to_dict("records")]
-    return lines
+    return lines or [{"label": "示せる区分はない", "is_heading": True}]
 
 
 def _forest_text(line: dict[str, Any], *, decimals: int) -> str:

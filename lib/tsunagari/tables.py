@@ -103,13 +103,15 @@ def joint_tables(study: Study, respondents: pd.DataFrame, *, design: Design) -> 
 
     Returns:
         Rows of the estimates table, `table_id` joint_<one>_x_<other>, item_value "code x code";
-        who did not answer both is outside the base.
+        who did not answer both is outside the base, and a pair that nobody answered has no rows.
     """
     parts = [pd.DataFrame(columns=ESTIMATE_COLUMNS)]
     for pair in study.config.tables.joint:
         one, other = (study.items[name] for name in pair)
         left, right = (i.indicators(respondents, base="answered") for i in (one, other))
         values = {f"{a} x {b}": left[a] * right[b] for a in one.options for b in other.options}
+        if not np.isfinite(next(iter(values.values()))).any():
+            continue
         labels = {
             f"{a} x {b}": f"{x}・{y}"
             for a, x in one.options.items()

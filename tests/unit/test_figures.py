@@ -152,6 +152,11 @@ def test_stacked_bars_say_shares_of_every_group():
     )
 
 
+def test_forest_of_a_withheld_model_says_that_nothing_can_be_shown():
+    chart = figures.forest(forest_table().iloc[:0], words=WORDS)
+    assert "示せる区分はない" in chart.alt
+
+
 def test_forest_says_reference_interval_and_hidden():
     alt = figures.forest(forest_table(), words=WORDS).alt
     assert "60代 1（基準）" in alt

@@ -184,6 +184,8 @@ def test_joint_table_counts_who_answered_both(small, people, design):
     assert rows.loc["1 x 2", "estimate"] == 0
     assert rows["estimate"].sum() == pytest.approx(100)
     assert rows.loc["3 x 2", "item_label"] == "いつも・ある"
+    nobody = people.assign(lonely="no_answer")
+    assert tables.joint_tables(small, nobody, design=design).empty
 
 
 # --- cross tables ---------------------------------------------------------------------------------
