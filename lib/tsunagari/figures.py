@@ -14,13 +14,14 @@ import re
 import unicodedata
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
 
 import matplotlib as mpl
 import numpy as np
 import pandas as pd
+import seaborn as sns
 from matplotlib import font_manager
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_svg import FigureCanvasSVG
@@ -33,8 +34,9 @@ from tsunagari.study import ConfigError
 
 SYNTHETIC_STAMP = "合成データ"
 HIDDEN_TEXT = "x（秘匿）"
+MOST_HIDDEN_ROWS = 2  # a figure with more leaves them out and says how many in its foot
 
-WIDTH_INCHES = 5.2  # 500 px on a page; on a 390 px phone 10 pt is then still over 9 px high
+WIDTH_INCHES = 4.8  # on a 390 px phone, where a figure is 375 px wide, 10 pt is then 10.8 px high
 TEXT_POINTS = 10.5
 SMALL_POINTS = 10.0
 EM_INCHES = TEXT_POINTS / 72
@@ -117,7 +119,7 @@ def _font_family() -> str:
 
 
 def _style() -> dict[str, Any]:
-    return {
+    return sns.axes_style("white") | {
         "font.family": _font_family(),
         "font.size": TEXT_POINTS,
         "axes.unicode_minus": False,
@@ -174,6 +176,9 @@ def width_em(text: str) -> float:
 
 def wrap(text: str, *, em: float) -> str:
     """Break a Japanese label into lines of at most `em`, none begins with a closing mark."""
+    if "：" in text[:-1] and width_em(text) > em:
+        heading, _, rest = text.partition("：")
+        return f"{wrap(heading + '：', em=em)}\n{wrap(rest, em=em)}"
     n_lines = max(int(np.ceil(width_em(text) / em)), 1)
     em = min(em, width_em(text) / n_lines + 0.6)  # lines of about the same length
     lines, line = [], ""
@@ -247,6 +252,17 @@ def _top(words: Words, *, legend_rows: int = 0, is_beside: bool = False) -> floa
     return 0.12 + stamp + 0.235 * legend_rows
 
 
+def _without_hidden(table: pd.DataFrame, words: Words) -> tuple[pd.DataFrame, Words]:
+    """Leave out labels that hold nothing but hidden numbers where they are many; say so."""
+    is_seen = table.groupby("label", sort=False)["estimate"].transform(lambda e: e.notna().any())
+    left_out = table.loc[~is_seen, "label"].drop_duplicates().tolist()
+    if len(left_out) <= MOST_HIDDEN_ROWS or not is_seen.any():
+        return table.reset_index(drop=True), words
+    text = f"秘匿のため図に示していない区分が {len(left_out)} あります。"
+    words = replace(words, foot=(words.foot + text).strip())
+    return table[is_seen].reset_index(drop=True), words
+
+
 def _figure_text(number: float, *, decimals: int = 1, is_signed: bool = False) -> str:
     text = f"{number:{'+' if is_signed else ''}.{decimals}f}"
     return text.lstrip("+-") if not float(text) else text
@@ -302,7 +318,7 @@ def percent_bars(
     Returns:
         The chart.
     """
-    table = table.reset_index(drop=True)
+    table, words = _without_hidden(table, words)
     place = _layout(
         table["label"].tolist(), row_inches=0.32, label_em=label_em, top=_top(words), right=0.75
     )
@@ -352,7 +368,8 @@ def distribution_bars(
     axes = figure.add_axes((0.04, 0.62 / height, 0.93, (1.85) / height))
     heights = table["estimate"].to_numpy(float)
     places = np.arange(len(table))
-    axes.bar(places, np.nan_to_num(heights), width=0.86, color=SERIES_COLOURS[0])
+    sns.barplot(x=places, y=np.nan_to_num(heights), width=0.86, color=SERIES_COLOURS[0],
+                saturation=1, errorbar=None, ax=axes)  # fmt: skip
     texts = _row_texts(table, decimals=decimals)
     for x, (value, text) in enumerate(zip(np.nan_to_num(heights), texts, strict=True)):
         short = "x" if text == HIDDEN_TEXT else text
@@ -409,7 +426,7 @@ def stacked_bars(
     left_out = [group for group in wide.index if group in hidden]
     if left_out:
         text = f"秘匿した数を含むため図に示していない区分：{'、'.join(left_out)}。"
-        words = Words(**{**words.__dict__, "foot": (words.foot + " " + text).strip()})
+        words = replace(words, foot=(words.foot + text).strip())
     places = dict(zip(zip(table["group"], table["category"], strict=True),
                       _decimals(table, decimals), strict=True))  # fmt: skip
     columns = _legend_columns(categories)
@@ -425,8 +442,8 @@ def stacked_bars(
     place.axes.set_xticks(*([[0, 25, 50, 75, 100], ["0", "25", "50", "75", "100%"]] if is_whole
                             else [[], []]))  # fmt: skip
     if not is_whole:
-        text = "無回答などを含まない帯は、示した回答だけで描いています。"
-        words = Words(**{**words.__dict__, "foot": (words.foot + text).strip()})
+        text = "無回答などが秘匿の帯は、示した回答だけで描いています（目盛りなし）。"
+        words = replace(words, foot=(words.foot + text).strip())
     _legend(place.figure, categories, colours, columns=columns, words=words)
     _stamp(place.figure, words)
     alt = f"100%帯グラフ。{words.title}。" + _alt_stacked(shown[categories], places)
@@ -537,7 +554,7 @@ def interval_dots(
     Returns:
         The chart.
     """
-    table = table.reset_index(drop=True)
+    table, words = _without_hidden(table, words)
     if "series" not in table:
         table = table.assign(series="")
     series, labels = table["series"].unique().tolist(), table["label"].unique().tolist()
@@ -561,7 +578,7 @@ def interval_dots(
         heights = np.array([middle[label] for label in table["label"].iloc[rows]]) + offset
         points = np.stack([lower, table["estimate"].to_numpy(float), upper])[:, rows]
         _dots(place.axes, points, heights=heights, texts=[texts[row] for row in rows],
-              position=position)  # fmt: skip
+              position=position, line=reference)  # fmt: skip
     if reference is not None:
         place.axes.axvline(reference, color=INK, linewidth=1.0, linestyle=(0, (4, 3)), zorder=0.5)
     _light_grid(place.axes)
@@ -583,22 +600,34 @@ def _alt_dots(table: pd.DataFrame, texts: list[str], *, unit: str) -> str:
 
 
 def _dots(
-    axes: Axes, points: np.ndarray, *, heights: np.ndarray, texts: list[str], position: int
+    axes: Axes,
+    points: np.ndarray,
+    *,
+    heights: np.ndarray,
+    texts: list[str],
+    position: int,
+    line: float | None,
 ) -> None:
-    """Draw one series; `points` holds lower, estimate and upper, shape (3, n)."""
+    """Draw one series; `points` holds lower, estimate and upper, shape (3, n).
+
+    A text that would lie on the dashed `line` stands behind it.
+    """
     colour, marker = SERIES_COLOURS[position % 4], SERIES_MARKERS[position % 4]
     shown = ~np.isnan(points[1])
     lower, estimate, upper = points[:, shown]
     axes.hlines(heights[shown], lower, upper, color=colour, linewidth=2.0)
     axes.plot(estimate, heights[shown], linestyle="none", marker=marker, markersize=6.5,
               color=colour, markeredgecolor=PAPER, markeredgewidth=0.7, clip_on=False)  # fmt: skip
-    left = axes.get_xlim()[0]
+    left, right = axes.get_xlim()
+    unit_an_inch = (right - left) / (axes.get_position().width * WIDTH_INCHES)
     for (_, value, end), height, text in zip(points.T, heights, texts, strict=True):
         at = left if np.isnan(value) else max(end, value)
+        width = (5 + width_em(text) * SMALL_POINTS) / 72 * unit_an_inch
+        at = line if line is not None and at < line < at + width else at
         axes.annotate(text, (at, height), xytext=(5, 0), textcoords="offset points", va="center",
                       fontsize=SMALL_POINTS, annotation_clip=False,
                       color=GREY if np.isnan(value) else INK,
-                      path_effects=[withStroke(linewidth=2.5, foreground=PAPER)])  # fmt: skip
+                      path_effects=[withStroke(linewidth=3.5, foreground=PAPER)])  # fmt: skip
 
 
 def _dot_legend(

@@ -43,6 +43,7 @@ SYNTHETIC_NOTE = "合成データによる表示例です。実際の人の回�
 WHOLE_PERCENT_BASE = 200  # respondents; below it percents are whole numbers (SDC-1 P9)
 MODEL_BASE = 50  # respondents; a sentence about a model's level needs this base (SDC-1 P3)
 CELL_LIMIT = 32_767  # characters Excel can hold in a cell
+MANY_COLUMNS = 11  # beyond them an interval is printed under its number, not beside it
 SHORT_TABLE_ROWS = 16  # such a table is not broken over two printed pages
 CUT_TEXT = "…（以下省略）"
 HIGHER, LOWER = "高い", "低い"
@@ -321,6 +322,12 @@ def _number_cell(row: Row, text: str, small: str = "") -> Cell:
     return Cell(text, small, rows=() if _is_hidden(row) else (row["key"],))
 
 
+def _head_cell(text: str) -> str:
+    """Return a header cell; a short text stays on one line."""
+    whole = ' class="whole"' if figures.width_em(text) < 7 else ""
+    return f'<th scope="col"{whole}>{html.escape(text)}</th>'
+
+
 @dataclass(frozen=True)
 class Table:
     """A table of the page.
@@ -349,11 +356,11 @@ class Table:
         """Return the table in a region that scrolls by itself and can be focused."""
         stamp = f'<span class="stamp">{SYNTHETIC}</span> ' if self.is_synthetic else ""
         name = f"{self.number} {self.caption}".strip()
-        head = "".join(f'<th scope="col">{html.escape(text)}</th>' for text in self.head)
+        head = "".join(_head_cell(text) for text in self.head)
         body = "".join(self._group(label, rows) for label, rows in self.groups)
         kind = "words" if self.is_text else "numbers"
         is_short = sum(len(rows) for _, rows in self.groups) <= SHORT_TABLE_ROWS
-        size = " short" if is_short else ""
+        size = (" short" if is_short else "") + (" many" if len(self.head) > MANY_COLUMNS else "")
         note = f'<p class="note">{html.escape(self.note)}</p>' if self.note else ""
         return (
             f'<div class="table{size}" id="{self.anchor}">'
@@ -455,7 +462,7 @@ class Report:
     Attributes:
         published: What it was made from.
         sections: By name: summary, method, loneliness, ties, others, comparison, factors, limits,
-            appendix.
+            appendix, crosses.
     """
 
     published: Published
@@ -515,6 +522,7 @@ def build_report(published: Published) -> Report:
         "factors": _factors,
         "limits": _limits,
         "appendix": _appendix,
+        "crosses": _crosses,
     }
     parts = {name: tuple(make(published)) for name, make in makers.items()}
     numbered, numbers = _number(parts)
@@ -823,6 +831,18 @@ def _n_text(rows: pd.DataFrame) -> str:
     return f"n={low}" if low == high else f"n={low}〜{high}"
 
 
+def _n_by_group(groups: dict[str, pd.DataFrame], shown: list[pd.DataFrame]) -> str:
+    """Return n of every bar where they are few and differ; empty otherwise."""
+    texts = {
+        name: _n_text(rows)
+        for name, rows in groups.items()
+        if any(rows is each for each in shown) and _n_text(rows)
+    }
+    if not 1 < len(texts) <= 3 or len(set(texts.values())) == 1:
+        return ""
+    return "n=" + "、".join(f"{name} {text.removeprefix('n=')}" for name, text in texts.items())
+
+
 def _finding(measure: str, rows: pd.DataFrame, labels: list[str]) -> str:
     """Return a sentence on the marked groups; empty when no group with base 30 or more is."""
     parts = []
@@ -868,6 +888,7 @@ def _stacked_picture(
     item: str,
     title: str,
     neutral: str,
+    asked: str = "",
     source: str = "",
 ) -> list[Picture]:
     """Return a 100 % figure, one bar a group of percent rows; none when nothing can be shown."""
@@ -898,8 +919,9 @@ def _stacked_picture(
     ]
     ours = pd.concat(whole)
     words = _words(
-        published, title, neutral=neutral, subtitle=f"{published.full_label(item)}（%）。"
-        f"{_people(published)}、重み付け後", n=_n_text(ours), has_interval=False, source=source,
+        published, title, neutral=neutral, subtitle=f"{asked or published.full_label(item)}（%）。"
+        f"{_people(published)}、重み付け後", n=_n_by_group(groups, whole) or _n_text(ours),
+        has_interval=False, source=source,
     )  # fmt: skip
     chart = figures.stacked_bars(table, words=words, grey=grey)
     return [Picture(key, chart, rows=_keys(*groups.values()))]
@@ -1009,17 +1031,19 @@ def _cross_table(published: Published, item: str) -> list[Table]:
     labels = published.values(item)
     lines = [_cross_line(_records(total), codes, "全体")] if len(total) else []
     groups = [("", tuple(lines))] if lines else []
+    n_left_out = 0
     for axis, rows in crosses.items():
         by_domain: dict[str, list[Row]] = {}
         for row in _records(rows):
             by_domain.setdefault(row["domain_value"], []).append(row)
+        seen = {v: rows for v, rows in by_domain.items() if not all(map(_is_hidden, rows))}
+        n_left_out += len(by_domain) - len(seen)
         lines = [
             _cross_line(part, codes, published.domain_label(axis, value))
-            for value, part in by_domain.items()
-            if " x " not in axis or not all(_is_hidden(row) for row in part)
+            for value, part in seen.items()
         ]
         groups += [(_by_axis(published, axis), tuple(lines))] if lines else []
-    extra = " 2つの軸を組み合わせた区分のうち、すべて秘匿となるものは省いています。"
+    extra = _left_out_note(n_left_out)
     extra += " 複数回答。" if _is_multiple(published, item) else ""
     return [
         Table(
@@ -1031,6 +1055,10 @@ def _cross_table(published: Published, item: str) -> list[Table]:
             is_synthetic=published.is_synthetic,
         )
     ]
+
+
+def _left_out_note(n_groups: int) -> str:
+    return f" すべて秘匿となる {n_groups}区分は省いています。" if n_groups else ""
 
 
 def _cross_line(rows: list[Row], codes: list[str], label: str) -> tuple[Cell, ...]:
@@ -1211,12 +1239,13 @@ def _effect_sentence(published: Published, row: Row, *, outcome: str) -> str:
     direction = HIGHER if row["estimate"] > 0 else LOWER
     size = format_number(abs(row["estimate"]), decimals=1)
     return (
-        f"ほかの条件が同じなら、{published.label(row['item'])}が「{_level_label(published, row)}」"
+        f"ほかの条件が同じなら、{published.label(row['item']).removesuffix('の有無')}が"
+        f"「{_level_label(published, row)}」"
         f"の人は、「{_reference_label(published, row)}」の人より、"
         f"「{published.label(outcome)}」の割合が"
         f"{_of(row, size + 'ポイント')}{direction}"
-        f"（{published.confidence}%信頼区間 {_of(row, format_interval(row))}）"
-        f"{_mark(row)}という関連がみられます。"
+        f"{_mark(row)}という関連がみられます"
+        f"（{published.confidence}%信頼区間 {_of(row, format_interval(row))}）。"
     )
 
 
@@ -1409,7 +1438,7 @@ def _ledger_table(published: Published) -> Iterator[Table]:
         caption="読み込んだ回答と、分析から除いた回答",
         head=("区分", "行"),
         groups=(("", tuple(lines)),),
-        note="x は、少ない数を隠したもの。答えが使えない設問は、その設問だけを無回答とし、"
+        note="x は秘匿です（少ない数のため）。答えが使えない設問は、その設問だけを無回答とし、"
         "回答者は残しています。",
         is_synthetic=published.is_synthetic,
     )
@@ -1447,13 +1476,13 @@ def _how_to_read(published: Published) -> list[str]:
         "割合は小数第2位を四捨五入しています（n が200未満の区分は整数）。"
         "合計が100%にならないことがあります。",
         f"信頼区間は{published.confidence}%です。{_error_note(published)}です。",
-        f"▲ は高い、▽ は低い。そのほかの人との差が、複数の検定を調整しても"
+        f"▲ は高い、▽ は低いことを示します。そのほかの人との差が、検定の数を調整しても"
         f"{published.confidence}%の水準で確かめられ、かつ{points}ポイント以上のときだけ付けます。",
         f"n に付く * は参考値（n が{reference}未満）、† は n が{low}未満です。"
         "参考値は文で取り上げません。",
         f"x は秘匿です。n が{least}未満の区分や、該当する人が少ない数は、"
         "割合・区間・図を含めて示しません。",
-        "… は値がないもの、- は比べる相手がないものです。",
+        "… は値がないこと、- は比べる相手がないことを示します。",
         "差は「ポイント」（割合の引き算）で示します。",
         "無回答は、断りがないかぎり分母に含めています。属性に答えていない人は、クロス集計の区分から除いています。",
     ]
@@ -1602,17 +1631,32 @@ def _axis_sentences(published: Published, item: str, *, axes: list[str]) -> list
         if sure.empty:
             without.append(_axis_label(published, axis))
             continue
-        parts = [
-            f"「{published.domain_label(axis, row['domain_value'])}」は {_with_unit(row)}で、"
-            f"そのほかの人より{HIGHER if row['mark'] == '▲' else LOWER}結果です{row['mark']}"
-            for row in _records(sure)
-        ]
-        text = f"{measure}は、{_by_axis(published, axis)}では、{'。'.join(parts)}。"
+        text = _sides(published, sure, axis=axis)
+        text = f"{measure}を{_by_axis(published, axis)}にみると、{text}結果です。"
         lines.append(f"{prefix}{text}⟦cross_{item}⟧")
     if without:
         text = f"{measure}に、{'・'.join(without)}による差は確認できませんでした。"
         lines.append(f"{prefix}{text}⟦cross_{item}⟧")
     return lines
+
+
+def _sides(published: Published, rows: pd.DataFrame, *, axis: str) -> str:
+    """Return which groups are higher than the other people, and which lower."""
+    parts = []
+    for mark, words in (("▲", ("高く", "高い")), ("▽", ("低く", "低い"))):
+        own = rows[rows["mark"] == mark]
+        names = [
+            f"「{published.domain_label(axis, row['domain_value'])}」{_with_unit(row)}{mark}"
+            for row in _records(own)
+        ]
+        if names:
+            parts.append(("、".join(names), words))
+    ends = [words[place == len(parts) - 1] for place, (_, words) in enumerate(parts)]
+    texts = [
+        f"{names}は{'そのほかの人より' if place == 0 else ''}{end}"
+        for place, ((names, _), end) in enumerate(zip(parts, ends, strict=True))
+    ]
+    return "、".join(texts)
 
 
 # --- part 4: ties, other questions ----------------------------------------------------------------
@@ -1648,7 +1692,7 @@ def _family_picture(published: Published, items: list[str]) -> Iterator[Picture]
     name = published.label(items[0])
     yield from _stacked_picture(
         published, groups, key=f"family-{items[0]}", item=items[0], title="",
-        neutral=f"{name}など{len(items)}つの質問の分布" if len(items) > 1 else name,
+        neutral=f"{name}など{len(items)}つの質問の分布", asked="、".join(groups),
     )  # fmt: skip
 
 
@@ -1678,7 +1722,7 @@ def _bars_picture(published: Published, item: str) -> Iterator[Picture]:
 def _indicators_by_axis(published: Published) -> Iterator[Table]:
     """Yield one table of all indicators over the groups of every single axis."""
     names = list(_indicators(published))
-    groups = []
+    groups, n_left_out = [], 0
     for axis in [axis for axis in _axes(published) if " x " not in axis]:
         found = {}
         for name in names:
@@ -1695,15 +1739,23 @@ def _indicators_by_axis(published: Published) -> Iterator[Table]:
             )
             for code in codes
         ]
-        if lines:
-            groups.append((f"{_by_axis(published, axis)}", tuple(lines)))
+        seen = [
+            line for line in lines if any(c.text not in (HIDDEN, NONE, MISSING) for c in line[1:])
+        ]
+        n_left_out += len(lines) - len(seen)
+        if seen:
+            groups.append((_by_axis(published, axis), tuple(seen)))
     if groups:
         yield Table(
             key="indicators_by_axis",
             caption="主な指標（区分別、%）",
             head=("区分", *(published.label(name) for name in names)),
             groups=tuple(groups),
-            note=_table_note(published, has_marks=True, extra="n は資料編のクロス集計にあります。"),
+            note=_table_note(
+                published,
+                has_marks=True,
+                extra=f"n は資料のクロス集計にあります。{_left_out_note(n_left_out)}",
+            ),
             is_synthetic=published.is_synthetic,
         )
 
@@ -1724,18 +1776,24 @@ def _others(published: Published) -> Iterator[Block]:
 
 def _comparison(published: Published) -> Iterator[Block]:
     items = [t[9:] for t in published.table_ids if t.startswith("national_")]
-    benchmark = published.about.get("benchmark")
-    if not items or not benchmark:
-        yield Text(("この調査には、比べられる全国の公表値がありません。",))
-    else:
+    benchmark, previous = published.about.get("benchmark"), _previous_year(published)
+    if items and benchmark:
+        yield Text(("全国との比較",), kind="h3")
+        yield Text(
+            (
+                "全国とは、年齢のちがいをそろえて比べます。"
+                "判定は「高い」「低い」「差は確認できない」「比較できない」の4つです。",
+            )
+        )
         yield Text((clean_text(benchmark["caveat"]),), kind="warning")
         yield from _nation_picture(published)
         yield from _nation_tables(published, items)
-    previous = _previous_year(published)
-    yield Text(("前回の調査との比較",), kind="h3")
+    else:
+        yield Text(("この調査には、比べられる全国の公表値がありません。",))
     if previous is None:
         yield Text(("この調査には、比べられる前回の調査がありません。",))
     else:
+        yield Text(("前回の調査との比較",), kind="h3")
         yield from _waves_table(published, previous=previous)
 
 
@@ -1775,36 +1833,51 @@ def _nation_picture(published: Published) -> Iterator[Picture]:
 def _nation_tables(published: Published, items: list[str]) -> Iterator[Table]:
     for item in items:
         rows = published.rows(f"national_{item}")
-        groups, reasons = [], []
-        for domain, part in rows.groupby("domain", sort=False):
-            lines = []
+        rows = _in_order(rows, list(published.values(item)), column="item_value")
+        groups: dict[str, list[tuple[Cell, ...]]] = {"全体": []}
+        reasons, n_left_out = [], 0
+        for domain in rows["domain"].unique():
+            part = _in_order(rows[rows["domain"] == domain], list(published.values(domain)),
+                             column="domain_value")  # fmt: skip
             part = _in_order(part, list(published.values(item)), column="item_value")
-            for (value, code), _ in part.groupby(["domain_value", "item_value"], sort=False):
+            for (code, value), _ in part.groupby(["item_value", "domain_value"], sort=False):
                 found = _nation(published, item, code, domain=domain, domain_value=value)
                 gap = _judged(found)
-                lines.append(_nation_line(published, found, gap, item=item))
-                reasons += [] if gap is None else [clean_text(gap["reason"])]
-            label = _by_axis(published, domain) if domain != "all" else "全体"
-            groups.append((label, tuple(lines)))
-        reasons = [reason for reason in dict.fromkeys(reasons) if reason]
+                if domain != "all" and _is_hidden(found.get("percent", {"status": "suppressed"})):
+                    n_left_out += 1
+                    continue
+                label, line = _nation_line(published, found, gap, item=item)
+                groups.setdefault(label, []).append(line)
+                reasons += [] if gap is None else [gap["reason"]]
+        reasons = _sentences(reasons, known=(published.about.get("benchmark") or {}).get("caveat"))
         yield Table(
             key=f"national_{item}",
             caption=f"{published.full_label(item)}：全国との比較",
-            head=("回答", f"{clean_text(published.about['area'])}（%）", "同 年齢調整（%）",
+            head=("回答・区分", f"{clean_text(published.about['area'])}（%）", "年齢調整（%）",
                   "全国（%）", "差（ポイント）", "判定", "n（人）"),
-            groups=tuple(groups),
-            note=_table_note(published, extra=" ".join(reasons[:4])),
+            groups=tuple((label, tuple(lines)) for label, lines in groups.items() if lines),
+            note=_table_note(published, extra=reasons + _left_out_note(n_left_out)),
             is_synthetic=published.is_synthetic,
         )  # fmt: skip
 
 
+def _sentences(texts: Iterable[str], *, known: str | None = None) -> str:
+    """Return every sentence of the texts once, without those that stand elsewhere already."""
+    parts = [part for text in texts for part in re.findall("[^。]+。?", clean_text(text))]
+    said = set(re.findall("[^。]+。?", clean_text(known or "")))
+    return "".join(dict.fromkeys(part.strip() for part in parts if part.strip() not in said))
+
+
 def _nation_line(
     published: Published, found: dict[str, Any], gap: Row | None, *, item: str
-) -> tuple[Cell, ...]:
+) -> tuple[str, tuple[Cell, ...]]:
+    """Return the line of one answer in one group, and the heading it stands under."""
     some = next(iter(found.values()))
     label = published.values(item).get(some["item_value"]) or clean_text(some["item_label"])
+    group = "全体"
     if some["domain"] != "all":
-        label = f"{published.domain_label(some['domain'], some['domain_value'])}：{label}"
+        group = f"{_by_axis(published, some['domain'])}：{label}"
+        label = published.domain_label(some["domain"], some["domain_value"])
     ours, aged = found.get("percent"), found.get("percent_age_standardised")
     theirs = found.get("percent_benchmark")
     is_known = gap is not None and gap["verdict"] != NOT_COMPARABLE
@@ -1813,7 +1886,7 @@ def _nation_line(
         difference = _number_cell(gap, format_estimate(gap), format_interval(gap))
     hidden = ours is not None and _is_hidden(ours)
     verdict = clean_text(gap["verdict"]) if gap is not None else (HIDDEN if hidden else NONE)
-    return (
+    cells = (
         Cell(label),
         _percent_cell(ours),
         _percent_cell(aged) if aged is not None else Cell(NONE),
@@ -1822,6 +1895,7 @@ def _nation_line(
         Cell(verdict),
         _number_cell(ours, format_base(ours)) if ours is not None else Cell(MISSING),
     )
+    return group, cells
 
 
 def _waves_table(published: Published, *, previous: int) -> Iterator[Table]:
@@ -1845,13 +1919,12 @@ def _waves_table(published: Published, *, previous: int) -> Iterator[Table]:
             lines.append((Cell(label), _percent_cell(before), _percent_cell(now), _gap_cell(gap)))
             reasons += [] if gap is None else [clean_text(gap["reason"])]
         groups.append((published.full_label(item), tuple(lines)))
-    reasons = [reason for reason in dict.fromkeys(reasons) if reason]
     yield Table(
         key="waves",
         caption=f"前回（{previous}年）との比較",
         head=("回答", f"{previous}年（%）", f"{published.year}年（%）", "差（ポイント）と判定"),
         groups=tuple(groups),
-        note=_table_note(published, extra=" ".join(reasons[:4])),
+        note=_table_note(published, extra=_sentences(reasons)),
         is_synthetic=published.is_synthetic,
     )
 
@@ -1999,19 +2072,21 @@ def _merges_table(published: Published) -> Iterator[Table]:
     rows = published.rows("model_merges")
     if rows.empty:
         return
-    lines = tuple(
-        (
-            Cell(published.label(row["domain_value"])),
-            Cell("モデル全体" if row["item"] == "model" else published.label(row["item"])),
-            Cell(HIDDEN if _is_hidden(row) else clean_text(row["reason"])),
+    groups: dict[str, dict[str, list[str]]] = {}
+    for row in _records(rows):
+        factor = "モデル全体" if row["item"] == "model" else published.label(row["item"])
+        text = HIDDEN if _is_hidden(row) else clean_text(row["reason"])
+        groups.setdefault(published.label(row["domain_value"]), {}).setdefault(factor, []).append(
+            text
         )
-        for row in _records(rows)
-    )
     yield Table(
         key="model_merges",
         caption="モデルでまとめた区分",
-        head=("分析", "条件", "内容"),
-        groups=(("", lines),),
+        head=("条件", "内容"),
+        groups=tuple(
+            (f"「{label}」の分析", tuple((Cell(f), Cell("".join(t))) for f, t in factors.items()))
+            for label, factors in groups.items()
+        ),
         is_synthetic=published.is_synthetic,
         is_text=True,
     )
@@ -2040,16 +2115,26 @@ def _limits(published: Published) -> Iterator[Block]:
 
 
 def _appendix(published: Published) -> Iterator[Block]:
-    items = _gt_items(published)
     shown = set(_lonely_items(published))
-    yield Text(("単純集計（すべての質問）",), kind="h3")
-    for item in items:
+    for item in _gt_items(published):
         if item not in shown:
             yield from _gt_table(published, item)
     yield from _means_table(published)
+
+
+def _crosses(published: Published) -> Iterator[Block]:
+    headline = {each["item"] for each in _indicators(published).values()}
+    items = [item for item in _gt_items(published) if item in headline]
     crosses = [table for item in items for table in _cross_table(published, item)]
     if crosses:
-        yield Text(("クロス集計",), kind="h3")
+        yield Text(
+            (
+                "主な指標の質問のクロス集計です。ほかの質問のクロス集計は、"
+                "表計算ファイル（tables.xlsx）の「クロス」にあります。",
+            )
+        )
+    else:
+        yield Text(("この調査には、クロス集計がありません。",))
     yield from crosses
 
 

@@ -15,7 +15,7 @@ from tsunagari import report
 from tsunagari.study import ESTIMATE_COLUMNS, InputError, KernelError
 
 FORBIDDEN = ["原因", "効果があった", "有意傾向", "ランキング"]
-PARTS = "summary method loneliness ties others comparison factors limits appendix".split()
+PARTS = "summary method loneliness ties others comparison factors limits appendix crosses".split()
 
 
 @pytest.fixture(scope="module")
