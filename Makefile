@@ -29,8 +29,8 @@ report: $(READY)  ## everything out of date for one report (ARGS="-p NAME=VALUE"
 test: $(READY)  ## all tests (ARGS="-m 'not slow'" for the quick ones)
 	@$(PY) -m pytest $(ARGS)
 
-lab: $(READY)  ## JupyterLab on the notebooks
-	@$(PY) -m jupyterlab --notebook-dir=notebooks
+lab: $(READY)  ## JupyterLab on the notebooks (ARGS=--no-browser on a server)
+	@$(PY) -m jupyterlab --notebook-dir=notebooks $(ARGS)
 
 lint: $(READY)  ## ruff on modules and notebooks; notebooks without outputs
 	@$(PY) -m ruff check .

@@ -28,7 +28,7 @@ MARGIN_SUM_TOLERANCE = 1e-3  # relative gap between margin sums; smaller ones ar
 CERTAINTY = 1e-7  # sampling fraction so near 1 that a stratum adds no variance (as R survey)
 LONELY_PSU_RULES = ("fail", "certainty", "remove", "adjust", "average")
 _DENSE_CODES = 1e7  # most combinations counted in one array
-_SHOWN_CELLS = 12  # cells an error message names
+_SHOWN_CELLS = 6  # cells an error message names
 
 
 # --- the design -----------------------------------------------------------------------------------
