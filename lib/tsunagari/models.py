@@ -1358,6 +1358,7 @@ def impute_levels(
     *,
     rng: np.random.Generator,
     n_donors: int = 10,
+    order: np.ndarray | None = None,
 ) -> pd.DataFrame:
     """Fill missing levels from people who answered and are alike in the rest.
 
@@ -1370,6 +1371,8 @@ def impute_levels(
         outcome: 0/1, shape (n,); people with NaN neither give nor take.
         rng: Source of chance.
         n_donors: Nearest donors to draw from.
+        order: Rows in the order in which chance goes through them, shape (n,), such as by id, so
+            that the order of the table changes nothing; None takes that of the table.
 
     Returns:
         Levels, shape (n, p); nothing missing among people with an outcome.
@@ -1378,7 +1381,8 @@ def impute_levels(
         Andridge and Little (2010), A review of hot deck imputation, ISR 78(1).
     """
     answers = np.asarray(outcome, dtype=float)
-    known = np.flatnonzero(~np.isnan(answers))
+    rows = np.arange(len(answers)) if order is None else order
+    known = rows[~np.isnan(answers[rows])]
     texts = np.column_stack([_text_codes(factors[name])[known] for name in factors])
     levels, numbers = np.unique(texts.astype(str), return_inverse=True)
     numbers = numbers.reshape(texts.shape).astype(np.int16)
@@ -1431,6 +1435,7 @@ def sensitivity_rows(
     *,
     merged: MergedFactors,
     rng: np.random.Generator,
+    order: np.ndarray | None = None,
     outcome_name: str = "outcome",
     n_imputations: int = 10,
     wave: int | None = None,
@@ -1443,6 +1448,7 @@ def sensitivity_rows(
         outcome: 0/1, shape (n,), NaN where a person gave no answer.
         merged: What `merge_levels` returned for the main model; the levels stay the same.
         rng: Source of chance of the imputations.
+        order: As for `impute_levels`.
         outcome_name: Name of the indicator.
         n_imputations: Imputed tables.
         wave: Survey year.
@@ -1469,7 +1475,10 @@ def sensitivity_rows(
     rows = [marginal_effect_rows(plain, model, wave=wave, confidence=confidence)]
     imputed = [
         fit_logit(
-            design, answers, factors=impute_levels(merged.factors, answers, rng=rng), **options
+            design,
+            answers,
+            factors=impute_levels(merged.factors, answers, rng=rng, order=order),
+            **options,
         )
         for _ in range(n_imputations)
     ]

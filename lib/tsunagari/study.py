@@ -280,6 +280,7 @@ class Tables(_Part):
     axes: tuple[str | tuple[str, ...], ...]
     crosses: tuple[str, ...]
     joint: tuple[tuple[str, str], ...] = ()
+    axis_nets: dict[str, tuple[Code, ...]] = Field(default_factory=dict)
 
 
 class Model(_Part):
@@ -977,6 +978,9 @@ def _check_names(study: Study) -> list[str]:
     uses += [("tables.axes", name, tabulated) for axis in study.axes for name in axis]
     uses += [("tables.crosses", name, tabulated) for name in config.tables.crosses]
     uses += [("tables.joint", name, tabulated) for pair in config.tables.joint for name in pair]
+    for axis, nets in config.tables.axis_nets.items():
+        known = study.items[axis].nets if axis in study.items else ()
+        uses += [(f"tables.axis_nets.{axis}", net, known) for net in nets]
     uses += [("model.outcomes", name, config.indicators) for name in config.model.outcomes]
     uses += [("model.factors", name, tabulated) for name in config.model.factors]
     uses += [("model.reference", name, config.model.factors) for name in config.model.reference]

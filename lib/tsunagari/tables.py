@@ -146,14 +146,15 @@ def single_answer_sums(study: Study, single: pd.DataFrame) -> pd.Series:
 def domain_frames(
     study: Study, respondents: pd.DataFrame, *, axis: list[str]
 ) -> list[pd.DataFrame]:
-    """Return the domain variables of an axis: its codes, then the nets that thin codes need.
+    """Return the domain variables of an axis: its codes, then the nets that it needs.
 
     Args:
         study: The wave.
         respondents: Cleaned respondents, shape (n, any).
         axis: Variables of the axis; who gave no answer on it, or a code that the population does
-            not know, is in no domain. For an axis of one variable, a code with fewer people than
-            the reference base also stands within its finest net that reaches it.
+            not know, is in no domain. For an axis of one variable, the nets of
+            `tables.axis_nets`; and a code with fewer people than the reference base also stands
+            within its finest net that reaches it.
 
     Returns:
         Frames of shape (n, len(axis)), text, missing outside every domain; the nets of one frame
@@ -172,10 +173,10 @@ def domain_frames(
     nets = {net: of for net, (_, of) in study.items[axis[0]].nets.items()}
     sizes = {net: counts.reindex(of).sum() for net, of in nets.items()}
     thin = counts[counts < enough].index
-    needed = [
+    needed = {*study.config.tables.axis_nets.get(axis[0], ())} | {
         next((net for net, of in nets.items() if code in of and sizes[net] >= enough), None)
         for code in thin
-    ]
+    }
     layers: list[dict[str, str]] = []
     for net in [net for net in nets if net in needed]:
         free = next((layer for layer in layers if not set(layer) & set(nets[net])), None)
@@ -532,6 +533,7 @@ def model_sensitivity(
                 binary_outcome(item, respondents, codes=indicator.codes),
                 merged=report.merged,
                 rng=rng,
+                order=np.argsort(respondents["respondent_id"].to_numpy(str), kind="stable"),
                 outcome_name=name,
                 wave=study.year,
                 confidence=study.config.marks.confidence,

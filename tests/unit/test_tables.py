@@ -1,5 +1,6 @@
 """Tables of a study's plan, on ten people whose every figure can be worked out by hand."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -241,6 +242,19 @@ def test_a_question_asked_in_one_domain_alone_has_no_difference(small, people, d
     assert set(rows["domain_value"]) == {"2"}
 
 
+def test_an_axis_sets_the_nets_of_the_plan_against_each_other(small, people, design):
+    nets = [{"code": "some", "label": "ある", "of": ["2", "3"]}]
+    nets.append({"code": "none", "label": "ない", "of": ["1"]})
+    plan = {"axes": ["lonely"], "crosses": ["a"], "axis_nets": {"lonely": ["some", "none"]}}
+    survey = write(small.raw_dir.parents[2], CONFIG | {"tables": plan, "recode": {"lonely": nets}})
+    rows = tables.cross_tables(survey, people, design=design)
+    gap = pick(rows, domain_value="some", item_value="2", measure="difference_points")
+    # lonely: a=2 are 3 x 20 in the north and 2 x 40 in the south, of 180; not lonely: 0 of 80
+    assert gap["estimate"] == pytest.approx(100 * (140 / 180 - 0 / 80))
+    other = pick(rows, domain_value="none", item_value="2", measure="difference_points")
+    assert other["estimate"] == pytest.approx(-gap["estimate"])
+
+
 def test_a_plan_with_nothing_to_cross_gives_no_rows(small, people, design):
     config = CONFIG | {"tables": {"axes": ["lonely"], "crosses": ["lonely"]}}
     plan = write(small.raw_dir.parents[2], config)
@@ -340,27 +354,36 @@ def test_weighting_sensitivity_names_every_design(small, people, design):
     assert rows["table_id"].unique().tolist() == ["weights_sensitivity"]
 
 
-def test_model_sensitivity_has_a_table_for_every_fitted_outcome(small):
-    rng = np.random.default_rng(3)
-    region = rng.choice(["1", "2"], 400)
-    lonely = np.where(rng.random(400) < np.where(region == "1", 0.4, 0.2), "3", "1")
-    lonely[:8] = "no_answer"
-    people = pd.DataFrame({"region": region, "sex": "1", "lonely": lonely}, dtype="string")
+def sensitivity_of(small: study.Study, people: pd.DataFrame) -> pd.DataFrame:
     design = weighting.weigh_respondents(people, POPULATION, settings=small.config.weighting)
     reports = tables.model_tables(
         small,
         people,
         design=design,
-        factors=people[["region"]],
+        factors=people[["region", "a"]],
         minimum_events_per_parameter=10,
         minimum_events_per_level=5,
     )
-    rows = tables.model_sensitivity(
-        small, people, design=design, reports=reports, rng=np.random.default_rng(5)
-    )
-    assert set(rows["table_id"]) == {"model_often__sensitivity"}
-    assert set(rows["measure"]) == {"marginal_effect_points"}
-    assert rows["domain_value"].nunique() == 2  # without weights, and imputed
-    withheld = {"often": reports["often"].__class__(**vars(reports["often"]) | {"merged": None})}
+    rng = np.random.default_rng(5)
+    rows = tables.model_sensitivity(small, people, design=design, reports=reports, rng=rng)
+    withheld = {"often": replace(reports["often"], merged=None)}
     none = tables.model_sensitivity(small, people, design=design, reports=withheld, rng=rng)
     assert none.empty
+    return rows
+
+
+def test_model_sensitivity_has_two_variants_whatever_the_order_of_rows(small):
+    rng = np.random.default_rng(3)
+    region = rng.choice(["1", "2"], 400)
+    lonely = np.where(rng.random(400) < np.where(region == "1", 0.4, 0.2), "3", "1")
+    lonely[:8] = "no_answer"
+    people = pd.DataFrame({"region": region, "sex": "1", "lonely": lonely}, dtype="string")
+    people["a"] = pd.Series(rng.choice(["1", "2"], 400), dtype="string")
+    people.loc[8:60, "a"] = pd.NA  # to be imputed
+    people["respondent_id"] = [f"p{i:03}" for i in range(400)]
+    rows = sensitivity_of(small, people)
+    assert set(rows["table_id"]) == {"model_often__sensitivity"}
+    assert set(rows["measure"]) == {"marginal_effect_points"}
+    assert set(rows["domain_value"]) == {"unweighted", "imputed"}
+    shuffled = people.iloc[rng.permutation(400)].reset_index(drop=True)
+    pd.testing.assert_frame_equal(rows, sensitivity_of(small, shuffled), rtol=1e-7)
