@@ -66,6 +66,31 @@ def load_targets(study: Study) -> pd.DataFrame | list[pd.DataFrame] | None:
     return tables
 
 
+def load_population(study: Study) -> pd.DataFrame:
+    """Return the population by weighting cell, on which fieldwork is planned.
+
+    Args:
+        study: The wave.
+
+    Returns:
+        The cell variables and `population` (persons), one row a cell.
+
+    Raises:
+        ConfigError: The study's weights are given, so that it has no population; else as
+            `load_targets`.
+    """
+    targets = load_targets(study)
+    if targets is None:
+        raise ConfigError(
+            "POPULATION_MISSING",
+            f"調査「{study.name}」には人口の表がありません（重みは提供されたもの）。割付を作るには、"
+            "study.yaml の weighting に cells と targets を書いてください。",
+            f"Study '{study.name}' has no population, since its weights are given: a plan needs "
+            "cells and targets under weighting in study.yaml.",
+        )
+    return targets[0] if isinstance(targets, list) else targets
+
+
 def load_other_targets(study: Study) -> dict[str, pd.DataFrame]:
     """Return further populations by name, to see what the choice of population does.
 

@@ -275,3 +275,5 @@ def test_targets_of_ehime_are_whole():
 
 def test_given_weights_need_no_targets():
     assert population.load_targets(open_study("eu-loneliness-fr", 2022)) is None
+    with pytest.raises(ConfigError, match="POPULATION_MISSING"):
+        population.load_population(open_study("eu-loneliness-fr", 2022))
