@@ -653,13 +653,14 @@ def _respondents(
     sheet: CodedSheet, rows: _Rows, *, study: Study, keep: np.ndarray, release: bool = False
 ) -> pd.DataFrame:
     """Return rows in the form of respondents, in the order of the file, derived ones added."""
-    pa.default_memory_pool().release_unused()  # what judging needed
     found: dict[str, Any] = {
         "respondent_id": rows.ids.iloc[keep].array,
         "file_row": rows.raw.index.to_numpy()[keep],
     }
     items = sheet.book.items
-    for variable, kind in sheet.book.kinds.items():
+    for place, (variable, kind) in enumerate(sheet.book.kinds.items()):
+        if place % 16 == 0:
+            pa.default_memory_pool().release_unused()  # what judging and these columns needed
         if kind == "MA" and items[variable] not in found:
             found[items[variable]] = _column(sheet, items[variable], keep=keep, release=release)
         if kind == "OA":

@@ -576,7 +576,7 @@ class _Texts:
 
     def finish(self, shared: Any) -> pd.api.extensions.ExtensionArray:  # noqa: ARG002
         """Return the whole column."""
-        texts = pa.chunked_array(self.parts, type=pa.string())
+        texts = pa.chunked_array(self.parts, type=pa.string()).combine_chunks()  # one is quick
         return pd.arrays.ArrowStringArray(texts, dtype=pd.StringDtype(na_value=np.nan))
 
 
