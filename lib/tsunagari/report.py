@@ -1209,7 +1209,8 @@ def _groups_sentence(published: Published) -> str:
     if not tested:
         return ""
     if not found:
-        return f"{measure}に、{'・'.join(tested)}による差は確認できませんでした。⟦cross_{items[0]}⟧"
+        groups = "・".join(tested)
+        return f"{measure}に、{groups}による一定以上の差は確認できませんでした。⟦cross_{items[0]}⟧"
     texts = [
         f"{_by_axis(published, axis)}では「{published.domain_label(axis, row['domain_value'])}」"
         f"（{_of(row, format_estimate(row) + '%')}▲）"
@@ -1635,7 +1636,7 @@ def _axis_sentences(published: Published, item: str, *, axes: list[str]) -> list
         text = f"{measure}を{_by_axis(published, axis)}にみると、{text}結果です。"
         lines.append(f"{prefix}{text}⟦cross_{item}⟧")
     if without:
-        text = f"{measure}に、{'・'.join(without)}による差は確認できませんでした。"
+        text = f"{measure}に、{'・'.join(without)}による一定以上の差は確認できませんでした。"
         lines.append(f"{prefix}{text}⟦cross_{item}⟧")
     return lines
 

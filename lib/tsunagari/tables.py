@@ -215,7 +215,11 @@ def _percents_and_gaps(
         if some.any():
             parts.append(percents(design, flat.loc[:, some], by=by, confidence=confidence))
         if several.any():
-            parts.append(differences(design, flat.loc[:, several], by=by, confidence=confidence))
+            gaps = differences(design, flat.loc[:, several], by=by, confidence=confidence)
+            n = gaps["n_unweighted"]
+            rest = n.groupby(gaps["item_value"]).transform("sum") - n
+            is_tested = np.minimum(n, rest) >= study.config.disclosure.base_low
+            parts.append(gaps.assign(p_value=gaps["p_value"].where(is_tested)))
     rows = pd.concat(parts or [pd.DataFrame()], ignore_index=True).reindex(columns=ROW_COLUMNS)
     columns = pd.DataFrame(rows["item_value"].map(names).tolist(), columns=["item", "item_value"])
     return rows.assign(item=columns["item"], item_value=columns["item_value"])
@@ -234,8 +238,9 @@ def cross_tables(study: Study, respondents: pd.DataFrame, *, design: Design) -> 
 
     Returns:
         Rows of the estimates table, `table_id` cross_<axis>__<item>: measure percent, and
-        difference_points against the rest. `mark` stands on both where the adjusted test holds
-        and the gap reaches the study's point threshold.
+        difference_points against the rest, tested where both sides have `disclosure.base_low`
+        people (SDC-1 P3). `mark` stands on both where the adjusted test holds and the gap reaches
+        the study's point threshold.
     """
     base = study.config.tables.base
     items = [study.items[name] for name in study.config.tables.crosses]

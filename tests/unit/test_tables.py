@@ -208,6 +208,21 @@ def test_cross_table_sets_each_domain_against_the_rest(small, people, design):
     assert not rows["table_id"].str.startswith("cross_lonely__lonely").any()
 
 
+def test_a_side_under_fifty_people_is_not_tested(small):
+    people = pd.DataFrame({"region": ["1"] * 300 + ["2"] * 49, "sex": "1"}, dtype="string")
+    people["lonely"] = ["1"] * 300 + ["3"] * 49
+    plan = CONFIG | {"tables": {"axes": ["region"], "crosses": ["lonely"]}}
+    survey = write(small.raw_dir.parents[2], plan)
+    for count, tested in ((349, False), (350, True)):
+        group = people if count == 349 else pd.concat([people, people.tail(1)], ignore_index=True)
+        design = weighting.weigh_respondents(group, POPULATION, settings=survey.config.weighting)
+        rows = tables.cross_tables(survey, group, design=design)
+        gaps = rows[rows["measure"] == "difference_points"]
+        assert gaps["p_value"].notna().eq(tested).all()
+        marked = rows[(rows["item_value"] == "3") & (rows["domain_value"] == "2")]
+        assert marked["mark"].eq("▲" if tested else "").all()
+
+
 def test_other_sex_stands_in_no_domain_and_in_no_test(small, people, design):
     rows = tables.cross_tables(small, people, design=design)
     by_sex = rows[rows["table_id"] == "cross_sex__lonely"]
