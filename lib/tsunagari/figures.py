@@ -681,6 +681,8 @@ def forest(table: pd.DataFrame, *, words: Words, decimals: int = 2, label_em: fl
     low, high = min(ends.min(initial=0.8), 0.8), max(ends.max(initial=1.25), 1.25)
     place.axes.set_xlim(low / 1.12, high * 1.12)
     ticks = [tick for tick in (0.1, 0.2, 0.5, 1, 2, 5, 10, 20) if low / 1.1 <= tick <= high * 1.1]
+    if len(ticks) > 5:
+        ticks = [tick for tick in (0.1, 0.3, 1, 3, 10, 30) if low / 1.1 <= tick <= high * 1.1]
     place.axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
     place.axes.minorticks_off()
     place.axes.grid(visible=True, axis="x", color=RULE, linewidth=0.7)

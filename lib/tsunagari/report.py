@@ -43,6 +43,7 @@ SYNTHETIC_NOTE = "合成データによる表示例です。実際の人の回�
 WHOLE_PERCENT_BASE = 200  # respondents; below it percents are whole numbers (SDC-1 P9)
 MODEL_BASE = 50  # respondents; a sentence about a model's level needs this base (SDC-1 P3)
 CELL_LIMIT = 32_767  # characters Excel can hold in a cell
+MOST_HIDDEN_ANSWERS = 3  # a table of counts with more leaves them out and says how many
 MANY_COLUMNS = 11  # beyond them an interval is printed under its number, not beside it
 SHORT_TABLE_ROWS = 16  # such a table is not broken over two printed pages
 CUT_TEXT = "…（以下省略）"
@@ -985,7 +986,11 @@ def _gt_table(published: Published, item: str) -> list[Table]:
     rows = _gt(published, item)
     if rows.empty:
         return []
-    nets = published.nets(item)
+    nets, is_hidden = published.nets(item), rows["status"] == "suppressed"
+    n_left_out = int(is_hidden.sum()) if is_hidden.sum() > MOST_HIDDEN_ANSWERS else 0
+    rows = rows[~is_hidden] if n_left_out else rows
+    if rows.empty:
+        return []
     lines, net_lines = [], []
     for row in _records(rows):
         cells = (
@@ -996,6 +1001,7 @@ def _gt_table(published: Published, item: str) -> list[Table]:
         )
         (net_lines if row["item_value"] in nets else lines).append(cells)
     extra = " 複数回答のため、合計は100%になりません。" if _is_multiple(published, item) else ""
+    extra += f" 秘匿の回答 {n_left_out}つは省いています。" if n_left_out else ""
     groups = [("", tuple(lines))] + ([("まとめた区分", tuple(net_lines))] if net_lines else [])
     return [
         Table(
@@ -1969,7 +1975,8 @@ def _model_blocks(published: Published, outcome: str) -> Iterator[Block]:
         yield Text((f"{prefix}はっきりした関連は確認できませんでした。",))
     yield from _forest_picture(published, ratios, outcome=outcome)
     yield _effects_table(published, outcome)
-    notes = [clean_text(row["reason"]) for row in _records(facts) if row["reason"]]
+    told = [row for row in _records(facts) if not _is_hidden(row)]
+    notes = [clean_text(row["reason"]) for row in told if row["reason"]]
     notes = [_model_size(facts), *dict.fromkeys(notes)]
     yield Text(tuple(note for note in notes if note), kind="note")
     yield from _sensitivity_table(published, outcome)
@@ -2343,20 +2350,46 @@ def _flat_rows(published: Published, prefix: str) -> pd.DataFrame:
             "区分の軸": axes,
             "区分": [published.domain_label(d, v) if d != "outcome" else published.label(v)
                      for d, v in domains],
-            "値の種類": rows["measure"],
-            "単位": rows["unit"],
-            "値": rows["estimate"],
+            "値の種類": rows["measure"].map(_MEASURE_LABELS).fillna(rows["measure"]),
+            "単位": rows["unit"].map(_UNIT_LABELS).fillna(rows["unit"]),
+            "値": rows["estimate"].astype(object).mask(rows["status"] == "suppressed", HIDDEN),
             "区間の下限": rows["lower"],
             "区間の上限": rows["upper"],
             "n（重み付け前、人）": rows["n_unweighted"],
             "印": rows["mark"],
             "判定": rows["verdict"],
             "公表の状態": rows["status"].map(_STATUS_LABELS).fillna(rows["status"]),
-            "理由・注": rows["reason"],
+            "理由・注": rows["reason"].where(rows["status"] != "suppressed", ""),
             ROW_COLUMN: rows["key"],
         }
     )  # fmt: skip
 
+
+_MEASURE_LABELS = {
+    "percent": "割合",
+    "mean": "平均",
+    "difference_points": "差",
+    "percent_benchmark": "全国の割合",
+    "percent_age_standardised": "割合（年齢調整）",
+    "percent_benchmark_age_standardised": "全国の割合（年齢調整）",
+    "difference_points_age_standardised": "全国との差（年齢調整）",
+    "difference_points_benchmark_age_standardised": "全国との差（全国を年齢調整）",
+    "odds_ratio": "オッズ比",
+    "marginal_effect_points": "平均限界効果",
+    "rao_scott_f": "独立性の検定の F（Rao–Scott）",
+    "wald_f": "係数の検定の F（Wald）",
+    "count": "数",
+}
+_UNIT_LABELS = {
+    "percent": "%",
+    "points": "ポイント",
+    "persons": "人",
+    "ratio": "比",
+    "score": "点",
+}
+_WIDTHS = {"質問": 44, "回答": 26, "区分": 26, "表番号": 30, "項目": 22, "内容": 70, "注意": 100,
+           "値の種類": 24, "理由・注": 60, "公表の状態": 16, "table_id": 30, "item_label": 26,
+           "domain": 18, "domain_value": 18, "reason": 40, "measure": 24}  # fmt: skip
 
 _STATUS_LABELS = {
     "published": "公表",
@@ -2389,9 +2422,9 @@ def _write_sheet(
             elif text := cut_text(clean_text(value)):
                 sheet.write_string(row, column, text, words if is_wordy else None)
     sheet.freeze_panes(1, 0)
-    widths = {"表紙": (22, 70), "注意": (100,)}.get(name, (24,) * 4)
-    for column, width in enumerate(widths):
-        sheet.set_column(column, column, width)
+    sheet.autofilter(0, 0, len(table), len(table.columns) - 1)
+    for column, title in enumerate(table.columns):
+        sheet.set_column(column, column, _WIDTHS.get(title, 12))
     sheet.set_landscape()
     sheet.set_paper(9)
     sheet.fit_to_pages(1, 0)
