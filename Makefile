@@ -3,6 +3,7 @@
 
 STUDY = ehime
 YEAR = 2022
+RELEASE = reports/$(STUDY)/$(YEAR)
 PYTHON = python3
 UV = uv==0.13.9
 
@@ -14,7 +15,7 @@ READY = .venv/ready
 unexport PYTHONDONTWRITEBYTECODE PYTHONPATH PYTHONHOME
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lock report synthetic test lab lint format check bench diff sign clean
+.PHONY: help setup lock report synthetic test lab lint format check bench diff release verify clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -50,8 +51,11 @@ bench: $(READY)  ## the benchmarks, as ratios in one run
 diff: $(READY)  ## headline figures here against the last release
 	@$(PY) -m tsunagari.pipeline diff --study '$(STUDY)' --year '$(YEAR)'
 
-sign: $(READY)  ## check a report again and record the reviewer's sign-off
-	@$(PY) -m tsunagari.pipeline sign --study '$(STUDY)' --year '$(YEAR)'
+release: $(READY)  ## check a report again and record the reviewer's sign-off
+	@$(PY) -m tsunagari.pipeline release --study '$(STUDY)' --year '$(YEAR)'
+
+verify: $(READY)  ## recompute hashes and repeat the attack on any release (RELEASE=folder)
+	@$(PY) -m tsunagari.pipeline verify '$(RELEASE)'
 
 synthetic: $(READY)  ## write the synthetic sample again from its seed
 	@$(PY) -m tsunagari.synthetic

@@ -275,7 +275,8 @@ def _texts(about: Any) -> Iterator[str]:
 
 def _find_labels(texts: Iterable[str]) -> re.Pattern[str]:
     """Return a pattern of texts with digits; one that is but a number with a unit is left out."""
-    plain = {unicodedata.normalize("NFKC", " ".join(text.split())) for text in texts}
+    parts = (part for text in texts for part in text.split("。"))
+    plain = {unicodedata.normalize("NFKC", " ".join(part.split())) for part in parts}
     digits = [text for text in plain if re.search(r"\d", text) and re.search(r"[^\W\d]", text)]
     kept = sorted((t for t in digits if not _QUANTITY.fullmatch(t)), key=len, reverse=True)
     return re.compile("|".join((*map(re.escape, kept), _WORDINGS, _ADDRESS)))
@@ -519,9 +520,16 @@ def sign_release(study: Study, folder: Path) -> dict[str, str]:
     synthetic = bool(study.synthetic_inputs)
     signed = check_signoff(text, release_hash=found, is_synthetic=synthetic)
     if not synthetic:  # nobody can learn of a real person from a synthetic figure
-        kept = disclosure.archive_dir(study) / f"{study.year}-{found[:12]}/estimates.csv"
-        write_table(kept, read_table(folder / "estimates.csv"))
+        kept = _kept(study, folder)
+        write_table(kept / "estimates.csv", read_table(folder / "estimates.csv"))
+        write_table(kept / "truth.csv", study.load("private/estimates.csv"))
+        write_table(kept / "about.json", study.load("published/about.json"))
     return signed
+
+
+def _kept(study: Study, folder: Path) -> Path:
+    """Return where the figures of a signed release are kept, in the zone of data/processed."""
+    return disclosure.archive_dir(study) / f"{study.year}-{hash_release(folder)[:12]}"
 
 
 def verify_release(study: Study, folder: Path) -> None:
@@ -549,13 +557,19 @@ def verify_release(study: Study, folder: Path) -> None:
 def attack_study(study: Study, folder: Path) -> None:
     """Attack a release folder of a study with all that its analyst knows.
 
+    The true counts are those of the last run, or those kept when this very release was signed.
+
     Raises:
         DisclosureError: See `attack_release`.
     """
+    kept = _kept(study, folder)
+    is_kept = (kept / "truth.csv").is_file()
+    truth = read_table(kept / "truth.csv") if is_kept else study.load("private/estimates.csv")
+    about = read_table(kept / "about.json") if is_kept else study.load("published/about.json")
     attack_release(
         folder,
-        study.load("private/estimates.csv"),
-        about=study.load("published/about.json"),
+        truth,
+        about=about,
         settings=study.config.disclosure,
         questionnaire=disclosure.read_questionnaire(study),
         archive=disclosure.read_archive(study),

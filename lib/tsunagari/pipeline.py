@@ -355,11 +355,15 @@ def _run_step(run: Run, step: str, *, scratch: Path, progress: Progress) -> dict
 
 
 def build_release(run: Run) -> None:
-    """Write the four files of a release beside the last one."""
+    """Write the four files of a release beside the last one, and attack them.
+
+    Raises:
+        DisclosureError: A hidden value can be told from them, or a number did not pass the gate.
+    """
     quicken_imports()
     import nbformat
 
-    from tsunagari import report
+    from tsunagari import attack, report
 
     folder = run.release_staging
     shutil.rmtree(folder, ignore_errors=True)
@@ -377,6 +381,8 @@ def build_release(run: Run) -> None:
         report.write_workbook(published, folder / "tables.xlsx")
     shutil.copyfile(run.staging / "published/estimates.csv", folder / "estimates.csv")
     studies.write_table(folder / "manifest.json", _describe(run))
+    with environment({"TSUNAGARI_STAGING": str(run.staging)}), blame("attack"):
+        attack.attack_study(run.study, folder)
 
 
 def _describe(run: Run) -> dict[str, Any]:
@@ -484,7 +490,7 @@ def compare_headlines(name: str, year: int) -> pd.DataFrame:
     return both.assign(change=both["here"] - both["last"])
 
 
-def sign_report(name: str, year: int) -> dict[str, str]:
+def release_report(name: str, year: int) -> dict[str, str]:
     """Verify a release, attack it once more and put its reviewer's sign-off on record.
 
     Args:
@@ -512,6 +518,28 @@ def sign_report(name: str, year: int) -> dict[str, str]:
     return attack.sign_release(study, folder)
 
 
+def verify_report(folder: Path) -> None:
+    """Recompute the hashes of any release folder, however old, and attack it again.
+
+    Args:
+        folder: Release folder, such as reports/ehime/2022 or a copy that was handed out.
+
+    Raises:
+        InputError: It is no release.
+        DisclosureError: A file was changed, or a hidden value can be told.
+    """
+    from tsunagari import attack
+
+    manifest = read_json(folder / "manifest.json")
+    if not {"study", "year"} <= set(manifest):
+        raise InputError(
+            "RELEASE_MISSING",
+            f"{folder.name} に manifest.json がありません。公表物のフォルダーを指定してください。",
+            f"There is no manifest.json in {folder.name}: name the folder of a release.",
+        )
+    attack.verify_release(studies.open_study(manifest["study"], int(manifest["year"])), folder)
+
+
 # --- command line ---------------------------------------------------------------------------------
 
 
@@ -521,7 +549,7 @@ def _parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     for command, words in (
         ("report", "make one report / レポートを作る"),
         ("diff", "headline figures here against the last release / 主な数値を前回と比べる"),
-        ("sign", "put a reviewer's sign-off on record / 確認者の承認を記録する"),
+        ("release", "put a reviewer's sign-off on record / 確認者の承認を記録する"),
     ):
         one = commands.add_parser(command, help=words, description=words)
         one.add_argument("--study", required=True, help="folder under data/raw")
@@ -529,6 +557,9 @@ def _parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
         if command == "report":
             one.add_argument("-p", dest="given", action="append", default=[], metavar="NAME=VALUE")
             one.add_argument("--force", action="store_true", help="run every step again")
+    words = "recompute the hashes of a release and attack it again / 公表物を検証する"
+    verify = commands.add_parser("verify", help=words, description=words)
+    verify.add_argument("folder", type=Path, help="such as reports/ehime/2022")
     return parser.parse_args(arguments)
 
 
@@ -547,6 +578,10 @@ def main(arguments: Sequence[str] | None = None, *, notebooks: Path | None = Non
     """Run the command line and return its exit code; `notebooks` is for tests."""
     options = _parse_arguments(arguments)
     try:
+        if options.command == "verify":
+            verify_report(options.folder)
+            print(f"検証しました / verified: {options.folder}")
+            return 0
         if not re.fullmatch("[0-9]{4}", options.year):
             raise ConfigError(
                 "YEAR",
@@ -556,8 +591,8 @@ def main(arguments: Sequence[str] | None = None, *, notebooks: Path | None = Non
         year = int(options.year)
         if options.command == "report":
             _report(options, year, notebooks=notebooks)
-        elif options.command == "sign":
-            signed = sign_report(options.study, year)
+        elif options.command == "release":
+            signed = release_report(options.study, year)
             print(f"承認を記録しました / signed: {signed['reviewer']}, {signed['date']}")
         else:
             print(compare_headlines(options.study, year).to_string())

@@ -16,6 +16,7 @@ import pytest
 from tsunagari import notebooks, pipeline, release
 from tsunagari.study import (
     ConfigError,
+    DisclosureError,
     InputError,
     KernelError,
     LockedError,
@@ -117,6 +118,8 @@ def world(monkeypatch, steady):
     monkeypatch.setitem(sys.modules, "tsunagari.report", plain)
     monkeypatch.setattr(sys.modules["tsunagari"], "report", plain, raising=False)
     monkeypatch.setattr(pipeline, "hash_environment", lambda: steady)
+    # The attack on real pages is tested in tests/data/test_canary.py.
+    monkeypatch.setattr("tsunagari.attack.attack_study", lambda *_: None)
 
     def use(root: Path) -> Path:
         monkeypatch.setenv("TSUNAGARI_ROOT", str(root))
@@ -360,11 +363,8 @@ def test_manifest_names_inputs_but_not_files_beside_the_answers(root):
     assert executed(run(root))[0] == "01_clean_responses"
 
 
-def test_a_signed_release_stays_what_was_signed_and_is_known_to_the_next_gate(
-    released, monkeypatch, capfd
-):
-    monkeypatch.setattr("tsunagari.attack.attack_study", lambda *_: None)
-    command = ["sign", "--study", "ehime", "--year", "2022"]
+def test_a_signed_release_stays_what_was_signed_and_is_known_to_the_next_gate(released, capfd):
+    command = ["release", "--study", "ehime", "--year", "2022"]
     assert pipeline.main(command) != 0
     release_hash = re.search("hash: ([0-9a-f]{64})", capfd.readouterr().err).group(1)
     signed = f"reviewer: 山田\ndate: 2026-11-24\nhash: {release_hash}\ndata: real\n"
@@ -378,11 +378,34 @@ def test_a_signed_release_stays_what_was_signed_and_is_known_to_the_next_gate(
     (released / "reports/ehime/2022/tables.xlsx").write_text("other")
     assert pipeline.main(command) != 0
     assert "tables.xlsx" in capfd.readouterr().err
+    assert pipeline.main(["verify", str(released / "reports/ehime/2022")]) == 3
+
+
+def test_verify_takes_any_copy_of_a_release_and_nothing_else(released, tmp_path, capfd):
+    copy = shutil.copytree(released / "reports/ehime/2022", tmp_path / "copy")
+    assert pipeline.main(["verify", str(copy)]) == 0
+    (copy / "manifest.json").unlink()
+    assert pipeline.main(["verify", str(copy)]) == 2
+    assert "manifest.json" in capfd.readouterr().err
+
+
+def test_a_release_that_tells_a_hidden_value_is_not_swapped_in(released, monkeypatch, capfd):
+    def tells(_study, folder):
+        assert (folder / "manifest.json").is_file()
+        raise DisclosureError("RECOVERABLE", "推定できます。", "Can be told.")
+
+    before = contents(released / "reports")
+    monkeypatch.setattr("tsunagari.attack.attack_study", tells)
+    change(released, "03_describe_loneliness", source=TOYS["03_describe_loneliness"][2] + "\n")
+    command = ["report", "--study", "ehime", "--year", "2022"]
+    assert pipeline.main(command, notebooks=released / "notebooks") == 3
+    assert "RECOVERABLE" in capfd.readouterr().err
+    assert contents(released / "reports") == before
 
 
 @pytest.mark.usefixtures("root")
 def test_there_must_be_a_report_to_sign(capfd):
-    assert pipeline.main(["sign", "--study", "ehime", "--year", "2022"]) != 0
+    assert pipeline.main(["release", "--study", "ehime", "--year", "2022"]) != 0
     assert "make report" in capfd.readouterr().err
 
 

@@ -1,0 +1,402 @@
+"""Nothing that could point at a person, or run at a reader's, leaves the house.
+
+One small study is made with markers wherever a person could show through, its report is made, and
+everything outside private/ is searched. Then the same release is undone in many small ways, and the
+attacker must notice each.
+"""
+
+import contextlib
+import csv
+import io
+import json
+import re
+import shutil
+import socket
+import subprocess
+import zipfile
+from html.parser import HTMLParser
+from pathlib import Path
+
+import nbformat
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+from tests.notebooks.test_run import NOTEBOOKS, PLAN
+
+from tsunagari import attack, disclosure, notebooks, pipeline, report, synthetic
+from tsunagari.study import NO_ANSWER, DisclosureError, open_study, read_table
+
+pytestmark = pytest.mark.slow
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+MARKERS = {
+    "id": "ID7781X",
+    "text": "金糸雀の歌7781",
+    "phone": "090-7781-4649",
+    "code": "77814649",
+    "file": "kanaria-file-7781",
+    "folder": "kanaria-home-7781",
+    "user": "kanaria-user-7781",
+}
+if len(socket.gethostname()) >= 8:  # a shorter name may stand in any text
+    MARKERS["host"] = socket.gethostname()
+HOSTILE = {
+    "script": "<script>document.body.dataset.pwned=1</script>",
+    "handler": '"><img src=x onerror=alert(7781)>',
+    "formula": '=HYPERLINK("https://evil.example/7781","押す")',
+    "sum": "@SUM(1+1)*cmd|' /C calc'!A0",
+    "link": "https://evil.example/7781",
+    "bidi": "答え\u202e7781\u2066\u200b\ufeff",
+    "nul": "答え\x00\x0b\x1b7781",
+    "long": "長" * 40_000,
+}
+PARTS = re.compile(
+    r"\[Content_Types\]\.xml|_rels/\.rels|docProps/(app|core)\.xml|xl/(workbook|styles|sharedStrings)"
+    r"\.xml|xl/theme/theme1\.xml|xl/_rels/workbook\.xml\.rels|xl/worksheets/sheet\d+\.xml"
+)
+
+
+def hostile_answers(content: bytes) -> bytes:
+    """Return the sample with marked ids, an impossible code, and texts that could do harm."""
+    rows = list(csv.reader(io.StringIO(content.decode("cp932"))))
+    place = {name: number for number, name in enumerate(rows[0])}
+    texts = [MARKERS["text"], f"電話は{MARKERS['phone']}です", *HOSTILE.values()]
+    texts = [text for text in texts if "\x00" not in text]  # a file with NUL is refused as it is
+    for number, row in enumerate(rows[1:]):
+        row[place["respondent_id"]] = f"{MARKERS['id']}{number:04d}"
+        row[place["trouble_text"]] = texts[number % len(texts)] if number < 60 else ""
+    rows[9].append(MARKERS["text"])  # a field too many: quarantined
+    rows[5][place["health"]] = rows[6][place["sex"]] = MARKERS["code"]
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\r\n").writerows(rows)
+    return text.getvalue().encode("utf-8-sig")
+
+
+@pytest.fixture(scope="module")
+def steady():
+    """Return what the code's state was at the start: it may be edited while tests run."""
+    return pipeline.hash_environment()
+
+
+@pytest.fixture(scope="module")
+def house(tmp_path_factory, steady):
+    """Return a root with a marked study whose report has been made."""
+    root = tmp_path_factory.mktemp(MARKERS["folder"])
+    synthetic.write_small_study(root, n=600, seed=3)
+    path = root / "data/raw/ehime/study.yaml"
+    settings = yaml.safe_load(path.read_text(encoding="utf-8"))
+    settings["tables"] |= PLAN
+    path.write_text(yaml.safe_dump(settings, allow_unicode=True), encoding="utf-8")
+    sample = root / "data/raw/ehime/2022/responses_synthetic.csv"
+    sample.with_name("responses.csv").write_bytes(hostile_answers(sample.read_bytes()))
+    sample.unlink()
+    (sample.parent / f"{MARKERS['file']}.txt").write_text(MARKERS["text"], encoding="utf-8")
+    with pytest.MonkeyPatch.context() as patch:
+        use(patch, root, steady)
+        assert pipeline.main(["report", "--study", "ehime", "--year", "2022"]) == 0
+    return root
+
+
+def use(patch, root: Path, steady) -> None:
+    patch.setenv("TSUNAGARI_ROOT", str(root))
+    patch.setattr(pipeline, "hash_environment", lambda: steady)
+    for name in ("USER", "LOGNAME", "USERNAME"):
+        patch.setenv(name, MARKERS["user"])
+
+
+@pytest.fixture
+def root(house, tmp_path, monkeypatch, steady):
+    """Return a copy of that root, under a marked name too, the one in use."""
+    copy = tmp_path / MARKERS["folder"]
+    use(monkeypatch, copy, steady)
+    return shutil.copytree(house, copy)
+
+
+@pytest.fixture
+def release(root):
+    return root / "reports/ehime/2022"
+
+
+# --- no trace of a person or of the machine -------------------------------------------------------
+
+
+def test_nothing_released_or_published_holds_a_marker(root, release):
+    folders = (release, root / "data/processed/ehime/2022/published")
+    found = {folder.name: attack.find_leaks(folder, MARKERS.values()) for folder in folders}
+    assert found == {"2022": [], "published": []}
+    # The search itself works: the marked answers are where they belong.
+    private = attack.find_leaks(root / "data/processed/ehime/2022/private", [MARKERS["id"]])
+    assert any("quarantine" in name for name in private)
+
+
+def repeated(rows, place):
+    for row in rows[2:]:
+        row[place["respondent_id"]] = MARKERS["id"]
+
+
+def impossible(rows, place):
+    for row in rows[1:]:
+        row[place["region"]] = MARKERS["code"]
+
+
+def nonsense(rows, place):
+    for row in rows[1:]:
+        row[place["age"]] = MARKERS["text"]
+
+
+@pytest.mark.parametrize("spoil", [repeated, impossible, nonsense])
+def test_a_failing_run_says_nothing_of_an_answer(root, release, spoil, capfd, tmp_path):
+    path = root / "data/raw/ehime/2022/responses.csv"
+    rows = list(csv.reader(io.StringIO(path.read_text(encoding="utf-8-sig"))))
+    spoil(rows, {name: number for number, name in enumerate(rows[0])})
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\r\n").writerows(rows)
+    path.write_text(text.getvalue(), encoding="utf-8", newline="")
+    before = attack.hash_release(release)
+    code = pipeline.main(["report", "--study", "ehime", "--year", "2022"])
+    said = capfd.readouterr()
+    (tmp_path / "log").mkdir()
+    (tmp_path / "log/said.txt").write_text(said.out + said.err, encoding="utf-8")
+    assert attack.find_leaks(tmp_path / "log", MARKERS.values()) == []
+    assert attack.find_leaks(release, MARKERS.values()) == []
+    assert code == 0 or attack.hash_release(release) == before
+
+
+@pytest.mark.usefixtures("root")
+def test_a_crash_that_quotes_an_answer_is_told_without_it(tmp_path, capfd):
+    folder = shutil.copytree(NOTEBOOKS, tmp_path / "notebooks")
+    path = folder / "04_model_factors.ipynb"
+    notebook = nbformat.read(path, as_version=4)
+    notebook.cells[-1:-1] = [nbformat.v4.new_code_cell(f"float('{MARKERS['phone']}')")]
+    nbformat.write(notebook, path)
+    command = ["report", "--study", "ehime", "--year", "2022"]
+    assert pipeline.main(command, notebooks=folder) == 1
+    assert MARKERS["phone"] not in "".join(capfd.readouterr())
+
+
+def test_git_takes_nothing_of_a_marked_study(root, tmp_path):
+    def git(*arguments, **more):
+        return subprocess.run(
+            ["git", "-C", str(root), *arguments], check=True, capture_output=True, **more
+        ).stdout
+
+    shutil.copy(REPOSITORY / ".gitignore", root / ".gitignore")
+    git("init", "-q")
+    git("add", "-A")
+    listed = git("cat-file", "--batch-all-objects", "--batch-check=%(objectname)").decode().split()
+    assert listed
+    objects = git("cat-file", "--batch", input="\n".join(listed).encode())
+    (tmp_path / "git").mkdir()
+    (tmp_path / "git/objects").write_bytes(objects + git("ls-files"))
+    # The folder above and the machine are no part of a commit's content; answers and names are.
+    assert attack.find_leaks(tmp_path / "git", MARKERS.values()) == []
+
+
+def test_metadata_is_on_an_allow_list(release):
+    with zipfile.ZipFile(release / "tables.xlsx") as book:
+        assert [name for name in book.namelist() if not PARTS.fullmatch(name)] == []
+        core = book.read("docProps/core.xml").decode()
+        assert re.findall(r"<dc:creator>([^<]*)<|<cp:lastModifiedBy>([^<]*)<", core) in (
+            [],
+            [("", ""), ("", "")],
+        )
+        workbook = book.read("xl/workbook.xml").decode()
+        assert 'state="hidden"' not in workbook and 'state="veryHidden"' not in workbook
+        names = re.findall(r'<definedName name="([^"]+)"', workbook)
+        assert set(names) <= {"_xlnm.Print_Titles"}
+    assert {path.name for path in release.iterdir()} == {*pipeline.RELEASED, "manifest.json"}
+    manifest = json.loads((release / "manifest.json").read_text(encoding="utf-8"))
+    assert "2022/*" in " ".join(manifest["inputs"])  # files beside the answers have no name here
+
+
+# --- what the reader's programs must not run ------------------------------------------------------
+
+
+def hostile_published() -> report.Published:
+    """Return what was published, every label of a question and of its answers hostile."""
+    found = report.read_published("ehime", 2022)
+    about = json.loads(json.dumps(found.about))
+    texts = list(HOSTILE.values())
+    for number, known in enumerate(about["variables"].values()):
+        known["label"] = known["short_label"] = texts[number % len(texts)]
+        known["values"] = {
+            code: texts[(number + place) % len(texts)] for place, code in enumerate(known["values"])
+        }
+    about["title"] = about["people"] = texts[0] + texts[2]
+    estimates = found.estimates.drop(columns="key").assign(item_label=texts[1])
+    return report.Published(estimates, about)
+
+
+class Dangers(HTMLParser):
+    """Lists scripts, handlers and every address outside the page."""
+
+    def __init__(self):
+        super().__init__()
+        self.found = []
+
+    def handle_starttag(self, tag, attrs):
+        if tag in ("script", "iframe", "object", "embed", "form", "base", "link"):
+            self.found.append(tag)
+        for name, value in attrs:
+            is_address = name in ("src", "href", "srcset", "action", "style")
+            if name.startswith("on") or (is_address and not re.match("data:image|#", value or "")):
+                self.found.append(f"{tag}[{name}]")
+
+
+def dangers(page: str) -> list[str]:
+    parser = Dangers()
+    parser.feed(page)
+    return parser.found
+
+
+@pytest.mark.usefixtures("root")
+def test_hostile_labels_are_text_in_the_page_and_in_the_workbook(tmp_path):
+    published = hostile_published()
+    cell = nbformat.v4.new_code_cell("x")
+    parts = report._appendix(published)
+    shown = "".join(block.to_html() for _, block in zip(range(20), parts, strict=False))
+    cell.outputs = [nbformat.v4.new_output("display_data", data={"text/html": shown})]
+    page = report.export_html(nbformat.v4.new_notebook(cells=[cell]), title=published.title)
+    assert dangers(page) == []
+    assert "&lt;script&gt;" in page and "\u202e" not in page and "\x00" not in page
+    path = tmp_path / "tables.xlsx"
+    report.write_workbook(published, path)
+    with zipfile.ZipFile(path) as book:
+        sheets = [book.read(n).decode() for n in book.namelist() if "worksheets/" in n]
+        assert not any("<f>" in sheet or "hyperlink" in sheet.lower() for sheet in sheets)
+        words = re.findall(r"<t[^>]*>([^<]*)</t>", book.read("xl/sharedStrings.xml").decode())
+    assert any(word.startswith("=HYPERLINK") for word in words)
+    assert max(map(len, words)) == report.CELL_LIMIT
+    assert not re.search("[\u202a-\u202e\u2066-\u2069\x00-\x08]|_x0000_", "".join(words))
+
+
+def test_hostile_answers_left_no_trace_and_the_page_has_its_policy(release):
+    page = (release / "council_report.html").read_text(encoding="utf-8")
+    assert dangers(page) == []
+    policy = next(tag for tag in re.findall("<meta[^>]*>", page) if "Security-Policy" in tag)
+    assert "default-src 'none'" in policy and "script" not in policy
+
+
+# --- two zones ------------------------------------------------------------------------------------
+
+
+def test_page_and_workbook_are_made_where_private_and_raw_are_gone(
+    root, release, tmp_path, monkeypatch
+):
+    view = tmp_path / "view"
+    shutil.copytree(root / "data/processed/ehime/2022/published", view / "published")
+    shutil.rmtree(root / "data")  # whoever runs the tests may read anything that is there
+    for name in ("TSUNAGARI_ROOT", "TSUNAGARI_STAGING"):
+        monkeypatch.setenv(name, str(view))
+    name = pipeline.REPORT
+    with contextlib.closing(notebooks.Progress({name: 99})) as progress:
+        progress.start(name)
+        notebooks.run_notebook(
+            NOTEBOOKS / f"{name}.ipynb",
+            tmp_path / "executed.ipynb",
+            values={"STUDY": "ehime", "YEAR": 2022},
+            scratch=tmp_path,
+            progress=progress,
+        )
+    published = report.read_published("ehime", 2022)
+    notebook = nbformat.read(tmp_path / "executed.ipynb", as_version=4)
+    page = report.export_html(notebook, title=published.title, is_synthetic=published.is_synthetic)
+    report.write_workbook(published, tmp_path / "tables.xlsx")
+    assert page == (release / "council_report.html").read_text(encoding="utf-8")
+    assert (tmp_path / "tables.xlsx").read_bytes() == (release / "tables.xlsx").read_bytes()
+
+
+# --- mutants: each undoes the gate in one way, and none may pass ----------------------------------
+
+
+def refuses(release: Path) -> str:
+    with pytest.raises(DisclosureError) as caught:
+        attack.attack_study(open_study("ehime", 2022), release)
+    assert caught.value.exit_code == 3
+    return str(caught.value)
+
+
+def tables(root):
+    """Return private and published estimates, and why each row is hidden."""
+    folder = root / "data/processed/ehime/2022"
+    truth = disclosure.as_estimates(read_table(folder / "private/estimates.csv"))
+    published = disclosure.as_estimates(read_table(folder / "published/estimates.csv"))
+    return truth, published, read_table(folder / "private/gate.csv")["reason"]
+
+
+def shown_again(truth, published, where):
+    table = published.copy()
+    visible = disclosure.round_published(truth.assign(status="published", reason=np.nan))
+    table.loc[where] = visible.loc[where]
+    return table
+
+
+def hidden_cells(truth, reasons, *, of):
+    is_counted = disclosure.is_counted(truth) & truth["table_id"].str.startswith("cross_")
+    is_answer = truth["item_value"] != NO_ANSWER  # that somebody gave none may be told
+    return truth.index[is_counted & is_answer & (truth["n_cell"] > 0) & (reasons == of)]
+
+
+def test_the_release_itself_withstands(release):
+    attack.attack_study(open_study("ehime", 2022), release)
+
+
+@pytest.mark.parametrize("reason", [disclosure.CELL_UNDER_10, disclosure.SECONDARY])
+def test_one_hidden_cell_shown_again_fails(root, release, reason):
+    truth, published, reasons = tables(root)
+    cell = hidden_cells(truth, reasons, of=reason)[0]
+    shown_again(truth, published, [cell]).to_csv(release / "estimates.csv", index=False)
+    assert str(truth.loc[cell, "table_id"]) in refuses(release)
+
+
+def test_a_margin_more_fails(root, release):
+    _, published, _ = tables(root)
+    row = published[published["table_id"] == "gt_lonely_direct"].head(1)
+    margin = row.assign(domain="age_band", domain_value="20s x 30s", n_unweighted=77.0)
+    pd.concat([published, margin]).to_csv(release / "estimates.csv", index=False)
+    assert "not in private" in refuses(release)
+
+
+@pytest.mark.parametrize(
+    "sentence",
+    [
+        "<p>20代の男性で「しばしばある」は3人でした。</p>",
+        '<p data-row="{hidden}">しばしばある 4.9%</p>',
+    ],
+)
+def test_one_sentence_more_fails(root, release, sentence):
+    _, published, _ = tables(root)
+    keys = attack.row_keys(published)
+    is_hidden = published["status"] == "suppressed"
+    sentence = sentence.format(hidden=keys[is_hidden].iloc[0])
+    page = release / "council_report.html"
+    text = page.read_text(encoding="utf-8")
+    page.write_text(text.replace("</main>", f"{sentence}</main>", 1), encoding="utf-8")
+    assert "council_report.html" in refuses(release)
+
+
+def test_another_number_in_the_workbook_fails(release):
+    found = report.read_published("ehime", 2022)
+    table = found.estimates.drop(columns="key")
+    first = table.index[table["table_id"] == "gt_lonely_direct"][0]
+    table.loc[first, "estimate"] += 0.1
+    report.write_workbook(report.Published(table, found.about), release / "tables.xlsx")
+    assert "tables.xlsx" in refuses(release)
+
+
+def test_a_shifted_band_fails(root, release):
+    _, published, _ = tables(root)
+    moved = published.assign(domain_value=published["domain_value"].replace("30s", "31-40"))
+    moved.to_csv(release / "estimates.csv", index=False)
+    assert "age" in refuses(release)
+
+
+def test_an_earlier_release_that_shows_what_is_hidden_now_fails(root, release):
+    truth, published, reasons = tables(root)
+    cell = hidden_cells(truth, reasons, of=disclosure.CELL_UNDER_10)[0]
+    earlier = disclosure.archive_dir(open_study("ehime", 2022)) / "2022-000000000000"
+    earlier.mkdir(parents=True)
+    table = shown_again(truth, published, [cell])
+    table.to_csv(earlier / "estimates.csv", index=False)
+    assert str(truth.loc[cell, "table_id"]) in refuses(release)
