@@ -1049,7 +1049,8 @@ def _check_nets(study: Study) -> list[str]:
         for net in nets:
             unknown = [c for c in net.of if item and c not in {**item.options, **item.missing}]
             if unknown:
-                problems.append(f"recode.{name}.{net.code}: コード {', '.join(unknown)} がない")
+                codes = ", ".join(unknown)
+                problems.append(f"recode.{name}.{net.code}: コード {codes} がない (unknown code)")
             if item and net.code in item.options:
                 problems.append(f"recode.{name}.{net.code}: 質問のコードと同じ名前 (name taken)")
             for other in seen:
