@@ -520,7 +520,7 @@ def _open_blocks(
         pa.py_buffer(body),
         read_options=pa.csv.ReadOptions(
             column_names=[str(place) for place in range(shape.width)],
-            block_size=_BLOCK_BYTES,
+            block_size=max(_BLOCK_BYTES // 4, min(_BLOCK_BYTES, len(body) // 8)),
             use_threads=False,  # else the numbers of rejected records are not told
         ),
         parse_options=parse,
