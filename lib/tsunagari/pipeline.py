@@ -381,8 +381,12 @@ def build_release(run: Run) -> None:
         report.write_workbook(published, folder / "tables.xlsx")
     shutil.copyfile(run.staging / "published/estimates.csv", folder / "estimates.csv")
     studies.write_table(folder / "manifest.json", _describe(run))
-    with environment({"TSUNAGARI_STAGING": str(run.staging)}), blame("attack"):
-        attack.attack_study(run.study, folder)
+    try:
+        with environment({"TSUNAGARI_STAGING": str(run.staging)}), blame("attack"):
+            attack.attack_study(run.study, folder)
+    except SurveyError:
+        shutil.rmtree(folder)  # what failed the attack lies about nowhere
+        raise
 
 
 def _describe(run: Run) -> dict[str, Any]:
