@@ -260,7 +260,9 @@ def list_figures(published: pd.DataFrame, about: dict[str, Any]) -> Figures:
         numbers[key] = frozenset(_plain(value) for value in values if value == value)
     threshold = about.get("marks", {}).get("point_threshold", 0)
     wordings = {f"{is_hidden.sum():,}件を秘匿", f"{threshold:.0f}ポイント以上"}
-    texts = {*_texts(about), *shown["reason"].dropna(), *shown["item_label"].dropna()}
+    texts = set(_texts(about)).union(
+        *(shown[n].dropna() for n in ("reason", "source", "item_label"))
+    )
     return Figures(numbers, _find_labels(texts | wordings))
 
 
