@@ -159,6 +159,7 @@ class Questionnaire:
         outside: Codes of an axis that have no weighting cell, or are no answer.
         codes: Every code and net of a variable; empty where nothing is known.
         bands: Code -> (from, to) of variables that band one number, by (number, variable).
+        classes: (variable, code) of a merged variable -> the (source, net) that counts the same.
     """
 
     nets: dict[str, dict[str, tuple[str, ...]]] = field(default_factory=dict)
@@ -172,6 +173,7 @@ class Questionnaire:
     outside: dict[str, tuple[str, ...]] = field(default_factory=dict)
     codes: dict[str, tuple[str, ...]] = field(default_factory=dict)
     bands: dict[tuple[str, str], dict[str, tuple[float, float]]] = field(default_factory=dict)
+    classes: dict[tuple[str, str], tuple[str, str]] = field(default_factory=dict)
 
 
 def read_questionnaire(study: Study) -> Questionnaire:
@@ -191,8 +193,12 @@ def read_questionnaire(study: Study) -> Questionnaire:
         for name, rule in study.config.derive.items()
         if rule.kind == "bands"
     }
+    nets = {n: {net: codes for net, (_, codes) in i.nets.items()} for n, i in items.items()}
+    classes = _merged_classes(study, nets)
+    axes = sorted({*axes, *(source for (name, _), (source, _) in classes.items() if name in axes)})
     return Questionnaire(
-        nets={n: {net: codes for net, (_, codes) in i.nets.items()} for n, i in items.items()},
+        nets=nets,
+        classes=classes,
         missing={n: (*i.missing, NO_ANSWER) for n, i in items.items()},
         multiple=frozenset(n for n, i in items.items() if i.kind == "MA"),
         exclusive={n: i.exclusive for n, i in items.items() if i.exclusive},
@@ -204,6 +210,29 @@ def read_questionnaire(study: Study) -> Questionnaire:
         codes={n: tuple(i.labels) for n, i in items.items()},
         bands=bands,
     )
+
+
+def _merged_classes(
+    study: Study, nets: dict[str, dict[str, tuple[str, ...]]]
+) -> dict[tuple[str, str], tuple[str, str]]:
+    """Return what each class of a merged variable counts, adding to the nets of its source.
+
+    A class is a sum of its source's codes: shown beside them it gives away the one that is hidden,
+    so both must be one system.
+    """
+    found = {}
+    for name, rule in study.config.derive.items():
+        if rule.kind != "recode":
+            continue
+        known = nets.setdefault(rule.recode_of, {})
+        for each in rule.classes:
+            same = [net for net, codes in known.items() if set(codes) == set(each.of)]
+            code = each.of[0] if len(each.of) == 1 else (same or [f"{name}:{each.code}"])[0]
+            if len(each.of) > 1:
+                known[code] = each.of
+            found[name, each.code] = (rule.recode_of, code)
+        found[name, NO_ANSWER] = (rule.recode_of, NO_ANSWER)
+    return found
 
 
 def _asked_if(study: Study) -> dict[str, tuple[str, tuple[str, ...]]]:
@@ -294,7 +323,7 @@ def domain_pairs(
         (f"{name}={value}", "1") if name in questionnaire.multiple else (name, value)
         for name, value in zip(names, values, strict=True)
     ]
-    return tuple(sorted(pairs))
+    return tuple(sorted(questionnaire.classes.get(pair, pair) for pair in pairs))
 
 
 def item_pair(item: str, item_value: str, *, questionnaire: Questionnaire) -> tuple[str, str]:
@@ -306,7 +335,7 @@ def item_pair(item: str, item_value: str, *, questionnaire: Questionnaire) -> tu
         item_value = codes[0] if len(codes) == 1 else (same or ["|".join(codes)])[0]
     if item in questionnaire.multiple:
         return (f"{item}={item_value}", "1")
-    return (item, item_value)
+    return questionnaire.classes.get((item, item_value), (item, item_value))
 
 
 def is_counted(estimates: pd.DataFrame) -> pd.Series:

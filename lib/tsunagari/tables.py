@@ -369,7 +369,10 @@ def headline_table(study: Study, respondents: pd.DataFrame, *, design: Design) -
     overall = overall.assign(item=overall["item_value"], item_value=INDICATOR_VALUE)
     values.columns = pd.MultiIndex.from_product([values.columns, [INDICATOR_VALUE]])
     parts = [overall.assign(table_id="headline")]
-    for axis in study.axes:
+    # A nested axis gives its own margins away as sums: they stand here, and the gate sees them.
+    nested = {name: None for axis in study.axes if len(axis) > 1 for name in axis}
+    margins = [[name] for name in nested if [name] not in study.axes]
+    for axis in [*study.axes, *margins]:
         frames = domain_frames(study, respondents, axis=axis)
         rows = _percents_and_gaps(study, values, design=design, frames=frames)
         own = {name for name, each in study.config.indicators.items() if axis == [each.item]}

@@ -331,3 +331,46 @@ def test_of_two_means_of_one_axis_not_only_the_small_one_is_hidden():
     means = table.assign(measure="mean", unit="score", n_cell=np.nan).reset_index(drop=True)
     after = disclosure.suppress(means, settings=Disclosure())
     assert after["status"].tolist() == ["suppressed", "suppressed", "published"]
+
+
+def test_a_merged_axis_is_one_system_with_its_source():
+    # Young 3 and old 27 of "yes" (3 is under 5), middle 20; the merged group "low" holds young and
+    # middle together, 23. With low and middle shown, young would be 23 - 20 = 3.
+    def row(domain, value, n_cell, base):
+        return {
+            "wave": "2022",
+            "table_id": f"cross_{domain}__q",
+            "measure": "percent",
+            "unit": "percent",
+            "domain": domain,
+            "domain_value": value,
+            "item": "q",
+            "item_value": "1",
+            "estimate": 100 * n_cell / base,
+            "n_unweighted": float(base),
+            "n_cell": float(n_cell),
+        }
+
+    rows = pd.DataFrame(
+        [
+            row("all", "all", 50, 300),
+            row("age", "young", 3, 100),
+            row("age", "middle", 20, 100),
+            row("age", "old", 27, 100),
+            row("group", "low", 23, 200),
+            row("group", "high", 27, 100),
+        ]
+    )
+    known = disclosure.Questionnaire(
+        nets={"age": {"group:low": ("young", "middle")}},
+        classes={("group", "low"): ("age", "group:low"), ("group", "high"): ("age", "old")},
+        codes={"age": ("young", "middle", "old"), "q": ("1", "2")},
+    )
+    rules = Disclosure()
+    shown = disclosure.suppress(rows, settings=rules, questionnaire=known)
+    status = shown.set_index(["domain", "domain_value"])["status"]
+    assert status["age", "young"] == "suppressed"
+    gives_away = ("age", "middle"), ("group", "low")
+    assert any(status[key] == "suppressed" for key in gives_away)
+    loose = disclosure.suppress(rows, settings=rules)  # knows nothing of the two
+    assert loose.set_index(["domain", "domain_value"])["status"]["group", "low"] != "suppressed"
