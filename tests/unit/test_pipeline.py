@@ -531,7 +531,8 @@ def test_a_read_only_folder_is_refused_before_anything_starts(root):
 KILLED = f"""
 import json, os, signal, sys, types
 from pathlib import Path
-from tsunagari import notebooks, pipeline, release
+from tsunagari import attack, notebooks, pipeline, release
+attack.attack_study = lambda *_: None
 plain = types.ModuleType("tsunagari.report")
 exec({PLAIN_REPORT!r}, vars(plain))
 sys.modules["tsunagari.report"] = plain
