@@ -318,9 +318,6 @@ class Benchmark(_Part):
     caveat: str
 
 
-_NO_BENCHMARK = Benchmark(label="", items={}, caveat="")
-
-
 class StudyFile(_Part):
     """study.yaml: everything that makes one survey different from another."""
 
@@ -984,7 +981,8 @@ def _check_names(study: Study) -> list[str]:
     uses += [("model.outcomes", name, config.indicators) for name in config.model.outcomes]
     uses += [("model.factors", name, tabulated) for name in config.model.factors]
     uses += [("model.reference", name, config.model.factors) for name in config.model.reference]
-    uses += [("benchmark.items", n, tabulated) for n in (config.benchmark or _NO_BENCHMARK).items]
+    compared = config.benchmark.items if config.benchmark else {}
+    uses += [("benchmark.items", name, tabulated) for name in compared]
     uses += [
         (
             f"waves.{year}.previous",

@@ -257,12 +257,7 @@ def cross_tables(study: Study, respondents: pd.DataFrame, *, design: Design) -> 
         parts.append(rows)
     if not parts:
         return pd.DataFrame(columns=ESTIMATE_COLUMNS)
-    marks = study.config.marks
-    rows = mark_differences(
-        pd.concat(parts, ignore_index=True),
-        alpha=1 - marks.confidence,
-        point_threshold=marks.point_threshold,
-    )
+    rows = _marked(study, parts)
     labels = {item.name: item.labels for item in items}
     rows["item_label"] = [
         labels[name][value] for name, value in zip(rows["item"], rows["item_value"], strict=True)
@@ -312,6 +307,16 @@ def _test(design: Design, domains: pd.Series, *, answers: pd.Series) -> pd.DataF
     except ModelError as error:
         row = {"measure": "rao_scott_f", "unit": "ratio", "p_value": np.nan, "reason": error.ja}
         return pd.DataFrame([row])
+
+
+def _marked(study: Study, parts: list[pd.DataFrame]) -> pd.DataFrame:
+    """Return all tables together, marked as the study says."""
+    marks = study.config.marks
+    return mark_differences(
+        pd.concat(parts, ignore_index=True),
+        alpha=1 - marks.confidence,
+        point_threshold=marks.point_threshold,
+    )
 
 
 def mark_differences(rows: pd.DataFrame, *, alpha: float, point_threshold: float) -> pd.DataFrame:
@@ -377,12 +382,7 @@ def headline_table(study: Study, respondents: pd.DataFrame, *, design: Design) -
         rows = _percents_and_gaps(study, values, design=design, frames=frames)
         own = {name for name, each in study.config.indicators.items() if axis == [each.item]}
         parts.append(rows[~rows["item"].isin(own)].assign(table_id="headline " + " x ".join(axis)))
-    marks = study.config.marks
-    rows = mark_differences(
-        pd.concat(parts, ignore_index=True),
-        alpha=1 - marks.confidence,
-        point_threshold=marks.point_threshold,
-    )
+    rows = _marked(study, parts)
     labels = {name: each.label for name, each in study.config.indicators.items()}
     rows = rows.assign(table_id="headline", item_label=rows["item"].map(labels))
     return _finish([rows], study, design)
@@ -614,7 +614,7 @@ def weight_bins(design: Design, *, n_bins: int = 8) -> pd.DataFrame:
 def chart_rows(study: Study, headline: pd.DataFrame, *, domain: str) -> pd.DataFrame:
     """Return the first two indicators along one axis as rows of `figures.interval_dots`."""
     names = list(study.config.indicators)[:2]
-    is_shown = headline["domain"].isin([domain]) & headline["item"].isin(names)
+    is_shown = (headline["domain"] == domain) & headline["item"].isin(names)
     rows = headline[is_shown & (headline["measure"] == "percent")]
     indicators = study.config.indicators
     return rows.assign(
