@@ -338,9 +338,7 @@ def attack_estimates(
     for wave in waves:
         rows = truth[truth["wave"].isna() if pd.isna(wave) else truth["wave"] == wave]
         linked = disclosure.link_tables(rows, questionnaire=questionnaire)
-        _, targets, _ = disclosure.find_primary(
-            linked, settings=settings, questionnaire=questionnaire
-        )
+        _, targets = disclosure.find_primary(linked, settings=settings, questionnaire=questionnaire)
         visible = np.zeros(len(linked.keys), dtype=bool)
         visible[0] = True
         for release in (published, *archive):
@@ -394,9 +392,8 @@ def _moved_bases(rows: pd.DataFrame, release: pd.DataFrame, *, settings: Disclos
 
 
 def _name_tables(linked: LinkedTables, node: int, rows: pd.DataFrame) -> str:
-    positions = linked.rows.get(node) or [
-        p for option, no in linked.options.items() if no == node for p in linked.rows[option]
-    ]
+    nodes = linked.rests.get(node) or [o for o, no in linked.options.items() if no == node]
+    positions = linked.rows.get(node) or [p for each in nodes for p in linked.rows[each]]
     tables = sorted({str(rows.loc[p, "table_id"]) for p in positions})
     return f"{', '.join(tables)}: a hidden cell can be told too closely"
 

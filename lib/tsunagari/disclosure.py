@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from itertools import product
+from itertools import combinations, product
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from tsunagari.study import (
     DisclosureError,
     InputError,
     Study,
+    parse_condition,
     read_table,
     repository_root,
 )
@@ -41,6 +42,7 @@ CELL_UNDER_10 = "CELL_UNDER_10"
 SECONDARY = "SECONDARY"
 DEPENDENT = "DEPENDENT"
 GROUP = "GROUP"
+POPULATION = "POPULATION"
 HIDDEN = "HIDDEN"  # the one reason a reader sees on every other hidden row
 
 WHOLE_PERCENT_BASE = 200  # respondents; SDC-1 P9: whole per cent under it, one decimal from it
@@ -83,11 +85,11 @@ def publish(study: Study) -> pd.DataFrame:
     study.save("private/estimates.csv", estimates)
     questionnaire = read_questionnaire(study)
     settings = study.config.disclosure
-    record = judge(
+    reasons = judge(
         estimates, settings=settings, questionnaire=questionnaire, archive=read_archive(study)
     )
-    study.save("private/gate.csv", estimates[KEY_COLUMNS].assign(reason=record.reasons))
-    published = round_published(apply_record(estimates, record, settings=settings))
+    study.save("private/gate.csv", estimates[KEY_COLUMNS].assign(reason=reasons))
+    published = round_published(apply_reasons(estimates, reasons, settings=settings))
     study.save("published/estimates.csv", published)
     study.save("published/about.json", describe_study(study))
     return published
@@ -140,7 +142,7 @@ def as_estimates(rows: pd.DataFrame) -> pd.DataFrame:
 
 Key = tuple[tuple[str, str], ...]  # sorted (variable, code) pairs: who is counted
 # An item's nodes in one domain, by domain, item and node of the base.
-Blocks = dict[tuple[Key, str, int], dict[tuple[str, str], int]]
+Blocks = dict[tuple[Key, str, int], dict[Key, int]]
 
 
 @dataclass(frozen=True)
@@ -155,7 +157,8 @@ class Questionnaire:
         sensitive: Items under the higher threshold.
         areas: Variables that name an area below the prefecture.
         indicators: Item and codes of every indicator.
-        asked_if: For items that not everybody was asked: variable and codes that led to them.
+        asked_if: For items that not everybody was asked: the conditions that led to them, all of
+            which must hold, each as the (variable, code) pairs of which one must.
         outside: Codes of an axis that have no weighting cell, or are no answer.
         codes: Every code and net of a variable; empty where nothing is known.
         bands: Code -> (from, to) of variables that band one number, by (number, variable).
@@ -169,7 +172,7 @@ class Questionnaire:
     sensitive: frozenset[str] = frozenset()
     areas: frozenset[str] = frozenset()
     indicators: dict[str, tuple[str, tuple[str, ...]]] = field(default_factory=dict)
-    asked_if: dict[str, tuple[str, tuple[str, ...]]] = field(default_factory=dict)
+    asked_if: dict[str, tuple[Key, ...]] = field(default_factory=dict)
     outside: dict[str, tuple[str, ...]] = field(default_factory=dict)
     codes: dict[str, tuple[str, ...]] = field(default_factory=dict)
     bands: dict[tuple[str, str], dict[str, tuple[float, float]]] = field(default_factory=dict)
@@ -215,7 +218,7 @@ def read_questionnaire(study: Study) -> Questionnaire:
 def _merged_classes(
     study: Study, nets: dict[str, dict[str, tuple[str, ...]]]
 ) -> dict[tuple[str, str], tuple[str, str]]:
-    """Return what each class of a merged variable counts, adding to the nets of its source.
+    """Return what each class and net of a merged variable counts, adding to its source's nets.
 
     A class is a sum of its source's codes: shown beside them it gives away the one that is hidden,
     so both must be one system.
@@ -225,27 +228,35 @@ def _merged_classes(
         if rule.kind != "recode":
             continue
         known = nets.setdefault(rule.recode_of, {})
-        for each in rule.classes:
-            same = [net for net, codes in known.items() if set(codes) == set(each.of)]
-            code = each.of[0] if len(each.of) == 1 else (same or [f"{name}:{each.code}"])[0]
-            if len(each.of) > 1:
-                known[code] = each.of
-            found[name, each.code] = (rule.recode_of, code)
+        classes = {each.code: each.of for each in rule.classes}
+        for net, codes in nets.get(name, {}).items():
+            classes[net] = tuple(of for code in codes for of in classes[code])
+        for each, of in classes.items():
+            same = [net for net, codes in known.items() if set(codes) == set(of)]
+            code = of[0] if len(of) == 1 else (same or [f"{name}:{each}"])[0]
+            if len(of) > 1:
+                known[code] = of
+            found[name, each] = (rule.recode_of, code)
         found[name, NO_ANSWER] = (rule.recode_of, NO_ANSWER)
     return found
 
 
-def _asked_if(study: Study) -> dict[str, tuple[str, tuple[str, ...]]]:
-    """Return the one variable and the codes that lead to an item; longer conditions are left."""
+def _asked_if(study: Study) -> dict[str, tuple[Key, ...]]:
+    """Return the conditions of every filtered item; one on an option not chosen is left out."""
+    columns, codes = study.codebook.columns, study.codebook.codes
+    options = codes[codes["variable"].map(columns["type"]) == "MA"]
+    chosen = {
+        row["variable"]: (f"{row['item']}={row['code']}", "1") for _, row in options.iterrows()
+    }
     found = {}
-    for _, row in study.codebook.columns.iterrows():
-        condition = row["ask_if"] or ""
-        if condition and "&" not in condition and "=" in condition:
-            variable, codes = condition.split("=", 1)
-            owner = study.codebook.columns["item"].get(variable.strip(), variable.strip())
-            if study.items.get(owner) is not None and study.items[owner].kind != "MA":
-                found[row["item"]] = (owner, tuple(codes.strip().split("|")))
-    return found
+    for variable, row in columns[columns["ask_if"] != ""].iterrows():
+        conditions = [
+            tuple((name, code) for code in of) if name not in chosen else (chosen[name],)
+            for name, of in parse_condition(row["ask_if"], where=str(variable))
+            if name not in chosen or of == ("1",)
+        ]
+        found[row["item"]] = tuple(conditions)
+    return {item: conditions for item, conditions in found.items() if conditions}
 
 
 # --- all tables of a release as one system --------------------------------------------------------
@@ -265,6 +276,9 @@ class LinkedTables:
         loose: Numbers of the equations that only bound (their last but one node is what is left
             over); they seldom bind and are looked at last.
         options: For a multi-answer option's node, the node of those who did not choose it.
+        stated: Parts and total of every sum so far: none is stated twice.
+        rests: For people whom an axis leaves out: their node, and the nodes of total and categories
+            that they are the difference of.
     """
 
     keys: list[Key] = field(default_factory=list)
@@ -276,6 +290,8 @@ class LinkedTables:
     options: dict[int, int] = field(default_factory=dict)
     index: dict[Key, int] = field(default_factory=dict)
     loose: set[int] = field(default_factory=set)
+    stated: set[tuple[frozenset[int], int]] = field(default_factory=set)
+    rests: dict[int, list[int]] = field(default_factory=dict)
 
     def node(self, key: Key, *, count: float) -> int:
         """Return the node of a key; one with another count than before becomes its own node."""
@@ -288,18 +304,24 @@ class LinkedTables:
             self.counts.append(count)
         return found
 
-    def tie(self, parts: Iterable[int], *, total: int, exact: bool) -> None:
-        """State that the parts sum to a total; where not exact, with an unseen rest."""
-        parts = list(parts)
+    def tie(
+        self, parts: Iterable[int], *, total: int, exact: bool, is_loose: bool = False
+    ) -> int | None:
+        """State that the parts sum to a total; where not exact, with an unseen rest, returned."""
+        parts, slack = list(parts), None
         rest = self.counts[total] - sum(self.counts[p] for p in parts)
-        if rest < 0 or (exact and rest > 0):
-            return
+        if rest < 0 or (exact and rest > 0) or (frozenset(parts), total) in self.stated:
+            return None
+        self.stated.add((frozenset(parts), total))
         if not exact:
             slack = len(self.keys)
             self.keys.append((("~", str(slack)),))
             self.counts.append(rest)
             parts.append(slack)
+        if is_loose:
+            self.loose.add(len(self.equations))
         self.equations.append(([*parts, total], [1.0] * len(parts) + [-1.0]))
+        return slack
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -326,8 +348,18 @@ def domain_pairs(
     return tuple(sorted(questionnaire.classes.get(pair, pair) for pair in pairs))
 
 
-def item_pair(item: str, item_value: str, *, questionnaire: Questionnaire) -> tuple[str, str]:
-    """Return the (variable, code) pair of an item's value; equal answers have equal pairs."""
+def item_pairs(item: str, item_value: str, *, questionnaire: Questionnaire) -> Key:
+    """Return the (variable, code) pairs of an item's value; equal answers have equal pairs.
+
+    Example:
+        >>> item_pairs("lonely x isolated", "1 x 2", questionnaire=Questionnaire())
+        (('lonely', '1'), ('isolated', '2'))
+    """
+    pairs = zip(item.split(" x "), item_value.split(" x "), strict=True)
+    return tuple(_item_pair(*pair, questionnaire=questionnaire) for pair in pairs)
+
+
+def _item_pair(item: str, item_value: str, *, questionnaire: Questionnaire) -> tuple[str, str]:
     if item in questionnaire.indicators:
         item, codes = questionnaire.indicators[item]
         nets = questionnaire.nets.get(item, {})
@@ -365,10 +397,10 @@ def link_tables(estimates: pd.DataFrame, *, questionnaire: Questionnaire) -> Lin
     for position, *texts, base, cell in rows[columns].itertuples(name=None):
         domain, value, item, item_value = texts
         pairs = domain_pairs(domain, value, questionnaire=questionnaire)
-        pair = item_pair(item, item_value, questionnaire=questionnaire)
-        if pair[0] in dict(pairs):
+        own = item_pairs(item, item_value, questionnaire=questionnaire)
+        if {name for name, _ in own} & {name for name, _ in pairs}:
             continue
-        node = linked.node(tuple(sorted((*pairs, pair))), count=cell)
+        node = linked.node(tuple(sorted((*pairs, *own))), count=cell)
         linked.rows.setdefault(node, []).append(position)
         variable = questionnaire.indicators.get(item, (item,))[0]
         full = base == everybody if domain == "all" else asked.get(item) == everybody
@@ -376,9 +408,9 @@ def link_tables(estimates: pd.DataFrame, *, questionnaire: Questionnaire) -> Lin
         base_node = linked.node(key, count=base)
         linked.bases.setdefault(base_node, []).append(position)
         linked.base_of[position] = base_node
-        blocks.setdefault((pairs, variable, base_node), {})[pair] = node
+        blocks.setdefault((pairs, variable, base_node), {})[own] = node
     _tie_blocks(linked, blocks, questionnaire=questionnaire)
-    _tie_margins(linked, questionnaire=questionnaire)
+    _tie_margins(linked, blocks, questionnaire=questionnaire)
     _tie_asked(linked, questionnaire=questionnaire)
     return linked
 
@@ -390,25 +422,72 @@ def _tie_blocks(
     questionnaire: Questionnaire,
 ) -> None:
     """State in every domain how an item's codes, nets and options sum to its base."""
-    for (_, variable, base), nodes in blocks.items():
+    for (pairs, variable, base), nodes in blocks.items():
+        whole = linked.index.get(pairs)
+        if whole is not None and whole != base:
+            linked.tie([base], total=whole, exact=False)
         if variable in questionnaire.multiple:
             _tie_options(linked, nodes, base, variable=variable, questionnaire=questionnaire)
-            continue
-        nets = questionnaire.nets.get(variable, {})
-        plain = {code: n for (_, code), n in nodes.items() if code not in nets and "|" not in code}
-        total = sum(linked.counts[n] for n in plain.values())
-        if plain:
-            linked.tie(plain.values(), total=base, exact=total == linked.counts[base])
-        for (_, code), node in nodes.items():
-            members = [plain[c] for c in nets.get(code, code.split("|")) if c in plain]
-            if members and code not in plain:
-                together = sum(linked.counts[m] for m in members)
-                linked.tie(members, total=node, exact=together == linked.counts[node])
+        elif " x " in variable:
+            linked.tie(nodes.values(), total=base, exact=True)
+        else:
+            (name,) = {name for ((name, _),) in nodes}
+            codes = {code: node for ((_, code),), node in nodes.items()}
+            _tie_tree(linked, codes, nets=questionnaire.nets.get(name, {}), total=base)
+
+
+def _tie_tree(
+    linked: LinkedTables,
+    nodes: dict[str, int],
+    *,
+    nets: dict[str, tuple[str, ...]],
+    total: int | None,
+    is_complete: bool = True,
+) -> int | None:
+    """State that a net is the sum of the widest codes and nets in it, and so is the total.
+
+    Args:
+        linked: All tables so far.
+        nodes: Node of every code and net that the tables show, of one variable.
+        nets: Codes of its nets: nested or disjoint (`check_bands`).
+        total: Node of everybody, or None where no table shows it.
+        is_complete: Whether everybody has one of the codes.
+
+    Returns:
+        Node of those of the total who have none of the codes, if there may be any.
+    """
+    unseen = {}
+    for holder, inside in _widest(nodes, nets=nets).items():
+        whole = total if holder is None else nodes[holder]
+        if whole is not None and inside:
+            fits = sum(linked.counts[node] for node in inside) == linked.counts[whole]
+            is_exact = fits and (is_complete or holder is not None)
+            unseen[holder] = linked.tie(inside, total=whole, exact=is_exact)
+    return unseen.get(None)
+
+
+def _widest(
+    nodes: dict[str, int], *, nets: dict[str, tuple[str, ...]]
+) -> dict[str | None, list[int]]:
+    """Return the nodes directly within every net, and within no net (None)."""
+    spans = {code: span_of(code, nets=nets) for code in nodes}
+    found: dict[str | None, list[int]] = {None: []}
+    placed: list[str] = []
+    for code in sorted(nodes, key=lambda code: (-len(spans[code]), code)):
+        holders = [net for net in placed if spans[code] <= spans[net]]
+        found.setdefault(holders[-1] if holders else None, []).append(nodes[code])
+        placed.append(code)
+    return found
+
+
+def span_of(code: str, *, nets: dict[str, tuple[str, ...]]) -> frozenset[str]:
+    """Return the codes that a net, or several codes joined by "|", holds."""
+    return frozenset(nets.get(code, code.split("|")))
 
 
 def _tie_options(
     linked: LinkedTables,
-    nodes: dict[tuple[str, str], int],
+    nodes: dict[Key, int],
     base: int,
     *,
     variable: str,
@@ -417,20 +496,19 @@ def _tie_options(
     """State for a multi-answer item: yes and no are the base; nobody chooses beside "none"."""
     nets = questionnaire.nets.get(variable, {})
     alone = {*questionnaire.exclusive.get(variable, ()), NO_ANSWER}
-    by_code = {name.split("=", 1)[1]: node for (name, _), node in nodes.items()}
+    by_code = {name.split("=", 1)[1]: node for ((name, _),), node in nodes.items()}
     apart = [by_code[code] for code in sorted(alone) if code in by_code]
     several = [n for code, n in by_code.items() if code not in alone and code not in nets]
     for code, node in by_code.items():
         others = apart if code not in alone else []
-        linked.tie([node], total=base, exact=False)
-        linked.options[node] = len(linked.keys) - 1
+        others_chose = linked.tie([node], total=base, exact=False)
+        if others_chose is not None:
+            linked.options[node] = others_chose
         if others:
-            linked.loose.add(len(linked.equations))
-            linked.tie([node, *others], total=base, exact=False)
+            linked.tie([node, *others], total=base, exact=False, is_loose=True)
         for member in nets.get(code, ()):
             if member in by_code:
-                linked.loose.add(len(linked.equations))
-                linked.tie([by_code[member]], total=node, exact=False)
+                linked.tie([by_code[member]], total=node, exact=False, is_loose=True)
     everyone = sum(linked.counts[n] for n in (*several, *apart))
     if several and everyone >= linked.counts[base]:
         _tie_at_least(linked, [*several, *apart], base)
@@ -446,7 +524,7 @@ def _tie_at_least(linked: LinkedTables, parts: list[int], total: int) -> None:
     linked.equations.append((nodes, [1.0] * len(parts) + [-1.0, -1.0]))
 
 
-def _tie_margins(linked: LinkedTables, *, questionnaire: Questionnaire) -> None:
+def _tie_margins(linked: LinkedTables, blocks: Blocks, *, questionnaire: Questionnaire) -> None:
     """State for every axis that its categories sum to the table without it."""
     groups: dict[tuple[Key, str], dict[str, int]] = {}
     for key, node in list(linked.index.items()):
@@ -456,44 +534,49 @@ def _tie_margins(linked: LinkedTables, *, questionnaire: Questionnaire) -> None:
                 continue
             rest = tuple(p for p in key if p != pair)
             groups.setdefault((rest, variable), {})[code] = node
-    complete = {
-        variable: sum(
-            linked.counts[n] for c, n in nodes.items() if _is_plain(variable, c, questionnaire)
-        )
-        == linked.counts[0]
-        for (rest, variable), nodes in groups.items()
-        if not rest
-    }
+    # What sums to its own base is stated already.
+    based = {(pairs, own[0][0]) for (pairs, _, _), nodes in blocks.items() for own in nodes}
+    complete = set()
     for (rest, variable), nodes in groups.items():
-        parent = linked.index.get(rest)
-        plain = [n for c, n in nodes.items() if _is_plain(variable, c, questionnaire)]
-        if parent is not None and plain:
-            total = sum(linked.counts[n] for n in plain)
-            exact = complete.get(variable, False) and total == linked.counts[parent]
-            linked.tie(plain, total=parent, exact=exact)
-        for net, codes in questionnaire.nets.get(variable, {}).items():
-            members = [nodes[c] for c in codes if c in nodes]
-            if net in nodes and members:
-                together = sum(linked.counts[m] for m in members)
-                linked.tie(members, total=nodes[net], exact=together == linked.counts[nodes[net]])
-
-
-def _is_plain(variable: str, code: str, questionnaire: Questionnaire) -> bool:
-    return code not in questionnaire.nets.get(variable, {}) and "|" not in code
+        widest = _widest(nodes, nets=questionnaire.nets.get(variable, {}))[None]
+        if not rest and sum(linked.counts[node] for node in widest) == linked.counts[0]:
+            complete.add(variable)
+    for (rest, variable), nodes in groups.items():
+        nets = questionnaire.nets.get(variable, {})
+        total = None if (rest, variable) in based else linked.index.get(rest)
+        is_complete = variable in complete
+        left = _tie_tree(linked, nodes, nets=nets, total=total, is_complete=is_complete)
+        outside = set(questionnaire.outside.get(variable, ()))
+        if left is not None and outside - set(questionnaire.missing.get(variable, ())):
+            members = [total, *_widest(nodes, nets=nets)[None]]
+            if all(member in linked.rows for member in members):
+                linked.keys[left] = tuple(sorted((*rest, (variable, "~"))))
+                linked.rests[left] = members
 
 
 def _tie_asked(linked: LinkedTables, *, questionnaire: Questionnaire) -> None:
-    """State that the base of a filtered question is the count of the answers that led to it."""
+    """State how the base of a filtered question follows from the answers that led to it."""
     for key, node in list(linked.index.items()):
-        for name, code in key:
-            if name[0] != "?" or name[1:] not in questionnaire.asked_if:
+        rest, conditions = _filter_of(key, questionnaire=questionnaire)
+        for condition in conditions:
+            parts = [linked.index.get(tuple(sorted((*rest, pair)))) for pair in condition]
+            found = [part for part in parts if part is not None]
+            led = sum(linked.counts[part] for part in found)
+            if len(found) < len(condition) or led < linked.counts[node]:
                 continue
-            source, codes = questionnaire.asked_if[name[1:]]
-            rest = tuple(p for p in key if p != (name, code))
-            parts = [linked.index.get(tuple(sorted((*rest, (source, c))))) for c in codes]
-            found = [p for p in parts if p is not None]
-            if len(found) == len(codes):
+            if len(conditions) == 1 and led == linked.counts[node]:
                 linked.tie(found, total=node, exact=True)
+            else:
+                _tie_at_least(linked, found, node)
+
+
+def _filter_of(key: Key, *, questionnaire: Questionnaire) -> tuple[Key, tuple[Key, ...]]:
+    """Return the domain of a filtered question's base and what led to the question."""
+    for pair in key:
+        name = pair[0].lstrip("?")
+        if pair[0][0] == "?" and name in questionnaire.asked_if:
+            return tuple(p for p in key if p != pair), questionnaire.asked_if[name]
+    return key, ()
 
 
 # --- bounds: what can be told of a hidden count ---------------------------------------------------
@@ -779,21 +862,6 @@ DOMINANCE_N_EFFECTIVE = 4.0  # a Kish size above it rules out a share of 50 % or
 _BASE_COST = 200.0  # of hiding a base: all of its domain's rows go
 
 
-@dataclass(frozen=True)
-class GateRecord:
-    """What the gate did, for the analyst: it stays in private/.
-
-    Attributes:
-        reasons: Full reason of every hidden row, indexed like the estimates: BASE_UNDER_10,
-            CELL_UNDER_10, SECONDARY, DEPENDENT, GROUP, DOMINANCE, MODEL.
-        open_rests: Number of counts that can be told only as a total less weighted shares and that
-            no table shows (docs/methods.md).
-    """
-
-    reasons: pd.Series
-    open_rests: int = 0
-
-
 def suppress(
     estimates: pd.DataFrame,
     *,
@@ -821,17 +889,17 @@ def suppress(
     """
     table = as_estimates(estimates)
     known = questionnaire or Questionnaire()
-    record = judge(table, settings=settings, questionnaire=known, archive=archive)
-    return apply_record(table, record, settings=settings)
+    reasons = judge(table, settings=settings, questionnaire=known, archive=archive)
+    return apply_reasons(table, reasons, settings=settings)
 
 
-def apply_record(
-    estimates: pd.DataFrame, record: GateRecord, *, settings: Disclosure
+def apply_reasons(
+    estimates: pd.DataFrame, reasons: pd.Series, *, settings: Disclosure
 ) -> pd.DataFrame:
     """Return the rows with what the gate decided done to them, and their status."""
     table = estimates.copy()
     table["status"] = _base_status(table["n_unweighted"], settings=settings)
-    for reason, rows in record.reasons.groupby(record.reasons):
+    for reason, rows in reasons.groupby(reasons):
         shown = reason if reason == BASE_UNDER_10 else HIDDEN
         table = hide_rows(table, table.index.isin(rows.index), reason=shown)
     return hide_ledger(table, threshold=settings.threshold)
@@ -843,7 +911,7 @@ def judge(
     settings: Disclosure,
     questionnaire: Questionnaire,
     archive: Iterable[pd.DataFrame] = (),
-) -> GateRecord:
+) -> pd.Series:
     """Decide which rows are hidden, and why.
 
     Args:
@@ -852,22 +920,21 @@ def judge(
         questionnaire: What is known of the variables.
         archive: Earlier releases.
 
+    Returns:
+        Reason of every hidden row, for the analyst alone, on the index of the estimates:
+        BASE_UNDER_10, CELL_UNDER_10, SECONDARY, DEPENDENT, GROUP, POPULATION, DOMINANCE, MODEL.
+
     Raises:
         DisclosureError: See `suppress`.
     """
     archive = list(archive)
     check_figures(estimates, questionnaire=questionnaire)
     reasons = _plain_reasons(estimates, settings=settings)
-    open_rests = 0
     for wave in estimates.loc[is_counted(estimates), "wave"].drop_duplicates():
         rows = estimates[_same(estimates["wave"], wave)]
-        hidden, rests = _judge_wave(
-            rows, settings=settings, questionnaire=questionnaire, archive=archive
-        )
+        hidden = _judge_wave(rows, settings=settings, questionnaire=questionnaire, archive=archive)
         reasons = reasons.where(reasons.notna(), hidden.reindex(reasons.index))
-        open_rests += rests
-    reasons = _hide_dependents(estimates, reasons, questionnaire=questionnaire)
-    return GateRecord(reasons=reasons, open_rests=open_rests)
+    return _hide_dependents(estimates, reasons, questionnaire=questionnaire)
 
 
 def _same(values: pd.Series, value: Any) -> pd.Series:
@@ -880,10 +947,10 @@ def _judge_wave(
     settings: Disclosure,
     questionnaire: Questionnaire,
     archive: list[pd.DataFrame],
-) -> tuple[pd.Series, int]:
-    """Return the reason of every hidden row of one wave, and the number of open rests."""
+) -> pd.Series:
+    """Return the reason of every hidden row of one wave."""
     linked = link_tables(rows, questionnaire=questionnaire)
-    primary, targets, rests = find_primary(linked, settings=settings, questionnaire=questionnaire)
+    primary, targets = find_primary(linked, settings=settings, questionnaire=questionnaire)
     # That somebody gave no answer tells nothing of theirs: small, so hidden, but not shielded.
     targets = [t for t in targets if not is_no_answer(linked.keys[t.node], questionnaire)]
     told = np.zeros(len(linked.keys), dtype=bool)
@@ -898,12 +965,12 @@ def _judge_wave(
         for position in (*linked.rows.get(node, ()), *linked.bases.get(node, ())):
             if pd.isna(reasons[position]):
                 reasons[position] = reason
-    return reasons, rests
+    return reasons
 
 
 def find_primary(
     linked: LinkedTables, *, settings: Disclosure, questionnaire: Questionnaire
-) -> tuple[dict[int, str], list[Target], int]:
+) -> tuple[dict[int, str], list[Target]]:
     """Return the nodes hidden for their own size, and the counts that must stay open.
 
     Args:
@@ -912,32 +979,78 @@ def find_primary(
         questionnaire: What is known of the variables.
 
     Returns:
-        Reason of each hidden node; the targets; the number of hidden counts that are no target,
-        because they are what is left of an axis (docs/methods.md).
+        Reason of each hidden node; the targets.
     """
     primary: dict[int, str] = {}
     targets: list[Target] = []
-    rests = 0
     for node, positions in linked.rows.items():
-        base = linked.base_of[positions[0]]
+        key, base = linked.keys[node], linked.base_of[positions[0]]
         n, count = linked.counts[base], linked.counts[node]
-        k = threshold_of(linked.keys[node], settings=settings, questionnaire=questionnaire)
-        is_rest = _is_open_rest(linked, node, questionnaire=questionnaire)
+        k = threshold_of(key, settings=settings, questionnaire=questionnaire)
+        # How many an axis leaves out is the total less its bases, which are shown.
+        is_told = len(key) == 1 and key[0][1] in questionnaire.outside.get(key[0][0], ())
         if n < settings.base_minimum:
             primary[node] = primary[base] = BASE_UNDER_10
-            if n > 0 and not is_rest:
+            if n > 0 and not is_told:
                 targets.append(Target(node, low=1.0, high=min(settings.base_minimum - 1.0, n)))
         elif count < k:
             primary[node] = CELL_UNDER_10
-            if not is_rest:
+            if not is_told:
                 targets.append(Target(node, low=1.0, high=k - 1.0))
         elif node in linked.options and 0 < n - count < k:
             primary[node] = CELL_UNDER_10
             targets.append(Target(linked.options[node], low=1.0, high=k - 1.0))
         elif _is_group(linked, node, questionnaire=questionnaire, settings=settings):
             primary[node] = GROUP
-        rests += is_rest and node in primary
-    return primary, targets, rests
+    for base in _nearly_everybody(linked, settings=settings, questionnaire=questionnaire):
+        primary.setdefault(base, POPULATION)
+    targets += _find_rests(linked, settings=settings, questionnaire=questionnaire)
+    return primary, targets
+
+
+def _find_rests(
+    linked: LinkedTables, *, settings: Disclosure, questionnaire: Questionnaire
+) -> list[Target]:
+    """Return the small counts of people outside an axis that must stay open.
+
+    Their answers stand in no table: they are a weighted, rounded share less others. Where rounding
+    leaves two whole numbers or more, hiding the categories beside them would cost whole tables and
+    is not done (docs/methods.md).
+    """
+    targets = []
+    for node, members in linked.rests.items():
+        base, *others = (linked.counts[linked.base_of[linked.rows[m][0]]] for m in members)
+        k = threshold_of(linked.keys[node], settings=settings, questionnaire=questionnaire)
+        slack = sum(_rounding_slack(each) for each in (base, *others))
+        n_outside = base - sum(others)
+        if linked.counts[node] < k and n_outside > 0 and slack < 1:
+            targets.append(Target(node, low=1.0, high=min(k - 1.0, n_outside)))
+    return targets
+
+
+def _rounding_slack(base: float) -> float:
+    """Return by how many respondents a published share of a base may be off its own count."""
+    return base * (0.5 if base < WHOLE_PERCENT_BASE else 0.05) / 100
+
+
+def _nearly_everybody(
+    linked: LinkedTables, *, settings: Disclosure, questionnaire: Questionnaire
+) -> list[int]:
+    """Return bases that lack a few people of another population that holds them (SDC-1 P11)."""
+    populations: dict[Key, list[tuple[int, tuple[Key, ...]]]] = {}
+    for node in linked.bases:
+        rest, conditions = _filter_of(linked.keys[node], questionnaire=questionnaire)
+        if conditions:
+            everybody = [(linked.index[rest], ())] if rest in linked.index else []
+            populations.setdefault(rest, everybody).append((node, conditions))
+    found = []
+    for rest, known in populations.items():
+        k = threshold_of((*rest, ("?", "1")), settings=settings, questionnaire=questionnaire)
+        for (wide, fewer), (node, conditions) in product(known, known):
+            is_within = all(any(set(c) <= set(w) for c in conditions) for w in fewer)
+            if is_within and 0 < linked.counts[wide] - linked.counts[node] < k:
+                found.append(node)
+    return found
 
 
 def threshold_of(key: Key, *, settings: Disclosure, questionnaire: Questionnaire) -> int:
@@ -950,43 +1063,6 @@ def threshold_of(key: Key, *, settings: Disclosure, questionnaire: Questionnaire
         or names & questionnaire.sensitive
     )
     return settings.threshold if strict else settings.threshold_two_way
-
-
-def _is_open_rest(linked: LinkedTables, node: int, *, questionnaire: Questionnaire) -> bool:
-    """Return whether a node is what is left of an axis, and rounding alone keeps it open.
-
-    People outside an axis (no answer on it, or a code that has no weighting cell of its own) are
-    the total less its categories. Their number is known from the bases; their answers are known
-    only as a weighted, rounded share less others. Where rounding leaves at least two whole
-    numbers, hiding the categories beside them would cost whole tables and is not done.
-    """
-    key = linked.keys[node]
-    outside = [pair for pair in key if pair[1] in questionnaire.outside.get(pair[0], ())]
-    if not outside:
-        return False
-    if node in linked.bases:
-        return True
-    base = linked.counts[linked.base_of[linked.rows[node][0]]]
-    for pair in outside:
-        rest = tuple(p for p in key if p != pair)
-        mates = [rest] + [
-            tuple(sorted((*rest, (pair[0], code))))
-            for code in questionnaire.codes.get(pair[0], ())
-            if code not in questionnaire.outside[pair[0]]
-        ]
-        slack = sum(_rounding_slack(linked, linked.index.get(mate)) for mate in mates)
-        count = linked.counts[node]
-        if min(base, np.floor(count + slack)) - max(0, np.ceil(count - slack)) >= 1:
-            return True
-    return False
-
-
-def _rounding_slack(linked: LinkedTables, node: int | None) -> float:
-    """Return by how many respondents a published share of the node may be off its own count."""
-    if node is None or node not in linked.rows:
-        return 0.0
-    base = linked.counts[linked.base_of[linked.rows[node][0]]]
-    return base * (0.5 if base < WHOLE_PERCENT_BASE else 0.05) / 100
 
 
 def _is_group(
@@ -1050,7 +1126,8 @@ def protect(
         hidden = _with_bases(linked, hidden)
         is_visible = (shown | told) & ~np.isin(np.arange(len(shown)), list(hidden))
         is_visible |= told
-        left = find_exposed(linked, targets, is_visible=is_visible)
+        # More is hidden than before: what was safe still is.
+        left = find_exposed(linked, left, is_visible=is_visible)
         if not left:
             break
     if left:
@@ -1071,7 +1148,8 @@ def _costs(linked: LinkedTables, *, questionnaire: Questionnaire) -> np.ndarray:
     for node, rows in linked.rows.items():
         key = linked.keys[node]
         depth = {1: 20.0, 2: 4.0}.get(len(key), 1.0)
-        is_net = not all(_is_plain(name, code, questionnaire) for name, code in key)
+        spans = (span_of(code, nets=questionnaire.nets.get(name, {})) for name, code in key)
+        is_net = any(len(span) > 1 for span in spans)
         share = linked.counts[node] / max(linked.counts[linked.base_of[rows[0]]], 1.0)
         costs[node] = depth * (3.0 if is_net else 1.0) * (1 + 0.1 * len(rows)) * (0.2 + share)
     for node, rows in linked.bases.items():
@@ -1184,29 +1262,49 @@ def _refuse(bad: pd.Series, estimates: pd.DataFrame, *, code: str, ja: str, en: 
 
 
 def check_bands(estimates: pd.DataFrame, *, questionnaire: Questionnaire) -> None:
-    """Refuse two published bands of one number that overlap without one holding the other (P10).
+    """Refuse two published categories that overlap without one holding the other (P10).
 
     Raises:
-        DisclosureError: It names the two variables and bands.
+        DisclosureError: It names the variables and bands, or the codes' nets and classes.
     """
-    used = set(estimates["item"].dropna())
-    for domain in estimates["domain"].dropna().unique():
-        used |= set(domain.split(" x "))
+    spans = _used_spans(estimates, questionnaire=questionnaire)
+    used = {name for name, _ in spans}
     bands = [
-        (number, name, code, span)
-        for (number, name), spans in questionnaire.bands.items()
+        (number, f"{name}.{code}", span)
+        for (number, name), by_code in questionnaire.bands.items()
         if name in used
-        for code, span in spans.items()
+        for code, span in by_code.items()
     ]
-    for first, second in product(bands, bands):
-        (low, high), (other_low, other_high) = first[3], second[3]
-        if first[0] == second[0] and low < other_low <= high < other_high:
-            names = f"{first[1]}.{first[2]}, {second[1]}.{second[2]}"
-            raise DisclosureError(
-                "DIFFERENCING",
-                f"区分が重なっています: {names}。入れ子か別々にしてください。",
-                "The two bands named before overlap: make them nested or disjoint.",
-            )
+    overlaps = {
+        f"{name}, {other}"
+        for (number, name, (low, high)), (same, other, (start, end)) in product(bands, bands)
+        if number == same and low < start <= high < end
+    }
+    for (name, code), (same, other) in combinations(spans, 2):
+        one, two = spans[name, code], spans[same, other]
+        if name == same and one & two and not (one <= two or two <= one):
+            overlaps.add(f"{name}.{code}, {name}.{other}")
+    if overlaps:
+        listed = "; ".join(sorted(overlaps)[:8])
+        raise DisclosureError(
+            "DIFFERENCING",
+            f"区分が重なっています: {listed}。入れ子か別々にしてください。",
+            "The categories named before overlap: make them nested or disjoint.",
+        )
+
+
+def _used_spans(
+    estimates: pd.DataFrame, *, questionnaire: Questionnaire
+) -> dict[tuple[str, str], frozenset[str]]:
+    """Return the codes of every category in the tables, by variable and category."""
+    rows = estimates[is_counted(estimates)]
+    pairs: set[tuple[str, str]] = set()
+    for domain, value in set(zip(rows["domain"], rows["domain_value"], strict=True)):
+        pairs |= set(domain_pairs(domain, value, questionnaire=questionnaire))
+    for item, value in set(zip(rows["item"], rows["item_value"], strict=True)):
+        pairs |= set(item_pairs(item, value, questionnaire=questionnaire))
+    nets = questionnaire.nets
+    return {(name, code): span_of(code, nets=nets.get(name, {})) for name, code in sorted(pairs)}
 
 
 def _plain_reasons(estimates: pd.DataFrame, *, settings: Disclosure) -> pd.Series:
@@ -1259,8 +1357,8 @@ def _hide_dependents(
     for position, *texts in estimates.loc[ours, columns].fillna("").itertuples(name=None):
         domain, value, item, item_value = texts
         pairs = domain_pairs(domain or "all", value, questionnaire=questionnaire)
-        pair = item_pair(item, item_value, questionnaire=questionnaire)
-        keys[position] = tuple(sorted((*pairs, pair)))
+        own = item_pairs(item, item_value, questionnaire=questionnaire)
+        keys[position] = tuple(sorted((*pairs, *own)))
     wave = estimates["wave"].fillna("")
     both = pd.Series(list(zip(wave, keys, strict=True)), index=estimates.index)
     hidden = reasons.notna() & is_counted(estimates)
