@@ -146,19 +146,18 @@ def single_answer_sums(study: Study, single: pd.DataFrame) -> pd.Series:
 def domain_frames(
     study: Study, respondents: pd.DataFrame, *, axis: list[str]
 ) -> list[pd.DataFrame]:
-    """Return the domain variables of an axis: its codes, then the nets that it needs.
+    """Return the domain variables of an axis: its categories, then the nets that the plan adds.
 
     Args:
         study: The wave.
         respondents: Cleaned respondents, shape (n, any).
         axis: Variables of the axis; who gave no answer on it, or a code that the population does
-            not know, is in no domain. For an axis of one variable, the nets of
-            `tables.axis_nets`; and a code with fewer people than the reference base also stands
-            within its finest net that reaches it.
+            not know, is in no domain. On an axis of one variable, a code with fewer people than
+            the reference base is merged, with all of the finest net that reaches it (SDC-1 P3, P4).
 
     Returns:
-        Frames of shape (n, len(axis)), text, missing outside every domain; the nets of one frame
-        are disjoint.
+        Frames of shape (n, len(axis)), text, missing outside every domain: the categories, and for
+        an axis of one variable the nets of `tables.axis_nets`, those of one frame disjoint.
     """
     codes = respondents[axis].astype("string").reset_index(drop=True)
     outside = study.config.weighting.sample_share
@@ -168,23 +167,42 @@ def domain_frames(
     if len(axis) > 1:
         return [codes]
     values = codes[axis[0]]
-    counts = values.value_counts()
-    enough = study.config.disclosure.base_reference
     nets = {net: of for net, (_, of) in study.items[axis[0]].nets.items()}
-    sizes = {net: counts.reindex(of).sum() for net, of in nets.items()}
-    thin = counts[counts < enough].index
-    needed = {*study.config.tables.axis_nets.get(axis[0], ())} | {
-        next((net for net, of in nets.items() if code in of and sizes[net] >= enough), None)
-        for code in thin
-    }
+    merged = _merge_thin(values, nets=nets, minimum_n=study.config.disclosure.base_reference)
     layers: list[dict[str, str]] = []
-    for net in [net for net in nets if net in needed]:
+    for net in study.config.tables.axis_nets.get(axis[0], ()):
+        if net in merged.values():
+            continue
         free = next((layer for layer in layers if not set(layer) & set(nets[net])), None)
         if free is None:
             free = {}
             layers.append(free)
         free |= dict.fromkeys(nets[net], net)
-    return [codes] + [values.map(layer).astype("string").to_frame(axis[0]) for layer in layers]
+    frames = [values.replace(merged), *(values.map(layer) for layer in layers)]
+    return [frame.astype("string").to_frame(axis[0]) for frame in frames]
+
+
+def _merge_thin(
+    values: pd.Series, *, nets: dict[str, tuple[str, ...]], minimum_n: int
+) -> dict[str, str]:
+    """Return the net of every code that is merged, so that no code has too few people.
+
+    Args:
+        values: Codes, shape (n,).
+        nets: Codes of every net, the finest first.
+        minimum_n: Fewest people of a code; one without a net that reaches them stays.
+    """
+    counts = values.value_counts()
+    reaching = {n: of for n, of in nets.items() if counts.reindex(of).sum() >= minimum_n}
+    thin = counts.index[counts < minimum_n]
+    finest = (next((net for net, of in reaching.items() if code in of), None) for code in thin)
+    needed = {net for net in finest if net}
+    merged: dict[str, str] = {}
+    for net in reaching:  # a wider net that is needed comes later, and holds the finer one
+        if net in needed:
+            merged |= dict.fromkeys(reaching[net], net)
+    n_left = values.replace(merged).nunique()
+    return merged if n_left > 1 else {}
 
 
 def _answered_domains(values: pd.DataFrame, *, by: pd.DataFrame) -> np.ndarray:

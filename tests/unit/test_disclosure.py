@@ -463,7 +463,7 @@ def test_overlapping_classes_of_one_variable_are_refused():
 
 @pytest.mark.parametrize(("base", "n_hidden"), [(1000, 0), (60, 1)])
 def test_people_outside_an_axis_are_shielded_where_rounding_does_not_hide_them(base, n_hidden):
-    # 3 of the 19 people of a third sex said "1": the total less both sexes. Shares of 1,019, 500 and
+    # 3 of 19 people of a third sex said "1": the total less both sexes. Shares of 1,019, 500 and
     # 500 are rounded to 0.1 %, off by up to 0.51 + 0.25 + 0.25 respondents: 2, 3 and 4 fit. Shares
     # of 79, 30 and 30 to 1 %, off by 0.40 + 0.15 + 0.15: only 3 fits, so that one sex is hidden.
     known = disclosure.Questionnaire(outside={"sex": ("3",)}, codes={"sex": ("1", "2", "3")})

@@ -270,6 +270,23 @@ def test_an_axis_sets_the_nets_of_the_plan_against_each_other(small, people, des
     assert other["estimate"] == pytest.approx(-gap["estimate"])
 
 
+@pytest.mark.parametrize(
+    ("counts", "left"),
+    [
+        ({"1": 60, "2": 28, "3": 12}, {"1": 60, "some": 40}),
+        ({"1": 60, "2": 31, "3": 30}, {"1": 60, "2": 31, "3": 30}),  # none is thin
+        ({"1": 60, "2": 20, "3": 9}, {"1": 60, "2": 20, "3": 9}),  # the net has 29 of 30
+        ({"2": 40, "3": 12}, {"2": 40, "3": 12}),  # one category would be left
+    ],
+)
+def test_a_thin_code_of_an_axis_is_merged_with_its_net(small, counts, left):
+    nets = [{"code": "some", "label": "ある", "of": ["2", "3"]}]
+    survey = write(small.raw_dir.parents[2], CONFIG | {"recode": {"lonely": nets}})
+    answers = [code for code, n in counts.items() for _ in range(n)]
+    (frame,) = tables.domain_frames(survey, pd.DataFrame({"lonely": answers}), axis=["lonely"])
+    assert frame["lonely"].value_counts().to_dict() == left
+
+
 def test_a_plan_with_nothing_to_cross_gives_no_rows(small, people, design):
     config = CONFIG | {"tables": {"axes": ["lonely"], "crosses": ["lonely"]}}
     plan = write(small.raw_dir.parents[2], config)
