@@ -101,12 +101,14 @@ class Passage:
         text: The words, NFKC.
         rows: Keys of the rows that its numbers are said to be of.
         is_cell: Whether every number counts, with or without a unit.
+        is_head: Whether it heads a line or a column of a table.
     """
 
     place: str
     text: str
     rows: tuple[str, ...] = ()
     is_cell: bool = False
+    is_head: bool = False
 
 
 class _Page(HTMLParser):
@@ -123,16 +125,16 @@ class _Page(HTMLParser):
         named = [attributes["data-row"] for _, attributes in self.open if "data-row" in attributes]
         return tuple(key for key in named[-1].split(";") if key) if named else ()
 
-    def _add(self, text: str, *, spot: str = "", is_cell: bool = False) -> None:
-        text = unicodedata.normalize("NFKC", " ".join(text.split()))
-        if text:
+    def _add(self, text: str, *, spot: str = "", **kind: bool) -> None:
+        if plain := _as_text(text):
             place = f"{self.place} {spot}".strip()
-            self.passages.append(Passage(place, text, rows=self._rows(), is_cell=is_cell))
+            self.passages.append(Passage(place, plain, rows=self._rows(), **kind))
 
     def _flush(self) -> None:
         tags = [tag for tag, _ in self.open]
         is_words = any("words" in a.get("class", "") for t, a in self.open if t == "table")
-        self._add("".join(self.text), is_cell="td" in tags and not is_words)
+        is_cell = "td" in tags and not is_words
+        self._add("".join(self.text), is_cell=is_cell, is_head="th" in tags)
         self.text = []
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
@@ -161,6 +163,11 @@ class _Page(HTMLParser):
     def handle_data(self, data: str) -> None:
         if not any(tag in ("style", "script", "title") for tag, _ in self.open):
             self.text.append(data)
+
+
+def _as_text(text: str) -> str:
+    """Return a text as it is compared: NFKC, one space between words."""
+    return unicodedata.normalize("NFKC", " ".join(text.split()))
 
 
 def read_page(text: str, *, place: str = "council_report.html") -> list[Passage]:
@@ -225,12 +232,14 @@ class Figures:
     """The numbers that may be printed, and the wordings that hold digits of no row.
 
     Attributes:
-        numbers: Numbers of every visible row, by its key.
+        numbers: Numbers of every visible row, by its key, and those that are the label of a row.
+        quantities: Labels that are but a number with a unit, such as 2人.
         labels: Finds the wordings: labels, row texts, the level of intervals, how many figures are
             hidden.
     """
 
     numbers: dict[str, frozenset[str]]
+    quantities: frozenset[str]
     labels: re.Pattern[str]
 
 
@@ -263,7 +272,35 @@ def list_figures(published: pd.DataFrame, about: dict[str, Any]) -> Figures:
     texts = set(_texts(about)).union(
         *(shown[n].dropna() for n in ("reason", "source", "item_label"))
     )
-    return Figures(numbers, _find_labels(texts | wordings))
+    quantities = _quantities(about)
+    for key, named in _named_quantities(published, quantities).items():
+        numbers[key] |= {_number(token) for text in named for token in _TOKEN.findall(text)}
+    return Figures(numbers, frozenset(quantities.values()), _find_labels(texts | wordings))
+
+
+def _quantities(about: dict[str, Any]) -> dict[tuple[str, str], str]:
+    """Return the labels of codes that are but a number with a unit, by variable and code."""
+    return {
+        (name, code): _as_text(label)
+        for name, variable in about.get("variables", {}).items()
+        for code, label in variable.get("values", {}).items()
+        if _QUANTITY.fullmatch(_as_text(label))
+    }
+
+
+def _named_quantities(
+    published: pd.DataFrame, quantities: dict[tuple[str, str], str]
+) -> dict[str, list[str]]:
+    """Return by row key the quantities that name the row's own domain or answer."""
+    found: dict[str, list[str]] = {}
+    columns = ["item", "item_value", "domain", "domain_value"]
+    texts = published[columns].fillna("").astype(str).itertuples(index=False, name=None)
+    for key, texts_of_row in zip(row_keys(published), texts if quantities else (), strict=False):
+        item, value, domain, domain_value = texts_of_row
+        pairs = [(item, value), *zip(domain.split(" x "), domain_value.split(" x "), strict=True)]
+        if named := [quantities[pair] for pair in pairs if pair in quantities]:
+            found[key] = named
+    return found
 
 
 def _texts(about: Any) -> Iterator[str]:
@@ -278,7 +315,7 @@ def _texts(about: Any) -> Iterator[str]:
 def _find_labels(texts: Iterable[str]) -> re.Pattern[str]:
     """Return a pattern of texts with digits; one that is but a number with a unit is left out."""
     parts = (part for text in texts for part in text.split("。"))
-    plain = {unicodedata.normalize("NFKC", " ".join(part.split())) for part in parts}
+    plain = {_as_text(part) for part in parts}
     digits = [text for text in plain if re.search(r"\d", text) and re.search(r"[^\W\d]", text)]
     kept = sorted((t for t in digits if not _QUANTITY.fullmatch(t)), key=len, reverse=True)
     return re.compile("|".join((*map(re.escape, kept), _WORDINGS, _ADDRESS)))
@@ -300,6 +337,8 @@ def find_untraced(passages: Iterable[Passage], figures: Figures) -> list[tuple[P
 def _tokens(passage: Passage, figures: Figures) -> list[str]:
     if passage.is_cell:
         return _TOKEN.findall(passage.text)
+    if passage.is_head and passage.text in figures.quantities:
+        return []
     found = []
     text = figures.labels.sub(" ", passage.text)
     for match in _TOKEN.finditer(text):

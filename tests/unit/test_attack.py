@@ -211,6 +211,20 @@ def test_a_label_that_is_but_a_number_of_people_excuses_nothing(published):
     assert [token for _, token in found] == ["4"]
 
 
+def test_such_a_label_may_head_a_line_and_stand_beside_its_own_row(published):
+    figures = attack.list_figures(published, {"variables": {"q": {"values": {"1": "4人"}}}})
+    own, other = key_of(published, "1"), key_of(published, "2")
+    texts = {
+        "<table><tr><th>4人</th></tr></table>": [],
+        "<table><tr><th>4人 5人</th></tr></table>": ["4", "5"],
+        f'<img data-row="{own}" alt="4人 9.7%">': [],
+        f'<img data-row="{other}" alt="4人">': ["4"],
+    }
+    for text, expected in texts.items():
+        found = attack.find_untraced(attack.read_page(text), figures)
+        assert [token for _, token in found] == expected
+
+
 def test_labels_inside_a_drawing_are_read(published):
     drawing = "<svg><text>二十代</text><text>1.8%</text></svg>"
     source = "data:image/svg+xml;base64," + base64.b64encode(drawing.encode()).decode()
