@@ -109,6 +109,7 @@ def test_the_gate_keeps_rows_order_and_columns_and_leaves_its_input_alone():
 
 # --- the full gate --------------------------------------------------------------------------------
 
+GROUP_OF = {"1": "low", "2": "low", "3": "high", "4": "high"}
 CODES = {"region": "123", "age": "1234", "sex": "12", "q": "1234", "job": "123"}
 
 
@@ -143,6 +144,13 @@ def linked_tables(people):
     plan = [(), ("region",), ("age",), ("sex",), ("age", "sex"), ("job",)]
     tables = [cross(people, "q", *axes) for axes in plan]
     tables += [cross(people, "job"), cross(people, "job", "q"), cross(people, "job", "region")]
+    # Two merged groups of ages within a sex, and two questions jointly.
+    groups = people.assign(group=people["age"].map(GROUP_OF))
+    tables.append(cross(groups, "q", "group", "sex"))
+    both = (people["q"] + " x " + people["sex"]).value_counts()
+    pairs = itertools.product(CODES["q"], CODES["sex"])
+    counts = {" x ".join(pair): int(both.get(" x ".join(pair), 0)) for pair in pairs}
+    tables.append(percents(counts, base=len(people), item="q x sex", table_id="joint_q_x_sex"))
     return pd.concat(tables, ignore_index=True)
 
 
@@ -153,13 +161,16 @@ def joint_bounds(people, before, after):
     grid = pd.MultiIndex.from_product([list(CODES[name]) for name in names], names=names)
     cells = grid.to_frame(index=False)
 
+    cells["group"] = cells["age"].map(GROUP_OF)
+
+    def holds(names, values):
+        pairs = zip(names.split(" x "), values.split(" x "), strict=True)
+        return np.all([cells[name] == value for name, value in pairs], axis=0)
+
     def mask(row, *, with_item):
-        hit = np.ones(len(cells), dtype=bool)
-        if row["domain"] != "all":
-            parts = zip(row["domain"].split(" x "), row["domain_value"].split(" x "), strict=True)
-            for name, value in parts:
-                hit &= (cells[name] == value).to_numpy()
-        return hit & (cells[row["item"]] == row["item_value"]).to_numpy() if with_item else hit
+        everybody = np.ones(len(cells), dtype=bool)
+        hit = everybody if row["domain"] == "all" else holds(row["domain"], row["domain_value"])
+        return hit & holds(row["item"], row["item_value"]) if with_item else hit
 
     facts, totals, hidden = [np.ones(len(cells))], [len(people)], []
     is_hidden = after["status"].eq("suppressed").tolist()
@@ -180,7 +191,11 @@ def joint_bounds(people, before, after):
         yield row, round(ends[0]), round(ends[1])
 
 
-QUESTIONNAIRE = disclosure.Questionnaire(areas=frozenset({"region"}))
+QUESTIONNAIRE = disclosure.Questionnaire(
+    areas=frozenset({"region"}),
+    nets={"age": {"low": ("1", "2"), "high": ("3", "4")}},
+    classes={("group", name): ("age", name) for name in ("low", "high")},
+)
 
 
 @pytest.mark.parametrize("seed", [1, 2])
@@ -190,7 +205,7 @@ def test_no_small_cell_can_be_told_from_the_joint_table_of_all_that_is_shown(see
     after = disclosure.suppress(before, settings=Disclosure(), questionnaire=QUESTIONNAIRE)
     primary = 0
     for row, low, high in joint_bounds(people, before, after):
-        names = {*row["domain"].split(" x "), row["item"]} - {"all"}
+        names = {*row["domain"].split(" x "), *row["item"].split(" x ")} - {"all"}
         k = 10 if "region" in names or len(names) > 2 else 5
         assert low < high, "a hidden cell is told exactly"
         if row["n_cell"] < k:
