@@ -373,7 +373,7 @@ def _item_pair(item: str, item_value: str, *, questionnaire: Questionnaire) -> t
 def is_counted(estimates: pd.DataFrame) -> pd.Series:
     """Return which rows are shares of our own respondents with a known count."""
     table = estimates["table_id"].fillna("")
-    other = table.str.startswith(("model_", "weights", "ledger"))
+    other = table.str.startswith(("model_", "ledger"))
     return (estimates["measure"] == "percent") & estimates["n_cell"].notna() & ~other
 
 
@@ -757,7 +757,7 @@ def visible_nodes(linked: LinkedTables, rows: pd.DataFrame, *, release: pd.DataF
     facts = ["wave", "domain", "domain_value", "item", "item_value"]
     measure, table = release["measure"].fillna(""), release["table_id"].fillna("")
     shown = (release["status"] != "suppressed") & (measure != "percent_benchmark")
-    shown &= ~table.str.startswith(("model_", "weights", "ledger"))
+    shown &= ~table.str.startswith(("model_", "ledger"))
     seen = release.loc[shown & release["estimate"].notna(), facts].fillna("").astype(str)
     names = set(seen.itertuples(index=False, name=None))
     texts = rows[facts].fillna("").astype(str).itertuples(index=False, name=None)
@@ -1231,7 +1231,7 @@ def check_figures(estimates: pd.DataFrame, *, questionnaire: Questionnaire) -> N
     extreme = measure.isin(["minimum", "maximum", "min", "max", "outlier"])
     _refuse(extreme, estimates, code="EXTREME", ja="最小値・最大値", en="a minimum or maximum")
     ours = (measure == "percent") & estimates["source"].isna() & estimates["n_cell"].isna()
-    ours &= ~table.str.startswith(("weights", "model_")) & estimates["estimate"].notna()
+    ours &= ~table.str.startswith("model_") & estimates["estimate"].notna()
     _refuse(
         ours, estimates, code="NO_COUNT", ja="人数の分からない割合", en="a share without its count"
     )
@@ -1351,7 +1351,7 @@ def _hide_dependents(
     A hidden mean gets a second one beside it, so that it is not the total less the others.
     """
     table, measure = estimates["table_id"].fillna(""), estimates["measure"].fillna("")
-    ours = ~table.str.startswith(("model_", "weights", "ledger")) & (measure != "percent_benchmark")
+    ours = (table != "ledger") & (measure != "percent_benchmark")
     keys = pd.Series(index=estimates.index, dtype=object)
     columns = ["domain", "domain_value", "item", "item_value"]
     for position, *texts in estimates.loc[ours, columns].fillna("").itertuples(name=None):
