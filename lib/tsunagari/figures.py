@@ -28,6 +28,7 @@ from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from matplotlib.patheffects import withStroke
+from matplotlib.text import Text
 from matplotlib_fontja import get_font_ttf_path
 
 from tsunagari.study import ConfigError
@@ -140,6 +141,8 @@ def to_svg(figure: Figure) -> str:
         ConfigError: A label holds a character that the font lacks (it would be an empty box).
     """
     target = io.BytesIO()
+    for text in figure.findobj(Text):
+        text.set_parse_math(False)  # a label's $ is a dollar, no formula
     with warnings.catch_warnings(record=True) as caught, mpl.rc_context(_style()):
         warnings.simplefilter("always")
         metadata = dict.fromkeys(("Date", "Creator", "Format", "Type"))

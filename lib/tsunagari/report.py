@@ -43,6 +43,7 @@ SYNTHETIC_NOTE = "合成データによる表示例です。実際の人の回�
 WHOLE_PERCENT_BASE = 200  # respondents; below it percents are whole numbers (SDC-1 P9)
 MODEL_BASE = 50  # respondents; a sentence about a model's level needs this base (SDC-1 P3)
 CELL_LIMIT = 32_767  # characters Excel can hold in a cell
+TEXT_LIMIT = 500  # characters of one label or remark on a page; the longest of ours has 120
 MOST_HIDDEN_ANSWERS = 3  # a table of counts with more leaves them out and says how many
 MANY_COLUMNS = 11  # beyond them an interval is printed under its number, not beside it
 SHORT_TABLE_ROWS = 16  # such a table is not broken over two printed pages
@@ -211,17 +212,22 @@ def read_published(study: str, year: int) -> Published:
 # --- text ---------------------------------------------------------------------------------------
 
 
-def clean_text(text: object) -> str:
-    """Return a text without control, bidirectional, zero-width and unassigned characters."""
+def clean_text(text: object, *, limit: int = TEXT_LIMIT) -> str:
+    """Return a text without control, bidirectional, zero-width and unassigned characters.
+
+    Args:
+        text: What is to be shown.
+        limit: Characters; what is cut is said.
+    """
     text = str(text)
-    if text.isprintable():
-        return text
-    kept = (
-        character
-        for character in text
-        if unicodedata.category(character) not in ("Cc", "Cf", "Cs", "Co", "Cn")
-    )
-    return "".join(kept)
+    if not text.isprintable():
+        kept = (
+            character
+            for character in text
+            if unicodedata.category(character) not in ("Cc", "Cf", "Cs", "Co", "Cn")
+        )
+        text = "".join(kept)
+    return text if len(text) <= limit else text[: limit - len(CUT_TEXT)] + CUT_TEXT
 
 
 def format_number(value: float, *, decimals: int = 1, is_signed: bool = False) -> str:
@@ -2419,7 +2425,7 @@ def _write_sheet(
             if isinstance(value, int | float | np.number):
                 if not np.isnan(value):
                     sheet.write_number(row, column, float(value))
-            elif text := cut_text(clean_text(value)):
+            elif text := clean_text(value, limit=CELL_LIMIT):
                 sheet.write_string(row, column, text, words if is_wordy else None)
     sheet.freeze_panes(1, 0)
     sheet.autofilter(0, 0, len(table), len(table.columns) - 1)
@@ -2429,10 +2435,3 @@ def _write_sheet(
     sheet.set_paper(9)
     sheet.fit_to_pages(1, 0)
     sheet.repeat_rows(0)
-
-
-def cut_text(text: str) -> str:
-    """Return a text that fits into a cell of Excel; what is cut is said."""
-    if len(text) <= CELL_LIMIT:
-        return text
-    return text[: CELL_LIMIT - len(CUT_TEXT)] + CUT_TEXT

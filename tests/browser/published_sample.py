@@ -5,6 +5,8 @@ hidden cells, reference values and low bases occur.
 """
 
 import json
+import re
+from html.parser import HTMLParser
 from pathlib import Path
 
 import numpy as np
@@ -567,3 +569,70 @@ def write_sample(root: Path, *, is_synthetic: bool = True) -> Path:
     text = json.dumps(about(is_synthetic=is_synthetic), ensure_ascii=False)
     (folder / "about.json").write_text(text, encoding="utf-8")
     return folder
+
+
+# --- words that could do harm ---------------------------------------------------------------------
+
+HOSTILE = {
+    "script": "<script>document.body.dataset.pwned=1</script>",
+    "handler": '"><img src=x onerror=alert(7781)>',
+    "markdown": "[x](javascript:alert(7781)) $\\frac{7$ {{7*7}}",
+    "formula": '=HYPERLINK("https://evil.example/7781","押す")',
+    "sum": "@SUM(1+1)*cmd|' /C calc'!A0",
+    "link": "https://evil.example/7781",
+    "escape": "答え_x0000__x202E_7781",
+    "bidi": "答え\u202e7781\u2066\u200b\ufeff",
+    "nul": "答え\x00\x0b\x1b7781",
+    "long": "長" * 40_000,
+}
+# What a reader sees of those that are not shown as they are.
+SHOWN = {"bidi": "答え7781", "nul": "答え7781", "long": "長" * 493 + "…（以下省略）"}
+CONTROLS = (
+    "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\xad\u061c\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]"
+)
+_WORDS = (
+    "title area people mode fieldwork label short_label definition caveat population_note "
+    "weighting_label error_note notes regions values"
+).split()
+_A_TABLE_OF_EACH_KIND = (
+    "ledger|weights|headline|gt_sex|gt_ucla_total|(gt|cross_region_|national|waves)_lonely_direct|"
+    "model_(lonely_often|merges)"
+)
+
+
+def hostile(text: str) -> tuple[pd.DataFrame, dict]:
+    """Return a small release whose every title, label, remark and source is the text."""
+
+    def spoil(known, *, is_word=False):
+        if isinstance(known, dict):
+            return {k: spoil(v, is_word=is_word or k in _WORDS) for k, v in known.items()}
+        if isinstance(known, list):
+            return [spoil(each, is_word=is_word) for each in known]
+        return text if is_word and isinstance(known, str) else known
+
+    rows = estimates()
+    rows = rows[rows["table_id"].str.fullmatch(_A_TABLE_OF_EACH_KIND)]
+    words = {n: rows[n].where(rows["status"] == "suppressed", text) for n in ("reason", "source")}
+    return rows.assign(item_label=text, **words), spoil(about(is_synthetic=False))
+
+
+class Dangers(HTMLParser):
+    """Lists scripts, handlers and every address outside the page."""
+
+    def __init__(self):
+        super().__init__()
+        self.found = []
+
+    def handle_starttag(self, tag, attrs):
+        if tag in ("script", "iframe", "object", "embed", "form", "base", "link"):
+            self.found.append(tag)
+        for name, value in attrs:
+            is_address = name in ("src", "href", "srcset", "action", "style")
+            if name.startswith("on") or (is_address and not re.match("data:image|#", value or "")):
+                self.found.append(f"{tag}[{name}]")
+
+
+def dangers(page: str) -> list[str]:
+    parser = Dangers()
+    parser.feed(page)
+    return parser.found

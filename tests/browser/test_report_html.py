@@ -42,7 +42,12 @@ def council(tmp_path_factory) -> report.Report:
 
 @pytest.fixture(scope="module")
 def page_path(council, tmp_path_factory) -> Path:
-    """The page of notebook 07, its cells filled with what they show."""
+    path = tmp_path_factory.mktemp("page") / "council_report.html"
+    return write_page(council, path)
+
+
+def write_page(council: report.Report, path: Path) -> Path:
+    """Write the page of notebook 07, its cells filled with what they show."""
     notebook = nbformat.read(NOTEBOOK, as_version=4)
     for cell in notebook.cells:
         if cell.cell_type != "code":
@@ -53,7 +58,6 @@ def page_path(council, tmp_path_factory) -> Path:
         if shown is not None:
             data = {"text/html": shown._repr_html_()}
             cell.outputs = [nbformat.v4.new_output("execute_result", data=data)]
-    path = tmp_path_factory.mktemp("page") / "council_report.html"
     path.write_text(report.export_html(notebook), encoding="utf-8")
     return path
 
@@ -67,6 +71,7 @@ class Visit:
         self.page.route("**/*", self._route)
         self.page.on("console", lambda message: self._hear(message.type, message.text))
         self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        self.page.on("dialog", self._close)
         self.page.goto(path.as_uri())
 
     def _route(self, route) -> None:
@@ -75,6 +80,10 @@ class Visit:
             return
         self.requests.append(route.request.url[:80])
         route.abort()
+
+    def _close(self, dialog) -> None:
+        self.complaints.append(f"dialog: {dialog.message}")
+        dialog.dismiss()
 
     def _hear(self, kind: str, text: str) -> None:
         if kind in ("error", "warning"):
@@ -194,6 +203,32 @@ def test_prints_with_the_banner_on_every_page(browser, page_path, tmp_path):
     summary = [number for number, page in enumerate(pages) if "読むときの注意" in page]
     first = [number for number, page in enumerate(pages) if "3つの要点" in page]
     assert summary == first, "the summary fits on one sheet"
+
+
+PLACES = "h1 caption thead tbody figcaption p li".split()
+
+
+@pytest.mark.parametrize("name", sample.HOSTILE)
+def test_hostile_words_are_plain_text(browser, name, tmp_path):
+    text = sample.HOSTILE[name]
+    shown = sample.SHOWN.get(name, text)
+    council = report.build_report(report.Published(*sample.hostile(text)))
+    path = write_page(council, tmp_path / "hostile.html")
+    visit = Visit(browser, path, width=390)
+    page = visit.page
+    page.mouse.wheel(0, 20_000)
+    assert page.evaluate("document.body.dataset.pwned ?? null") is None
+    assert (visit.requests, visit.complaints) == ([], [])
+    assert page.locator("script, iframe, form, [onerror], a[href]:not([href^='#'])").count() == 0
+    assert page.title().startswith(shown) and page.locator("h1").inner_text().startswith(shown)
+    texts = {tag: page.locator(tag).all_inner_texts() for tag in PLACES}
+    assert [tag for tag, each in texts.items() if not any(shown in one for one in each)] == []
+    assert all(one.strip() for one in page.locator("th").all_inner_texts())
+    alts = page.evaluate("[...document.images].map(i => i.alt)")
+    assert alts and all(shown in alt for alt in alts)
+    assert not re.search(sample.CONTROLS, page.content())
+    assert page.evaluate("document.scrollingElement.scrollWidth - window.innerWidth") <= 0
+    page.close()
 
 
 def test_script_in_an_answer_does_not_run(browser, tmp_path):

@@ -14,17 +14,19 @@ import shutil
 import socket
 import subprocess
 import zipfile
-from html.parser import HTMLParser
 from pathlib import Path
 
 import nbformat
 import numpy as np
 import pandas as pd
+import pyreadstat
 import pytest
+import xlsxwriter
 import yaml
+from tests.browser import published_sample as sample
 from tests.notebooks.test_run import NOTEBOOKS, PLAN
 
-from tsunagari import attack, disclosure, notebooks, pipeline, report, synthetic
+from tsunagari import attack, cleaning, disclosure, notebooks, pipeline, report, synthetic
 from tsunagari.study import NO_ANSWER, DisclosureError, open_study, read_table
 
 pytestmark = pytest.mark.slow
@@ -41,16 +43,6 @@ MARKERS = {
 }
 if len(socket.gethostname()) >= 8:  # a shorter name may stand in any text
     MARKERS["host"] = socket.gethostname()
-HOSTILE = {
-    "script": "<script>document.body.dataset.pwned=1</script>",
-    "handler": '"><img src=x onerror=alert(7781)>',
-    "formula": '=HYPERLINK("https://evil.example/7781","押す")',
-    "sum": "@SUM(1+1)*cmd|' /C calc'!A0",
-    "link": "https://evil.example/7781",
-    "bidi": "答え\u202e7781\u2066\u200b\ufeff",
-    "nul": "答え\x00\x0b\x1b7781",
-    "long": "長" * 40_000,
-}
 PARTS = re.compile(
     r"\[Content_Types\]\.xml|_rels/\.rels|docProps/(app|core)\.xml|xl/(workbook|styles|sharedStrings)"
     r"\.xml|xl/theme/theme1\.xml|xl/_rels/workbook\.xml\.rels|xl/worksheets/sheet\d+\.xml"
@@ -61,8 +53,8 @@ def hostile_answers(content: bytes) -> bytes:
     """Return the sample with marked ids, an impossible code, and texts that could do harm."""
     rows = list(csv.reader(io.StringIO(content.decode("cp932"))))
     place = {name: number for number, name in enumerate(rows[0])}
-    texts = [MARKERS["text"], f"電話は{MARKERS['phone']}です", *HOSTILE.values()]
-    texts = [text for text in texts if "\x00" not in text]  # a file with NUL is refused as it is
+    texts = [f"{text}{MARKERS['text']}" for text in ("", *sample.HOSTILE.values())]
+    texts += [f"電話は{MARKERS['phone']}です"]
     for number, row in enumerate(rows[1:]):
         row[place["respondent_id"]] = f"{MARKERS['id']}{number:04d}"
         row[place["trouble_text"]] = texts[number % len(texts)] if number < 60 else ""
@@ -213,69 +205,53 @@ def test_metadata_is_on_an_allow_list(release):
 # --- what the reader's programs must not run ------------------------------------------------------
 
 
-def hostile_published() -> report.Published:
-    """Return what was published, every label of a question and of its answers hostile."""
-    found = report.read_published("ehime", 2022)
-    about = json.loads(json.dumps(found.about))
-    texts = list(HOSTILE.values())
-    for number, known in enumerate(about["variables"].values()):
-        known["label"] = known["short_label"] = texts[number % len(texts)]
-        known["values"] = {
-            code: texts[(number + place) % len(texts)] for place, code in enumerate(known["values"])
-        }
-    about["title"] = about["people"] = texts[0] + texts[2]
-    estimates = found.estimates.drop(columns="key").assign(item_label=texts[1])
-    return report.Published(estimates, about)
-
-
-class Dangers(HTMLParser):
-    """Lists scripts, handlers and every address outside the page."""
-
-    def __init__(self):
-        super().__init__()
-        self.found = []
-
-    def handle_starttag(self, tag, attrs):
-        if tag in ("script", "iframe", "object", "embed", "form", "base", "link"):
-            self.found.append(tag)
-        for name, value in attrs:
-            is_address = name in ("src", "href", "srcset", "action", "style")
-            if name.startswith("on") or (is_address and not re.match("data:image|#", value or "")):
-                self.found.append(f"{tag}[{name}]")
-
-
-def dangers(page: str) -> list[str]:
-    parser = Dangers()
-    parser.feed(page)
-    return parser.found
-
-
-@pytest.mark.usefixtures("root")
-def test_hostile_labels_are_text_in_the_page_and_in_the_workbook(tmp_path):
-    published = hostile_published()
-    cell = nbformat.v4.new_code_cell("x")
-    parts = report._appendix(published)
-    shown = "".join(block.to_html() for _, block in zip(range(20), parts, strict=False))
-    cell.outputs = [nbformat.v4.new_output("display_data", data={"text/html": shown})]
-    page = report.export_html(nbformat.v4.new_notebook(cells=[cell]), title=published.title)
-    assert dangers(page) == []
-    assert "&lt;script&gt;" in page and "\u202e" not in page and "\x00" not in page
-    path = tmp_path / "tables.xlsx"
-    report.write_workbook(published, path)
-    with zipfile.ZipFile(path) as book:
-        sheets = [book.read(n).decode() for n in book.namelist() if "worksheets/" in n]
-        assert not any("<f>" in sheet or "hyperlink" in sheet.lower() for sheet in sheets)
-        words = re.findall(r"<t[^>]*>([^<]*)</t>", book.read("xl/sharedStrings.xml").decode())
-    assert any(word.startswith("=HYPERLINK") for word in words)
-    assert max(map(len, words)) == report.CELL_LIMIT
-    assert not re.search("[\u202a-\u202e\u2066-\u2069\x00-\x08]|_x0000_", "".join(words))
-
-
-def test_hostile_answers_left_no_trace_and_the_page_has_its_policy(release):
+def test_hostile_answers_left_no_trace_and_the_page_has_its_policy(root, release):
+    # Each was an answer of the report that was made; markers are sought above, all the rest here.
+    repairs = read_table(root / "data/processed/ehime/2022/private/repairs.csv")
+    assert set(repairs.loc[repairs["variable"] == "trouble_text", "rule"]) == {"CONTROL_CHARACTER"}
+    found = attack.find_leaks(release, [text[:40] for text in sample.HOSTILE.values()])
+    assert found == []
     page = (release / "council_report.html").read_text(encoding="utf-8")
-    assert dangers(page) == []
+    estimates = (release / "estimates.csv").read_text(encoding="utf-8")
+    assert not re.search(sample.CONTROLS, page + estimates)
+    assert sample.dangers(page) == []
     policy = next(tag for tag in re.findall("<meta[^>]*>", page) if "Security-Policy" in tag)
     assert "default-src 'none'" in policy and "script" not in policy
+
+
+def deliver(root: Path, rows: list[list[str]], *, kind: str) -> pd.DataFrame:
+    """Return the respondents of a file of that kind with these cells."""
+    path = root / f"data/raw/ehime/2022/responses.{kind}"
+    if kind == "csv":
+        with path.open("w", encoding="utf-8", newline="") as file:
+            csv.writer(file).writerows(rows)
+    elif kind == "xlsx":
+        with xlsxwriter.Workbook(path) as book:
+            sheet = book.add_worksheet()
+            for number, row in enumerate(rows):
+                for place, text in enumerate(row):
+                    sheet.write_string(number, place, text)
+    else:  # SPSS ends a text at NUL
+        table = pd.DataFrame(rows[1:], columns=rows[0])
+        pyreadstat.write_sav(table.replace("\x00", "", regex=True), path)
+    settings = root / "data/raw/ehime/study.yaml"
+    config = yaml.safe_load(settings.read_text(encoding="utf-8"))
+    config["file"]["format"] = kind
+    config["waves"][2022]["responses"] = path.name
+    settings.write_text(yaml.safe_dump(config, allow_unicode=True), encoding="utf-8")
+    study = open_study("ehime", 2022)
+    return cleaning.clean_responses(cleaning.read_responses(study), study).respondents
+
+
+def test_hostile_answers_are_the_same_from_a_workbook_and_from_spss(root):
+    path = root / "data/raw/ehime/2022/responses.csv"
+    rows = list(csv.reader(io.StringIO(path.read_text(encoding="utf-8-sig"))))
+    width = len(rows[0])
+    rows = [[text[:10_000] for text in row] for row in rows if len(row) == width]
+    plain = deliver(root, rows, kind="csv")
+    assert len(plain) > 500 and f"答え7781{MARKERS['text']}" in set(plain["trouble_text"])
+    for kind in ("xlsx", "sav"):
+        pd.testing.assert_frame_equal(deliver(root, rows, kind=kind), plain)
 
 
 # --- two zones ------------------------------------------------------------------------------------
