@@ -35,7 +35,9 @@ def load_targets(study: Study) -> pd.DataFrame | list[pd.DataFrame] | None:
     """Return the population a study weights to.
 
     Args:
-        study: The wave; `weighting` names cells, margins and their files.
+        study: The wave; `weighting` names cells, margins and their files: a CSV of the cells, or
+            an official file as downloaded (.xlsx, .xls, or FEH_....csv), whose municipalities and
+            ages become the study's regions and bands.
 
     Returns:
         Columns the cell variables and `population` (persons), one row a cell; for raking with
@@ -121,6 +123,10 @@ def _load_cells(study: Study, name: str, *, by: Sequence[str]) -> pd.DataFrame:
     path = study.raw_dir / name
     if not path.exists():
         raise _targets_error("TARGETS_MISSING", name, ja="がありません", en="is not there")
+    if path.suffix != ".csv" or name.startswith("FEH_"):
+        cells = _official_cells(study, path, by=by)
+        _check_cells(cells, cells.index, study=study, name=name)
+        return cells
     try:
         table = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig")
     except (UnicodeDecodeError, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
@@ -147,6 +153,47 @@ def _load_cells(study: Study, name: str, *, by: Sequence[str]) -> pd.DataFrame:
     cells = table[list(by)].assign(population=numbers).reset_index(drop=True)
     _check_cells(cells, table.index, study=study, name=name)
     return cells
+
+
+def _official_cells(study: Study, path: Path, *, by: Sequence[str]) -> pd.DataFrame:
+    """Return the cells of a study out of an official file as downloaded."""
+    design, area = study.config.design, study.config.area
+    regions = {code: region.municipalities for code, region in study.config.regions.items()}
+    wanted = [name for names in regions.values() for name in names]
+    prefecture = area if area.endswith(("都", "道", "府", "県")) else None
+    sexes = study.items[design.sex].options if design.sex else {}
+    first = {label[0]: code for code, label in reversed(sexes.items()) if label}
+    table = make_targets(
+        _read_official(path, prefecture=prefecture, municipalities=wanted),
+        regions=regions,
+        bands=study.config.derive[design.age_band].bands,
+        sexes={"male": first.get("男", "male"), "female": first.get("女", "female")},
+    )
+    names = {"region": design.region, "age_band": design.age_band, "sex": design.sex or "sex"}
+    table = table.rename(columns=names)
+    lacking = ", ".join(name for name in by if name not in table.columns)
+    if lacking:
+        raise _targets_error(
+            "TARGETS_COLUMNS",
+            path.name,
+            ja=f"に {lacking} の別はありません",
+            en=f"has no {lacking}",
+        )
+    return table.groupby(list(by), as_index=False)["population"].sum()
+
+
+def _read_official(
+    path: Path, *, prefecture: str | None, municipalities: Iterable[str]
+) -> pd.DataFrame:
+    """Read whichever official file this is: the register, census table 2-7, or an e-Stat CSV."""
+    if path.suffix == ".csv":
+        return read_estat_csv(path, municipalities=municipalities)
+    try:
+        return read_census_2_7(path, prefecture=prefecture, municipalities=municipalities)
+    except InputError as error:
+        if error.code != "POPULATION_SHEET":
+            raise
+    return read_register_workbook(path, prefecture=prefecture, municipalities=municipalities)
 
 
 def _listed(rows: Iterable[Any]) -> str:
@@ -285,13 +332,13 @@ def check_digit(code: str) -> str:
 
 
 def read_register_workbook(
-    path: Path, *, prefecture: str, municipalities: Iterable[str] | None = None
+    path: Path, *, prefecture: str | None, municipalities: Iterable[str] | None = None
 ) -> pd.DataFrame:
     """Read 市区町村別年齢階級別人口 (register, total of residents) as MIC gives it out.
 
     Args:
         path: .xlsx (2021 and later) or .xls (2020 and before).
-        prefecture: Such as "愛媛県": names of towns recur between prefectures.
+        prefecture: Such as "愛媛県": names of towns recur between prefectures. None for all.
         municipalities: Names such as "今治市", without 郡; None for all of the prefecture.
 
     Returns:
@@ -312,7 +359,8 @@ def read_register_workbook(
         name, code = _plain(row[places["市区町村名"]]), _plain(row[places["団体コード"]])
         name = name.rstrip("*※ ")
         is_place = re.fullmatch(r"\d{5,6}", code) and not name.endswith("郡")
-        if _plain(row[places["都道府県名"]]) != prefecture or not is_place or name in ("", "-"):
+        is_here = prefecture in (None, _plain(row[places["都道府県名"]]))
+        if not is_here or not is_place or name in ("", "-"):
             continue
         code = code.zfill(6)
         if code[2:5] == "000":
@@ -417,13 +465,13 @@ def _choose(table: pd.DataFrame, wanted: Iterable[str] | None, *, path: Path) ->
 
 
 def read_census_2_7(
-    path: Path, *, prefecture: str, municipalities: Iterable[str] | None = None
+    path: Path, *, prefecture: str | None, municipalities: Iterable[str] | None = None
 ) -> pd.DataFrame:
     """Read table 2-7 of the 2020 census (b02_07.xlsx): sex and five-year ages by municipality.
 
     Args:
         path: The workbook as downloaded.
-        prefecture: Such as "愛媛県".
+        prefecture: Such as "愛媛県". None for all.
         municipalities: Names such as "今治市"; None for all of the prefecture.
 
     Returns:
@@ -453,7 +501,7 @@ def read_census_2_7(
     for row in cells[12:]:
         people, sex, kind, name = (_plain(row[i]) for i in (0, 1, 2, 8))
         where = _plain(row[6]).partition("_")[2] or _plain(row[6])
-        if people != "0_国籍総数" or sex not in _SEXES or where != prefecture:
+        if people != "0_国籍総数" or sex not in _SEXES or prefecture not in (None, where):
             continue
         if kind not in ("1", "2", "3"):
             continue

@@ -1,14 +1,19 @@
 """Targets of a study, and the official workbooks in the layout in which e-Stat gives them out."""
 
+import shutil
+from pathlib import Path
+
 import numpy as np
 import openpyxl
 import pandas as pd
 import pytest
+import yaml
 
 from tsunagari import population
 from tsunagari.population import check_digit, make_targets
 from tsunagari.study import Band, ConfigError, InputError, open_study
 
+RAW = Path(__file__).resolve().parents[2] / "data/raw/ehime"
 AGES = [f"{a}歳～{a + 4}歳" for a in range(0, 100, 5)] + ["100歳以上"]
 
 
@@ -154,7 +159,18 @@ def test_other_workbook_and_missing_places_are_named(tmp_path):
 # --- census table 2-7 ---------------------------------------------------------------------------
 
 
-def write_census(path):
+CENSUS = [
+    ("0_国籍総数", "1_男", "a", "38000", "38_愛媛県", "愛媛県"),
+    ("0_国籍総数", "1_男", "2", "38201", "38_愛媛県", "38201_松山市"),
+    ("0_国籍総数", "2_女", "2", "38201", "38_愛媛県", "38201_松山市"),
+    ("0_国籍総数", "0_総数", "2", "38201", "38_愛媛県", "38201_松山市"),
+    ("1_うち日本人", "1_男", "2", "38201", "38_愛媛県", "38201_松山市"),
+    ("0_国籍総数", "1_男", "9", "38201", "38_愛媛県", "38201_(旧)松山市"),
+    ("0_国籍総数", "1_男", "3", "38401", "38_愛媛県", "38401_松前町"),
+]
+
+
+def write_census(path, *, people=CENSUS):
     labels = ["00_総数", *(f"{i + 1:02d}_{a}～{a + 4}歳" for i, a in enumerate(range(0, 100, 5)))]
     labels += ["21_100歳以上", "22_年齢「不詳」", "R1_15歳未満", "00_総数", "01_0～4歳"]
     units = ["人"] * 24 + ["％", "％"]
@@ -166,15 +182,6 @@ def write_census(path):
     sheet.append([""] * 9 + labels)
     sheet.append([""] * 9 + units)
     sheet.append(["国籍総数か日本人", "男女", "地域識別コード"])
-    people = [
-        ("0_国籍総数", "1_男", "a", "38000", "38_愛媛県", "愛媛県"),
-        ("0_国籍総数", "1_男", "2", "38201", "38_愛媛県", "38201_松山市"),
-        ("0_国籍総数", "2_女", "2", "38201", "38_愛媛県", "38201_松山市"),
-        ("0_国籍総数", "0_総数", "2", "38201", "38_愛媛県", "38201_松山市"),
-        ("1_うち日本人", "1_男", "2", "38201", "38_愛媛県", "38201_松山市"),
-        ("0_国籍総数", "1_男", "9", "38201", "38_愛媛県", "38201_(旧)松山市"),
-        ("0_国籍総数", "1_男", "3", "38401", "38_愛媛県", "38401_松前町"),
-    ]
     for nation, sex, kind, number, prefecture, name in people:
         counts = [105, *[5] * 20, 5, "-", 15, 100.0, 4.8]
         sheet.append([nation, sex, kind, "", "", "", prefecture, number, name, *counts])
@@ -271,6 +278,55 @@ def test_targets_of_ehime_are_whole():
     assert len(table) == 3 * 8 * 2
     assert np.isfinite(table["population"]).all() and (table["population"] > 0).all()
     assert isinstance(table, pd.DataFrame)
+
+
+def write_ehime(root, *, targets: str) -> list[str]:
+    """Write the folder of ehime without answers, its targets a file; return its municipalities."""
+    folder = root / "data/raw/ehime"
+    folder.mkdir(parents=True)
+    shutil.copy(RAW / "codebook.csv", folder)
+    text = (RAW / "study.yaml").read_text(encoding="utf-8")
+    assert text.count("targets: population.csv") == 1
+    text = text.replace("targets: population.csv", f"targets: {targets}")
+    (folder / "study.yaml").write_text(text, encoding="utf-8")
+    regions = yaml.safe_load(text)["regions"].values()
+    return [name for region in regions for name in region["municipalities"]]
+
+
+@pytest.mark.parametrize(("name", "each"), [("24ssnen.xlsx", 10), ("b02_07.xlsx", 5)])
+def test_an_official_file_as_downloaded_is_the_target(tmp_path, monkeypatch, name, each):
+    places = write_ehime(tmp_path, targets=name)
+    path = tmp_path / "data/raw/ehime" / name
+    numbers = {place: str(38301 + at) for at, place in enumerate(places)}
+    if name.startswith("24"):
+        rows = []
+        for place, number in numbers.items():
+            for sex, n in (("計", 2 * each), ("男", each), ("女", each)):
+                rows.append([code(number), "愛媛県", place, sex, n * 21, *[n] * len(AGES)])
+        write_register(path, rows=[*rows, *register_rows()[-4:]])  # and a town elsewhere
+    else:
+        people = [
+            ("0_国籍総数", sex, "2", number, "38_愛媛県", f"{number}_{place}")
+            for place, number in numbers.items()
+            for sex in ("1_男", "2_女")
+        ]
+        write_census(path, people=people)
+    monkeypatch.setenv("TSUNAGARI_ROOT", str(tmp_path))
+    cells = population.load_targets(open_study("ehime", 2022))
+    found = cells.set_index(["region", "age_band", "sex"])["population"]
+    assert len(found) == 3 * 8 * 2
+    # 5, 6 and 9 municipalities; 16-19 is 4 of the 5 years of 15-19, 80+ is 4 classes and 100+.
+    assert found["1", "16-19", "1"] == pytest.approx(5 * 0.8 * each)
+    assert found["2", "20s", "2"] == pytest.approx(6 * 2 * each)
+    assert found["3", "80+", "1"] == pytest.approx(9 * 5 * each)
+
+
+def test_a_web_page_as_target_is_named(tmp_path, monkeypatch):
+    write_ehime(tmp_path, targets="24ssnen.xlsx")
+    (tmp_path / "data/raw/ehime/24ssnen.xlsx").write_text("<!DOCTYPE html>", encoding="utf-8")
+    monkeypatch.setenv("TSUNAGARI_ROOT", str(tmp_path))
+    with pytest.raises(InputError, match="POPULATION_FORMAT.*HTML"):
+        population.load_targets(open_study("ehime", 2022))
 
 
 def test_given_weights_need_no_targets():
