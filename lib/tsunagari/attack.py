@@ -24,6 +24,7 @@ import zipfile
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from datetime import date
 from html.parser import HTMLParser
 from itertools import zip_longest
 from pathlib import Path
@@ -482,13 +483,28 @@ def attack_release(
 
 
 def hash_release(folder: Path) -> str:
-    """Return one sha256 over names and contents of a release's files, signoff.yaml left out."""
+    """Return one sha256 over names and contents of a release's files."""
     whole = hashlib.sha256()
     for path in sorted(folder.iterdir()):
-        if path.is_file() and path.name != "signoff.yaml":
+        if path.is_file():
             digest = hashlib.sha256(path.read_bytes()).hexdigest()
             whole.update(f"{path.name}\0{digest}\n".encode())
     return whole.hexdigest()
+
+
+def seal_manifest(path: Path) -> None:
+    """Write into a manifest.json its own hash, so that no byte of it can change unseen."""
+    data = path.read_bytes()
+    digest = _hash_manifest(data).encode()
+    path.write_bytes(_SEAL.sub(b'"manifest": "' + digest + b'"', data, count=1))
+
+
+_SEAL = re.compile(rb'"manifest": "[0-9a-f]*"')
+
+
+def _hash_manifest(data: bytes) -> str:
+    """Return the sha256 of a manifest whose own hash is left empty."""
+    return hashlib.sha256(_SEAL.sub(b'"manifest": ""', data, count=1)).hexdigest()
 
 
 def check_signoff(text: str, *, release_hash: str, is_synthetic: bool) -> dict[str, str]:
@@ -504,12 +520,12 @@ def check_signoff(text: str, *, release_hash: str, is_synthetic: bool) -> dict[s
             as real.
     """
     try:
-        signed = yaml.safe_load(text)
+        signed = yaml.load(text, Loader=yaml.BaseLoader)  # every value as it is written
     except yaml.YAMLError:
         signed = None
     signed = {k: str(v) for k, v in signed.items()} if isinstance(signed, dict) else {}
     lacking = [k for k in ("reviewer", "date", "hash", "data") if not signed.get(k, "").strip()]
-    if lacking or not re.fullmatch(r"\d{4}-\d{2}-\d{2}", signed.get("date", "")):
+    if lacking or not _is_date(signed["date"]):
         raise DisclosureError(
             "SIGNOFF",
             f"signoff.yaml に {', '.join(lacking) or 'date（YYYY-MM-DD）'} がありません。",
@@ -534,6 +550,13 @@ def check_signoff(text: str, *, release_hash: str, is_synthetic: bool) -> dict[s
     return signed
 
 
+def _is_date(text: str) -> bool:
+    try:
+        return date.fromisoformat(text).isoformat() == text
+    except ValueError:
+        return False
+
+
 def sign_release(study: Study, folder: Path) -> dict[str, str]:
     """Check the sign-off of a release and keep its figures for the attacks of later years.
 
@@ -554,10 +577,18 @@ def sign_release(study: Study, folder: Path) -> dict[str, str]:
             "There is no signoff.yaml: the reviewer puts it into the folder named before, with "
             "reviewer, date, data (real or synthetic) and the hash.",
         )
-    text = path.read_text(encoding="utf-8")
-    synthetic = bool(study.synthetic_inputs)
-    signed = check_signoff(text, release_hash=found, is_synthetic=synthetic)
-    if not synthetic:  # nobody can learn of a real person from a synthetic figure
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise DisclosureError(
+            "SIGNOFF",
+            "signoff.yaml を UTF-8 で保存し直してください。",
+            "signoff.yaml is not UTF-8: save it as UTF-8.",
+        ) from error
+    # What the release was made from: other answers may lie in data/raw by now.
+    is_synthetic = bool(read_table(folder / "manifest.json")["synthetic_inputs"])
+    signed = check_signoff(text, release_hash=found, is_synthetic=is_synthetic)
+    if not is_synthetic:  # nobody can learn of a real person from a synthetic figure
         kept = _kept(study, folder)
         write_table(kept / "estimates.csv", read_table(folder / "estimates.csv"))
         write_table(kept / "truth.csv", study.load("private/estimates.csv"))
@@ -574,22 +605,33 @@ def verify_release(study: Study, folder: Path) -> None:
     """Recompute the hashes of a release and attack it again.
 
     Raises:
-        DisclosureError: A file is not what its manifest says, or the attack tells a hidden cell.
+        DisclosureError: A file is not what its manifest says, is lacking or is not in it, or the
+            attack tells a hidden cell.
     """
-    manifest = read_table(folder / "manifest.json").get("outputs", {})
-    changed = [
-        name
-        for name, sha in sorted(manifest.items())
-        if not (folder / name).is_file()
-        or hashlib.sha256((folder / name).read_bytes()).hexdigest() != sha
-    ]
-    if changed or not manifest:
+    if changed := _find_changed(folder):
         raise DisclosureError(
             "RELEASE_CHANGED",
-            f"公表物が manifest.json と一致しません: {', '.join(changed) or 'outputs'}。",
-            "The release is not what its manifest says; the files are named before.",
+            f"公表物が manifest.json と一致しません: {', '.join(changed)}。",
+            "The release is not what its manifest says: the files named before were changed, are "
+            "lacking or do not belong to it.",
         )
     attack_study(study, folder)
+
+
+def _find_changed(folder: Path) -> list[str]:
+    """Return what differs from the manifest, the manifest itself and foreign files included."""
+    found = {
+        path.name: hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else "folder"
+        for path in folder.iterdir()
+    }
+    try:
+        data = (folder / "manifest.json").read_bytes()
+        manifest = json.loads(data)
+        wanted = manifest["outputs"] | {"manifest.json": manifest["manifest"]}
+    except (OSError, ValueError, KeyError, TypeError):
+        return ["manifest.json"]
+    found["manifest.json"] = _hash_manifest(data)
+    return sorted(n for n in {*wanted, *found} if wanted.get(n) != found.get(n))
 
 
 def attack_study(study: Study, folder: Path) -> None:

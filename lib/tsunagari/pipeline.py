@@ -381,6 +381,7 @@ def build_release(run: Run) -> None:
         report.write_workbook(published, folder / "tables.xlsx")
     shutil.copyfile(run.staging / "published/estimates.csv", folder / "estimates.csv")
     studies.write_table(folder / "manifest.json", _describe(run))
+    attack.seal_manifest(folder / "manifest.json")
     try:
         with environment({"TSUNAGARI_STAGING": str(run.staging)}), blame("attack"):
             attack.attack_study(run.study, folder)
@@ -395,6 +396,7 @@ def _describe(run: Run) -> dict[str, Any]:
     ledger = estimates[(estimates["table_id"] == "ledger") & (estimates["measure"] == "count")]
     counts = ledger.set_index("item_value")["estimate"]
     return {
+        "manifest": "",  # its own hash, see attack.seal_manifest
         "run_id": run.run_id,
         "study": run.study.name,
         "year": run.study.year,

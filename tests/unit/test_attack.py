@@ -255,22 +255,6 @@ def test_a_whole_release_is_attacked_hidden_sheets_included(tmp_path, published,
 
 # --- sign-off -------------------------------------------------------------------------------------
 
-SIGNED = "reviewer: 山田\ndate: 2026-11-24\nhash: {hash}\ndata: {data}\n"
-
-
-def test_a_signoff_holds_for_one_hash_and_says_what_data(tmp_path):
-    (tmp_path / "estimates.csv").write_text("a\n")
-    found = attack.hash_release(tmp_path)
-    text = SIGNED.format(hash=found, data="real")
-    signed = attack.check_signoff(text, release_hash=found, is_synthetic=False)
-    assert signed["reviewer"] == "山田"
-    (tmp_path / "estimates.csv").write_text("b\n")
-    changed = attack.hash_release(tmp_path)
-    with pytest.raises(DisclosureError, match="SIGNOFF_HASH"):
-        attack.check_signoff(text, release_hash=changed, is_synthetic=False)
-    with pytest.raises(DisclosureError, match="SIGNOFF_SYNTHETIC"):
-        attack.check_signoff(text, release_hash=found, is_synthetic=True)
-
 
 @pytest.mark.parametrize("text", ["", "[1, 2]", "reviewer: a: b", "reviewer: x\ndate: today"])
 def test_an_incomplete_signoff_is_refused(text):

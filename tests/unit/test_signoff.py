@@ -1,0 +1,253 @@
+"""What is signed is this very release, and a signed release is told: nothing of it stubbed."""
+
+import json
+import shutil
+from pathlib import Path
+
+import nbformat
+import pandas as pd
+import pytest
+
+from tsunagari import attack, disclosure, pipeline, release, report
+from tsunagari.notebooks import environment
+from tsunagari.study import DisclosureError, open_study, read_table
+
+RAW = Path(__file__).resolve().parents[2] / "data/raw"
+# Answers 1 to 4 to ucla1; 4 of the 20s are under the threshold of 5, no other cell is.
+COUNTS = {"20s": (4, 46, 90, 80), "30s": (30, 70, 60, 60), "40s": (30, 70, 60, 60)}
+
+
+@pytest.fixture(scope="module")
+def steady():
+    """Return what the code's state was at the start: it may be edited while tests run."""
+    return pipeline.hash_environment()
+
+
+def use(patch, root, steady):
+    patch.setenv("TSUNAGARI_ROOT", str(root))
+    patch.setattr(pipeline, "hash_environment", lambda: steady)
+
+
+@pytest.fixture(scope="module")
+def first(tmp_path_factory, steady):
+    """Return a root with Ehime's study, a file that stands for real answers, and its release."""
+    root = tmp_path_factory.mktemp("signoff") / "root"
+    raw = root / "data/raw"
+    (raw / "ehime/2022").mkdir(parents=True)
+    for name in ("study.yaml", "codebook.csv", "population.csv"):
+        shutil.copy(RAW / "ehime" / name, raw / "ehime" / name)
+    shutil.copytree(RAW / "national", raw / "national")
+    (raw / "ehime/2022/responses.csv").write_text("id\n1\n", encoding="utf-8")
+    with pytest.MonkeyPatch.context() as patch:
+        use(patch, root, steady)
+        make_release(*COUNTS)
+    return root
+
+
+@pytest.fixture
+def root(first, tmp_path, monkeypatch, steady):
+    """Return a copy of that root, the one in use."""
+    use(monkeypatch, tmp_path / "root", steady)
+    return shutil.copytree(first, tmp_path / "root")
+
+
+@pytest.fixture
+def released(root):
+    """Return the study and the folder of its release."""
+    return open_study("ehime", 2022), root / "reports/ehime/2022"
+
+
+def estimates(*ages):
+    """Return the rows of one question over everybody and over some ages."""
+    groups = {"all": tuple(map(sum, zip(*COUNTS.values(), strict=True)))}
+    groups |= {age: COUNTS[age] for age in ages}
+    return pd.DataFrame(
+        {"wave": "2022", "table_id": "gt_ucla1" if age == "all" else "cross_age_band__ucla1",
+         "measure": "percent", "unit": "percent", "domain": "all" if age == "all" else "age_band",
+         "domain_value": age, "item": "ucla1", "item_value": str(code), "item_label": "",
+         "estimate": 100 * count / sum(counts), "n_unweighted": float(sum(counts)),
+         "n_cell": float(count), "weighting": "equal"}
+        for age, counts in groups.items() for code, count in enumerate(counts, start=1)
+    )  # fmt: skip
+
+
+def make_release(*ages):
+    """Put rows through the gate, make the four files, attack them and swap them in."""
+    run = pipeline.prepare("ehime", 2022)
+    with environment({"TSUNAGARI_STAGING": str(run.staging)}):
+        run.study.save("private/parts/03.csv", estimates(*ages))
+        disclosure.publish(run.study)
+        council = report.build_report(report.read_published("ehime", 2022))
+    shown = [council.part(name).to_html() for name in council.sections]
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("x")])
+    notebook.cells[0].outputs = [
+        nbformat.v4.new_output("display_data", data={"text/html": each}) for each in shown
+    ]
+    folder = run.staging / "private/notebooks"
+    folder.mkdir()
+    nbformat.write(notebook, folder / f"{pipeline.REPORT}.ipynb")
+    pipeline.build_release(run)
+    for target in (run.processed, run.release):
+        release.swap_in(target)
+    return open_study("ehime", 2022), run.release
+
+
+def sign(study, folder, **change):
+    fields = {"reviewer": "山田", "date": "2026-11-24", "data": "real"}
+    fields |= {"hash": attack.hash_release(folder)} | change
+    text = "".join(f"{name}: {value}\n" for name, value in fields.items() if value is not None)
+    (study.wave_dir / "signoff.yaml").write_text(text, encoding="utf-8")
+    return attack.sign_release(study, folder)
+
+
+def kept(root):
+    return sorted(path.name for path in root.glob("data/processed/ehime/releases/*"))
+
+
+def hidden_ages(root):
+    table = read_table(root / "data/processed/ehime/2022/published/estimates.csv")
+    return set(table.loc[table["status"] == "suppressed", "domain_value"])
+
+
+# --- signing --------------------------------------------------------------------------------------
+
+
+def test_without_a_signoff_the_reviewer_is_told_where_and_what(root, released):
+    with pytest.raises(DisclosureError) as caught:
+        attack.sign_release(*released)
+    told = str(caught.value)
+    assert (caught.value.code, caught.value.exit_code) == ("SIGNOFF", 3)
+    fields = ("reviewer", "date", "real", "synthetic", attack.hash_release(released[1]))
+    assert [word for word in ("data/raw/ehime/2022/", *fields) if word not in told] == []
+    assert kept(root) == []
+
+
+@pytest.mark.parametrize(
+    ("change", "code", "word"),
+    [
+        ({"hash": "0" * 64}, "SIGNOFF_HASH", "hash"),
+        ({"reviewer": None}, "SIGNOFF", "reviewer"),
+        ({"reviewer": ""}, "SIGNOFF", "reviewer"),
+        ({"date": None}, "SIGNOFF", "date"),
+        ({"date": "2026-02-30"}, "SIGNOFF", "date"),
+        ({"date": "24.11.2026"}, "SIGNOFF", "date"),
+        ({"hash": None}, "SIGNOFF", "hash"),
+        ({"data": None}, "SIGNOFF", "data"),
+        ({"data": "synthetic"}, "SIGNOFF_SYNTHETIC", "data"),
+        ({"data": "yes"}, "SIGNOFF_SYNTHETIC", "data"),
+    ],
+)
+def test_a_signoff_that_is_not_of_this_release_keeps_nothing(root, released, change, code, word):
+    with pytest.raises(DisclosureError, match=word) as caught:
+        sign(*released, **change)
+    assert caught.value.code == code
+    assert kept(root) == []
+
+
+def test_a_signoff_in_another_encoding_is_refused_in_words(released):
+    study, folder = released
+    (study.wave_dir / "signoff.yaml").write_bytes("reviewer: 山田\n".encode("cp932"))
+    with pytest.raises(DisclosureError, match="UTF-8"):
+        attack.sign_release(study, folder)
+
+
+def test_the_figures_of_a_signed_real_release_are_kept(root, released):
+    study, folder = released
+    assert sign(study, folder)["reviewer"] == "山田"
+    assert kept(root) == [f"2022-{attack.hash_release(folder)[:12]}"]
+    archive = root / "data/processed/ehime/releases" / kept(root)[0]
+    pairs = {
+        "estimates.csv": folder / "estimates.csv",
+        "truth.csv": study.processed_dir / "private/estimates.csv",
+        "about.json": study.processed_dir / "published/about.json",
+    }
+    for name, path in pairs.items():
+        assert (archive / name).read_bytes() == path.read_bytes()
+
+
+def test_a_synthetic_release_is_never_signed_as_real_and_keeps_nothing(root):
+    raw = root / "data/raw/ehime/2022"
+    real = (raw / "responses.csv").rename(raw / "responses_synthetic.csv")
+    study, folder = make_release(*COUNTS)
+    with pytest.raises(DisclosureError, match="SIGNOFF_SYNTHETIC"):
+        sign(study, folder)
+    assert sign(study, folder, data="synthetic")["data"] == "synthetic"
+    # Answers that arrive later do not make a finding of what was made without them.
+    shutil.copy(real, raw / "responses.csv")
+    with pytest.raises(DisclosureError, match="SIGNOFF_SYNTHETIC"):
+        sign(open_study("ehime", 2022), folder)
+    assert kept(root) == []
+
+
+# --- verifying ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", [*pipeline.RELEASED, "manifest.json"])
+def test_one_byte_of_any_released_file_fails(released, name):
+    study, folder = released
+    attack.verify_release(study, folder)
+    path = folder / name
+    whole = path.read_bytes()
+    for place in range(0, len(whole), max(len(whole) // 40, 1)):
+        path.write_bytes(whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :])
+        with pytest.raises(DisclosureError, match="RELEASE_CHANGED") as caught:
+            attack.verify_release(study, folder)
+        assert name in str(caught.value)
+    path.unlink()
+    with pytest.raises(DisclosureError, match=name):
+        attack.verify_release(study, folder)
+
+
+@pytest.mark.parametrize("name", ["memo.txt", ".hidden", "signoff.yaml", "more/table.csv"])
+def test_a_file_more_than_the_manifest_names_fails(released, name):
+    study, folder = released
+    (folder / name).parent.mkdir(exist_ok=True)
+    (folder / name).write_text("3人", encoding="utf-8")
+    with pytest.raises(DisclosureError, match=name.split("/")[0]):
+        attack.verify_release(study, folder)
+
+
+def test_a_release_with_right_hashes_that_tells_a_hidden_cell_fails(released):
+    study, folder = released
+    truth = disclosure.as_estimates(study.load("private/estimates.csv"))
+    truth.assign(status="published").to_csv(folder / "estimates.csv", index=False)
+    manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+    manifest["outputs"]["estimates.csv"] = pipeline._digest(folder / "estimates.csv")
+    text = json.dumps(manifest | {"manifest": ""})
+    (folder / "manifest.json").write_text(text, encoding="utf-8")
+    attack.seal_manifest(folder / "manifest.json")
+    with pytest.raises(DisclosureError, match="RECOVERABLE"):
+        attack.verify_release(study, folder)
+
+
+def test_an_old_signed_release_is_verified_by_the_truth_kept_with_it(root, released, tmp_path):
+    sign(*released)
+    copy = shutil.copytree(released[1], tmp_path / "copy")
+    study, folder = make_release()  # the next run shows no ages
+    assert attack.hash_release(folder) != attack.hash_release(copy)
+    attack.verify_release(study, copy)
+    next(root.glob("data/processed/ehime/releases/*/truth.csv")).unlink()
+    with pytest.raises(
+        DisclosureError, match="cross_age_band__ucla1: a row that is not in private"
+    ):
+        attack.verify_release(study, copy)
+
+
+# --- from one release to the next -----------------------------------------------------------------
+
+
+def test_what_a_signed_release_showed_is_told_to_the_gate_of_the_next(root, tmp_path):
+    mate = (hidden_ages(root) - {"20s"}).pop()  # hidden so that the 20s cannot be worked out
+    assert hidden_ages(root) == {"20s", mate}
+    sign(*make_release(mate))  # by itself it is large enough to be shown
+    study, folder = make_release(*COUNTS)
+    (other,) = {"30s", "40s"} - {mate}
+    assert hidden_ages(root) == {"20s", other}
+    attack.verify_release(study, folder)
+    # Hidden as if nothing had been signed: the attack reads the archive too.
+    archive = (root / "data/processed/ehime/releases").rename(tmp_path / "releases")
+    study, folder = make_release(*COUNTS)
+    assert hidden_ages(root) == {"20s", mate}
+    shutil.copytree(archive, root / "data/processed/ehime/releases")
+    with pytest.raises(DisclosureError, match="RECOVERABLE"):
+        attack.verify_release(study, folder)
