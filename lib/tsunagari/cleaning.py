@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.compute
 
 from tsunagari import coding, reading
-from tsunagari.coding import CodedSheet, derive_variables, tidy_cell
+from tsunagari.coding import Coded, CodedSheet, derive_variables, tidy_cell
 from tsunagari.reading import RawResponses, read_responses, show_rows
 from tsunagari.study import (
     ESTIMATE_COLUMNS,
@@ -626,14 +626,13 @@ def _refuse_unknown_region(sheet: CodedSheet, rows: _Rows, *, study: Study) -> N
 # --- results ------------------------------------------------------------------------------------
 
 
-def _column(sheet: CodedSheet, name: str, *, keep: np.ndarray, release: bool = False) -> Any:
-    """Return some rows of a column as respondents hold it; `release` lets go of its codes."""
-    column = sheet.columns.pop(name) if release else sheet.columns[name]
+def _column(column: Coded, *, keep: np.ndarray) -> pd.api.extensions.ExtensionArray:
+    """Return some rows of a column as respondents hold it."""
     if column.numbers is not None:
         return pd.array(column.numbers[keep], dtype="Float64")
     if column.names == ("0", "1"):
         codes = column.codes[keep]
-        return pd.arrays.IntegerArray(codes.astype(np.int8), codes < 0)
+        return pd.arrays.IntegerArray(codes, codes < 0)
     return column.to_text(keep)
 
 
@@ -645,28 +644,31 @@ def _frame(sheet: CodedSheet, names: Iterable[str | None], *, study: Study) -> p
             rule = derive[name]
             wanted += [n for n in (rule.bands_of, rule.recode_of, *rule.sum_of) if n]
     everyone = np.arange(len(sheet.log.raw))
-    found = {n: _column(sheet, n, keep=everyone) for n in wanted if n not in derive}
+    found = {n: _column(sheet.columns[n], keep=everyone) for n in wanted if n not in derive}
     return pd.DataFrame(found, index=sheet.log.raw.index)
 
 
 def _respondents(
     sheet: CodedSheet, rows: _Rows, *, study: Study, keep: np.ndarray, release: bool = False
 ) -> pd.DataFrame:
-    """Return rows in the form of respondents, in the order of the file, derived ones added."""
+    """Return rows as respondents, in the order of the file, derived variables added.
+
+    `release` lets go of each column of the sheet once it stands in the table.
+    """
+    take = dict.pop if release else dict.__getitem__
     found: dict[str, Any] = {
         "respondent_id": rows.ids.iloc[keep].array,
         "file_row": rows.raw.index.to_numpy()[keep],
     }
     items = sheet.book.items
-    for place, (variable, kind) in enumerate(sheet.book.kinds.items()):
-        if place % 16 == 0:
-            pa.default_memory_pool().release_unused()  # what judging and these columns needed
+    pa.default_memory_pool().release_unused()  # what judging needed
+    for variable, kind in sheet.book.kinds.items():
         if kind == "MA" and items[variable] not in found:
-            found[items[variable]] = _column(sheet, items[variable], keep=keep, release=release)
+            found[items[variable]] = _column(take(sheet.columns, items[variable]), keep=keep)
         if kind == "OA":
-            found[variable] = sheet.texts[variable].iloc[keep].array
+            found[variable] = take(sheet.texts, variable).iloc[keep].array
         elif kind != "ID":
-            found[variable] = _column(sheet, variable, keep=keep, release=release)
+            found[variable] = _column(take(sheet.columns, variable), keep=keep)
     return derive_variables(pd.DataFrame(found, copy=False), study)
 
 
