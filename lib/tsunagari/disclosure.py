@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from itertools import combinations, product
 from pathlib import Path
@@ -140,6 +140,7 @@ def as_estimates(rows: pd.DataFrame) -> pd.DataFrame:
 
 # --- what the questionnaire says about its own tables ---------------------------------------------
 
+OUTSIDE = "~"  # as a code: the people whom an axis leaves out
 Key = tuple[tuple[str, str], ...]  # sorted (variable, code) pairs: who is counted
 # An item's nodes in one domain, by domain, item and node of the base.
 Blocks = dict[tuple[Key, str, int], dict[Key, int]]
@@ -409,6 +410,7 @@ def link_tables(estimates: pd.DataFrame, *, questionnaire: Questionnaire) -> Lin
         linked.bases.setdefault(base_node, []).append(position)
         linked.base_of[position] = base_node
         blocks.setdefault((pairs, variable, base_node), {})[own] = node
+    _add_outside(linked, blocks, questionnaire=questionnaire)
     _tie_blocks(linked, blocks, questionnaire=questionnaire)
     _tie_margins(linked, blocks, questionnaire=questionnaire)
     _tie_asked(linked, questionnaire=questionnaire)
@@ -443,7 +445,7 @@ def _tie_tree(
     nets: dict[str, tuple[str, ...]],
     total: int | None,
     is_complete: bool = True,
-) -> int | None:
+) -> None:
     """State that a net is the sum of the widest codes and nets in it, and so is the total.
 
     Args:
@@ -452,18 +454,12 @@ def _tie_tree(
         nets: Codes of its nets: nested or disjoint (`check_bands`).
         total: Node of everybody, or None where no table shows it.
         is_complete: Whether everybody has one of the codes.
-
-    Returns:
-        Node of those of the total who have none of the codes, if there may be any.
     """
-    unseen = {}
     for holder, inside in _widest(nodes, nets=nets).items():
         whole = total if holder is None else nodes[holder]
         if whole is not None and inside:
             fits = sum(linked.counts[node] for node in inside) == linked.counts[whole]
-            is_exact = fits and (is_complete or holder is not None)
-            unseen[holder] = linked.tie(inside, total=whole, exact=is_exact)
-    return unseen.get(None)
+            linked.tie(inside, total=whole, exact=fits and (is_complete or holder is not None))
 
 
 def _widest(
@@ -524,34 +520,64 @@ def _tie_at_least(linked: LinkedTables, parts: list[int], total: int) -> None:
     linked.equations.append((nodes, [1.0] * len(parts) + [-1.0, -1.0]))
 
 
+def _groups(linked: LinkedTables) -> dict[tuple[Key, str], dict[str, int]]:
+    """Return the nodes that differ in one variable alone: by what they share, and by its code."""
+    groups: dict[tuple[Key, str], dict[str, int]] = {}
+    for key, node in linked.index.items():
+        if key[-1:] and key[-1][0] == "#":
+            continue
+        for pair in key:
+            if pair[0][0] != "?":
+                rest = tuple(p for p in key if p != pair)
+                groups.setdefault((rest, pair[0]), {})[pair[1]] = node
+    return groups
+
+
+def _add_outside(linked: LinkedTables, blocks: Blocks, *, questionnaire: Questionnaire) -> None:
+    """Add the people whom an axis leaves out: the total less the categories, shown nowhere."""
+    based = _based(blocks)
+    for (rest, variable), nodes in _groups(linked).items():
+        outside, total = questionnaire.outside.get(variable, ()), linked.index.get(rest)
+        apart = [node for code, node in nodes.items() if code in outside]
+        if not outside or total is None or ((rest, variable) in based and rest):
+            continue
+        nets = questionnaire.nets.get(variable, {})
+        inside = _widest({c: n for c, n in nodes.items() if c not in outside}, nets=nets)[None]
+        count = linked.counts[total] - sum(linked.counts[node] for node in inside)
+        if count < 0:
+            continue
+        left = linked.node(tuple(sorted((*rest, (variable, OUTSIDE)))), count=count)
+        linked.tie([*inside, left], total=total, exact=True)
+        if apart:
+            linked.tie(apart, total=left, exact=True)
+        if set(outside) - set(questionnaire.missing.get(variable, ())):
+            if all(member in linked.rows for member in (total, *inside)):
+                linked.rests[left] = [total, *inside]
+
+
+def _based(blocks: Blocks) -> set[tuple[Key, str]]:
+    """Return the domains and variables whose codes sum to a base of their own."""
+    return {(pairs, own[0][0]) for (pairs, _, _), nodes in blocks.items() for own in nodes}
+
+
 def _tie_margins(linked: LinkedTables, blocks: Blocks, *, questionnaire: Questionnaire) -> None:
     """State for every axis that its categories sum to the table without it."""
-    groups: dict[tuple[Key, str], dict[str, int]] = {}
-    for key, node in list(linked.index.items()):
-        for pair in key:
-            variable, code = pair
-            if variable[0] in "?#" or (len(key) > 1 and key[-1][0] == "#"):
-                continue
-            rest = tuple(p for p in key if p != pair)
-            groups.setdefault((rest, variable), {})[code] = node
-    # What sums to its own base is stated already.
-    based = {(pairs, own[0][0]) for (pairs, _, _), nodes in blocks.items() for own in nodes}
+    groups, based = _groups(linked), _based(blocks)
     complete = set()
     for (rest, variable), nodes in groups.items():
         widest = _widest(nodes, nets=questionnaire.nets.get(variable, {}))[None]
         if not rest and sum(linked.counts[node] for node in widest) == linked.counts[0]:
             complete.add(variable)
     for (rest, variable), nodes in groups.items():
-        nets = questionnaire.nets.get(variable, {})
-        total = None if (rest, variable) in based else linked.index.get(rest)
-        is_complete = variable in complete
-        left = _tie_tree(linked, nodes, nets=nets, total=total, is_complete=is_complete)
-        outside = set(questionnaire.outside.get(variable, ()))
-        if left is not None and outside - set(questionnaire.missing.get(variable, ())):
-            members = [total, *_widest(nodes, nets=nets)[None]]
-            if all(member in linked.rows for member in members):
-                linked.keys[left] = tuple(sorted((*rest, (variable, "~"))))
-                linked.rests[left] = members
+        asked = ("?" + variable.split("=", 1)[0], "1")
+        total = linked.index.get(tuple(sorted((*rest, asked))), linked.index.get(rest))
+        _tie_tree(
+            linked,
+            nodes,
+            nets=questionnaire.nets.get(variable, {}),
+            total=None if (rest, variable) in based else total,
+            is_complete=OUTSIDE in nodes or variable in complete,
+        )
 
 
 def _tie_asked(linked: LinkedTables, *, questionnaire: Questionnaire) -> None:
@@ -758,7 +784,12 @@ def visible_nodes(linked: LinkedTables, rows: pd.DataFrame, *, release: pd.DataF
     measure, table = release["measure"].fillna(""), release["table_id"].fillna("")
     shown = (release["status"] != "suppressed") & (measure != "percent_benchmark")
     shown &= ~table.str.startswith(("model_", "ledger"))
-    seen = release.loc[shown & release["estimate"].notna(), facts].fillna("").astype(str)
+    shown &= release["estimate"].notna()
+    # A change over time tells the share of either wave to whoever knows the other's.
+    is_change = shown & table.str.startswith("waves_") & measure.str.startswith("difference")
+    waves = release[["table_id", "wave"]].drop_duplicates()
+    changes = release[is_change].drop(columns="wave").merge(waves, on="table_id")
+    seen = pd.concat([release.loc[shown, facts], changes[facts]]).fillna("").astype(str)
     names = set(seen.itertuples(index=False, name=None))
     texts = rows[facts].fillna("").astype(str).itertuples(index=False, name=None)
     mine = dict(zip(rows.index, texts, strict=True))
@@ -1011,26 +1042,29 @@ def find_primary(
 def _find_rests(
     linked: LinkedTables, *, settings: Disclosure, questionnaire: Questionnaire
 ) -> list[Target]:
-    """Return the small counts of people outside an axis that must stay open.
+    """Return the small counts of people outside an axis of which two values must stay possible.
 
     Their answers stand in no table: they are a weighted, rounded share less others. Where rounding
-    leaves two whole numbers or more, hiding the categories beside them would cost whole tables and
-    is not done (docs/methods.md).
+    leaves two whole numbers or more, that is enough: to open them from 1 to k - 1 would hide whole
+    tables (docs/methods.md).
     """
     targets = []
     for node, members in linked.rests.items():
         base, *others = (linked.counts[linked.base_of[linked.rows[m][0]]] for m in members)
+        slack = sum(_rounding_slack(linked, member) for member in members)
         k = threshold_of(linked.keys[node], settings=settings, questionnaire=questionnaire)
-        slack = sum(_rounding_slack(each) for each in (base, *others))
         n_outside = base - sum(others)
         if linked.counts[node] < k and n_outside > 0 and slack < 1:
-            targets.append(Target(node, low=1.0, high=min(k - 1.0, n_outside)))
+            count = linked.counts[node]
+            targets.append(Target(node, low=max(count - 1, 0.0), high=max(count, 1.0)))
     return targets
 
 
-def _rounding_slack(base: float) -> float:
-    """Return by how many respondents a published share of a base may be off its own count."""
-    return base * (0.5 if base < WHOLE_PERCENT_BASE else 0.05) / 100
+def _rounding_slack(linked: LinkedTables, node: int) -> float:
+    """Return by how many respondents a published share may be off its own count."""
+    base = linked.counts[linked.base_of[linked.rows[node][0]]]
+    is_whole = base < WHOLE_PERCENT_BASE or len(linked.keys[node]) > 2
+    return base * (0.5 if is_whole else 0.05) / 100
 
 
 def _nearly_everybody(
@@ -1449,9 +1483,9 @@ def hide_ledger(estimates: pd.DataFrame, *, threshold: int) -> pd.DataFrame:
 def round_published(estimates: pd.DataFrame) -> pd.DataFrame:
     """Round every figure half up as the page shows it, and blank the counts of cells.
 
-    Percents and their intervals: one decimal, whole per cent where the base is under 200 (P9);
-    points one decimal; odds ratios, scores and ratios two; persons to the thousand (to the hundred
-    under 10,000); p-values three, never below 0.001, which then means 0.001 or less.
+    Percents, their differences and intervals: one decimal or none (`is_whole`); odds ratios,
+    scores and ratios two; persons to the thousand (to the hundred under 10,000); p-values three,
+    never below 0.001, which then means 0.001 or less.
 
     Args:
         estimates: Rows that passed the gate.
@@ -1475,12 +1509,27 @@ def round_published(estimates: pd.DataFrame) -> pd.DataFrame:
 def _decimals(table: pd.DataFrame) -> np.ndarray:
     decimals = table["measure"].map(_DECIMALS_BY_MEASURE).astype(float)
     decimals = decimals.fillna(table["unit"].map(_DECIMALS_BY_UNIT)).fillna(2).to_numpy()
-    is_percent = (table["unit"] == "percent").to_numpy()
-    whole = is_percent & (table["n_unweighted"] < WHOLE_PERCENT_BASE).to_numpy()
+    columns = ["unit", "table_id", "domain", "n_unweighted"]
+    whole = [is_whole(row) for row in table[columns].to_dict("records")]
     decimals = np.where(whole, 0, decimals)
     is_total = (table["measure"] == "total").to_numpy()
     large = (table["estimate"].abs() >= 10_000).to_numpy()
     return np.where(is_total, np.where(large, -3, -2), decimals)
+
+
+def is_whole(row: Mapping[str, Any]) -> bool:
+    """Return whether a share, or a difference of shares, is printed without decimals.
+
+    Those of fewer than 200 people are (SDC-1 P9), and those of three variables, where one decimal
+    would tell the answers of the few people whom an axis leaves out.
+
+    Args:
+        row: A row of estimates by column: unit, table_id, domain and n_unweighted.
+    """
+    is_share = row["unit"] in ("percent", "points")
+    if not is_share or str(row["table_id"]).startswith("model_"):
+        return False
+    return row["n_unweighted"] < WHOLE_PERCENT_BASE or " x " in str(row["domain"])
 
 
 def round_half_up(values: np.ndarray, *, decimals: int | np.ndarray) -> np.ndarray:

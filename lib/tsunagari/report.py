@@ -28,6 +28,7 @@ from traitlets.config import Config
 
 from tsunagari import figures
 from tsunagari.attack import ROW_COLUMN, row_keys
+from tsunagari.disclosure import is_whole
 from tsunagari.study import (
     ESTIMATE_COLUMNS,
     NO_ANSWER,
@@ -40,7 +41,6 @@ from tsunagari.study import (
 HIDDEN, MISSING, NONE = "x", "…", "-"
 SYNTHETIC = figures.SYNTHETIC_STAMP
 SYNTHETIC_NOTE = "合成データによる表示例です。実際の人の回答ではなく、調査の結果ではありません。"
-WHOLE_PERCENT_BASE = 200  # respondents; below it percents are whole numbers (SDC-1 P9)
 MODEL_BASE = 50  # respondents; a sentence about a model's level needs this base (SDC-1 P3)
 CELL_LIMIT = 32_767  # characters Excel can hold in a cell
 TEXT_LIMIT = 500  # characters of one label or remark on a page; the longest of ours has 120
@@ -247,9 +247,9 @@ def format_number(value: float, *, decimals: int = 1, is_signed: bool = False) -
 
 
 def _decimals(row: Row) -> int:
-    if row["unit"] == "percent":
-        return 0 if row["n_unweighted"] < WHOLE_PERCENT_BASE else 1
-    return {"points": 1, "persons": 0, "respondents": 0}.get(row["unit"], 2)
+    if is_whole(row):
+        return 0
+    return {"percent": 1, "points": 1, "persons": 0, "respondents": 0}.get(row["unit"], 2)
 
 
 def _is_hidden(row: Row) -> bool:
@@ -1486,7 +1486,8 @@ def _how_to_read(published: Published) -> list[str]:
     reference, low = gate.get("base_reference", 30), gate.get("base_low", 50)
     return [
         "割合は重みを付けた値です。n は重みを付ける前の回答者数で、割合の分母です。",
-        "割合は小数第2位を四捨五入しています（n が200未満の区分は整数）。"
+        "割合は小数第2位を四捨五入しています（n が200未満の区分と、2つの属性を組み合わせた区分は"
+        "整数）。"
         "合計が100%にならないことがあります。",
         f"信頼区間は{published.confidence}%です。{_error_note(published)}です。",
         f"▲ は高い、▽ は低いことを示します。そのほかの人との差が、検定の数を調整しても"

@@ -82,6 +82,17 @@ def test_percents_of_a_base_under_200_are_whole_and_half_rounds_up():
     assert disclosure.round_published(table)["estimate"].tolist() == [12.5, 13.0]
 
 
+def test_a_difference_has_no_more_digits_than_the_shares_it_is_of():
+    # Of 150 people a share is whole, so 12.25 and -2.25 become 12 and -2; of three variables too.
+    one = percents({"1": 18.375}, base=150)
+    gap = one.assign(measure="difference_points", unit="points", estimate=-2.25)
+    large = gap.assign(n_unweighted=300.0)
+    nested = large.assign(domain="age x sex", domain_value="1 x 2")
+    effect = gap.assign(measure="marginal_effect_points", table_id="model_lonely")
+    rounded = disclosure.round_published(pd.concat([one, gap, large, nested, effect]))
+    assert rounded["estimate"].tolist() == [12, -2, -2.3, -2, -2.3]
+
+
 def test_other_measures_have_their_own_digits():
     rows = pd.DataFrame(
         {
@@ -487,6 +498,25 @@ def test_overlapping_classes_of_one_variable_are_refused():
     disclosure.check_bands(pd.concat([shown[0], shown[2]]), questionnaire=known)
     with pytest.raises(DisclosureError, match="job.x, job.y"):
         disclosure.check_bands(pd.concat(shown), questionnaire=known)
+
+
+def test_a_few_people_outside_an_axis_cannot_stand_in_for_a_hidden_cell():
+    # 3 of 45 are of job 1 and 40 of job 2; 2 people gave no job. With 45 and 40 shown, 3 to 5 are
+    # of job 1, for no more than 2 can be without: 1 and 2 are out, so that the 40 go too.
+    known = disclosure.Questionnaire(
+        outside={"job": ("no_answer",)}, missing={"job": ("no_answer",)}, codes={"job": ("1", "2")}
+    )
+    table = pd.concat(
+        [
+            percents({"1": 45}, base=202, item="q"),
+            percents({"1": 3}, base=100, item="q", domain="job", value="1"),
+            percents({"1": 40}, base=100, item="q", domain="job", value="2"),
+        ],
+        ignore_index=True,
+    )
+    after = disclosure.suppress(table, settings=Disclosure(), questionnaire=known)
+    gone = after[after["status"] == "suppressed"]
+    assert gone["domain_value"].tolist() == ["1", "2"]
 
 
 @pytest.mark.parametrize(("base", "n_hidden"), [(1000, 0), (60, 1)])

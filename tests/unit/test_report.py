@@ -117,6 +117,8 @@ def test_numbers_as_the_page_shows_them(value, options, text):
     [
         ({}, "7.6", "6.4〜8.8", "2,000"),
         ({"n_unweighted": 199.0}, "8", "6〜9", "199"),  # base under 200: whole per cent
+        ({"domain": "age_group x sex"}, "8", "6〜9", "2,000"),  # so are three variables
+        ({"table_id": "model_lonely", "n_unweighted": 199.0}, "7.6", "6.4〜8.8", "199"),
         ({"n_unweighted": 29.0, "status": "reference"}, "8", "6〜9", "29*"),
         ({"n_unweighted": 49.0, "status": "low_base"}, "8", "6〜9", "49†"),
         ({"status": "suppressed"}, "x", "x", "x"),
@@ -125,7 +127,7 @@ def test_numbers_as_the_page_shows_them(value, options, text):
 )
 def test_signs_of_a_percent(change, estimate, interval, base):
     row = {"unit": "percent", "estimate": 7.6, "lower": 6.4, "upper": 8.8, "status": "published"}
-    row |= {"n_unweighted": 2000.0} | change
+    row |= {"n_unweighted": 2000.0, "table_id": "headline", "domain": "sex"} | change
     assert report.format_estimate(row) == estimate
     assert report.format_interval(row) == interval
     assert report.format_base(row) == base
