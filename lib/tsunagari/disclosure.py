@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from itertools import combinations, product
@@ -45,6 +46,8 @@ GROUP = "GROUP"
 POPULATION = "POPULATION"
 HIDDEN = "HIDDEN"  # the one reason a reader sees on every other hidden row
 
+TEXT_LIMIT = 500  # characters of one label or remark; the longest of ours has 120
+CUT_TEXT = "…（以下省略）"
 WHOLE_PERCENT_BASE = 200  # respondents; SDC-1 P9: whole per cent under it, one decimal from it
 P_VALUE_FLOOR = 0.001  # a p-value of 0.001 on the page means 0.001 or less
 
@@ -91,7 +94,7 @@ def publish(study: Study) -> pd.DataFrame:
     study.save("private/gate.csv", estimates[KEY_COLUMNS].assign(reason=reasons))
     published = round_published(apply_reasons(estimates, reasons, settings=settings))
     study.save("published/estimates.csv", published)
-    study.save("published/about.json", describe_study(study))
+    study.save("published/about.json", _clean(describe_study(study)))
     return published
 
 
@@ -1481,7 +1484,7 @@ def hide_ledger(estimates: pd.DataFrame, *, threshold: int) -> pd.DataFrame:
 
 
 def round_published(estimates: pd.DataFrame) -> pd.DataFrame:
-    """Round every figure half up as the page shows it, and blank the counts of cells.
+    """Round every figure half up as the page shows it, clean texts, blank the counts of cells.
 
     Percents, their differences and intervals: one decimal or none (`is_whole`); odds ratios,
     scores and ratios two; persons to the thousand (to the hundred under 10,000); p-values three,
@@ -1503,6 +1506,8 @@ def round_published(estimates: pd.DataFrame) -> pd.DataFrame:
     for name in ("df", "n_unweighted", "n_effective"):
         table[name] = round_half_up(table[name].to_numpy(float), decimals=0)
     table["n_cell"] = np.nan
+    for name in ("item_label", "reason", "source"):
+        table[name] = table[name].map(clean_text, na_action="ignore").astype("str")
     return table
 
 
@@ -1551,6 +1556,34 @@ def round_half_up(values: np.ndarray, *, decimals: int | np.ndarray) -> np.ndarr
     # The division leaves tails such as 0.30000000000000004; Python's round() drops them.
     pairs = zip(rounded, places, strict=True)
     return np.array([round(value, int(place)) for value, place in pairs], dtype=float)
+
+
+# --- texts ----------------------------------------------------------------------------------------
+
+
+def clean_text(text: object) -> str:
+    """Return a text without control, bidirectional, zero-width and unassigned characters.
+
+    One longer than 500 characters is cut, and says so.
+    """
+    text = str(text)
+    if not text.isprintable():
+        kept = (
+            character
+            for character in text
+            if unicodedata.category(character) not in ("Cc", "Cf", "Cs", "Co", "Cn")
+        )
+        text = "".join(kept)
+    return text if len(text) <= TEXT_LIMIT else text[: TEXT_LIMIT - len(CUT_TEXT)] + CUT_TEXT
+
+
+def _clean(texts: Any) -> Any:
+    """Return texts cleaned, at any depth of lists and dictionaries."""
+    if isinstance(texts, str):
+        return clean_text(texts)
+    if isinstance(texts, dict):
+        return {key: _clean(value) for key, value in texts.items()}
+    return [_clean(value) for value in texts] if isinstance(texts, list | tuple) else texts
 
 
 # --- what the report may know beside the figures --------------------------------------------------

@@ -10,7 +10,6 @@ from __future__ import annotations
 import datetime
 import html
 import re
-import unicodedata
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -28,7 +27,7 @@ from traitlets.config import Config
 
 from tsunagari import figures
 from tsunagari.attack import ROW_COLUMN, row_keys
-from tsunagari.disclosure import is_whole
+from tsunagari.disclosure import clean_text, is_whole
 from tsunagari.study import (
     ESTIMATE_COLUMNS,
     NO_ANSWER,
@@ -42,12 +41,9 @@ HIDDEN, MISSING, NONE = "x", "…", "-"
 SYNTHETIC = figures.SYNTHETIC_STAMP
 SYNTHETIC_NOTE = "合成データによる表示例です。実際の人の回答ではなく、調査の結果ではありません。"
 MODEL_BASE = 50  # respondents; a sentence about a model's level needs this base (SDC-1 P3)
-CELL_LIMIT = 32_767  # characters Excel can hold in a cell
-TEXT_LIMIT = 500  # characters of one label or remark on a page; the longest of ours has 120
 MOST_HIDDEN_ANSWERS = 3  # a table of counts with more leaves them out and says how many
 MANY_COLUMNS = 11  # beyond them an interval is printed under its number, not beside it
 SHORT_TABLE_ROWS = 16  # such a table is not broken over two printed pages
-CUT_TEXT = "…（以下省略）"
 HIGHER, LOWER = "高い", "低い"
 NOT_CLEAR, NOT_COMPARABLE = "差は確認できない", "比較できない"
 
@@ -210,24 +206,6 @@ def read_published(study: str, year: int) -> Published:
 
 
 # --- text ---------------------------------------------------------------------------------------
-
-
-def clean_text(text: object, *, limit: int = TEXT_LIMIT) -> str:
-    """Return a text without control, bidirectional, zero-width and unassigned characters.
-
-    Args:
-        text: What is to be shown.
-        limit: Characters; what is cut is said.
-    """
-    text = str(text)
-    if not text.isprintable():
-        kept = (
-            character
-            for character in text
-            if unicodedata.category(character) not in ("Cc", "Cf", "Cs", "Co", "Cn")
-        )
-        text = "".join(kept)
-    return text if len(text) <= limit else text[: limit - len(CUT_TEXT)] + CUT_TEXT
 
 
 def format_number(value: float, *, decimals: int = 1, is_signed: bool = False) -> str:
@@ -2426,7 +2404,7 @@ def _write_sheet(
             if isinstance(value, int | float | np.number):
                 if not np.isnan(value):
                     sheet.write_number(row, column, float(value))
-            elif text := clean_text(value, limit=CELL_LIMIT):
+            elif text := clean_text(value):
                 sheet.write_string(row, column, text, words if is_wordy else None)
     sheet.freeze_panes(1, 0)
     sheet.autofilter(0, 0, len(table), len(table.columns) - 1)

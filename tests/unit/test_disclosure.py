@@ -109,6 +109,16 @@ def test_other_measures_have_their_own_digits():
     assert rounded["n_cell"].isna().all()
 
 
+def test_published_texts_are_clean_and_no_longer_than_a_page_shows_them():
+    # What the page strips or cuts must be gone here: the attack compares the page with these.
+    labels = ["5\u200b人以上", "長" * 600, np.nan]
+    table = percents({"1": 50, "2": 50, "3": 50}, base=150).assign(item_label=labels)
+    kept = disclosure.round_published(table)["item_label"]
+    # 500 characters, the note on what is cut (7) among them
+    assert kept.tolist()[:2] == ["5人以上", "長" * 493 + "…（以下省略）"]
+    assert pd.isna(kept.iloc[2])
+
+
 def test_the_gate_keeps_rows_order_and_columns_and_leaves_its_input_alone():
     before = percents({"1": 3, "2": 50}, base=53)
     kept = before.copy()
