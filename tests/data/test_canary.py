@@ -24,6 +24,7 @@ import pytest
 import xlsxwriter
 import yaml
 from tests.browser import published_sample as sample
+from tests.leaks import find_leaks
 from tests.notebooks.test_run import NOTEBOOKS, PLAN
 
 from tsunagari import attack, cleaning, disclosure, notebooks, pipeline, report, synthetic
@@ -115,10 +116,10 @@ def release(root):
 
 def test_nothing_released_or_published_holds_a_marker(root, release):
     folders = (release, root / "data/processed/ehime/2022/published")
-    found = {folder.name: attack.find_leaks(folder, MARKERS.values()) for folder in folders}
+    found = {folder.name: find_leaks(folder, MARKERS.values()) for folder in folders}
     assert found == {"2022": [], "published": []}
     # The search itself works: the marked answers are where they belong.
-    private = attack.find_leaks(root / "data/processed/ehime/2022/private", [MARKERS["id"]])
+    private = find_leaks(root / "data/processed/ehime/2022/private", [MARKERS["id"]])
     assert any("quarantine" in name for name in private)
 
 
@@ -150,8 +151,8 @@ def test_a_failing_run_says_nothing_of_an_answer(root, release, spoil, capfd, tm
     said = capfd.readouterr()
     (tmp_path / "log").mkdir()
     (tmp_path / "log/said.txt").write_text(said.out + said.err, encoding="utf-8")
-    assert attack.find_leaks(tmp_path / "log", MARKERS.values()) == []
-    assert attack.find_leaks(release, MARKERS.values()) == []
+    assert find_leaks(tmp_path / "log", MARKERS.values()) == []
+    assert find_leaks(release, MARKERS.values()) == []
     assert code == 0 or attack.hash_release(release) == before
 
 
@@ -182,7 +183,7 @@ def test_git_takes_nothing_of_a_marked_study(root, tmp_path):
     (tmp_path / "git").mkdir()
     (tmp_path / "git/objects").write_bytes(objects + git("ls-files"))
     # The folder above and the machine are no part of a commit's content; answers and names are.
-    assert attack.find_leaks(tmp_path / "git", MARKERS.values()) == []
+    assert find_leaks(tmp_path / "git", MARKERS.values()) == []
 
 
 def test_metadata_is_on_an_allow_list(release):
@@ -209,7 +210,7 @@ def test_hostile_answers_left_no_trace_and_the_page_has_its_policy(root, release
     # Each was an answer of the report that was made; markers are sought above, all the rest here.
     repairs = read_table(root / "data/processed/ehime/2022/private/repairs.csv")
     assert set(repairs.loc[repairs["variable"] == "trouble_text", "rule"]) == {"CONTROL_CHARACTER"}
-    found = attack.find_leaks(release, [text[:40] for text in sample.HOSTILE.values()])
+    found = find_leaks(release, [text[:40] for text in sample.HOSTILE.values()])
     assert found == []
     page = (release / "council_report.html").read_text(encoding="utf-8")
     estimates = (release / "estimates.csv").read_text(encoding="utf-8")

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import xlsxwriter
+from tests.leaks import find_leaks
 
 from tsunagari import attack, disclosure
 from tsunagari.study import Disclosure, DisclosureError
@@ -281,12 +282,12 @@ CANARY = "カナリア<7>&090"
 )
 def test_a_canary_is_found_in_every_encoding(tmp_path, content):
     (tmp_path / "file.bin").write_bytes(b"before " + content + b" after")
-    assert attack.find_leaks(tmp_path, ["other marker", CANARY]) == ["file.bin: marker 1"]
+    assert find_leaks(tmp_path, ["other marker", CANARY]) == ["file.bin: marker 1"]
 
 
 def test_a_canary_is_found_inside_a_workbook_and_in_a_file_name(tmp_path):
     with zipfile.ZipFile(tmp_path / "tables.xlsx", "w", zipfile.ZIP_DEFLATED) as packed:
         packed.writestr("docProps/core.xml", "canary-one")
     (tmp_path / "canary-two.txt").write_text("")
-    found = attack.find_leaks(tmp_path, ["canary-one", "canary-two", "canary-three"])
+    found = find_leaks(tmp_path, ["canary-one", "canary-two", "canary-three"])
     assert found == ["canary-two.txt: marker 1", "tables.xlsx: marker 0"]
