@@ -260,6 +260,9 @@ def _asked_if(study: Study) -> dict[str, tuple[Key, ...]]:
             if name not in chosen or of == ("1",)
         ]
         found[row["item"]] = tuple(conditions)
+    for name, rule in study.config.derive.items():
+        if (source := rule.recode_of or rule.bands_of) in found:
+            found[name] = found[source]
     return {item: conditions for item, conditions in found.items() if conditions}
 
 

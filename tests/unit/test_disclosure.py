@@ -1,6 +1,7 @@
 """The gate: what is hidden, what is rounded, what a report may know."""
 
 import itertools
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 from scipy.optimize import LinearConstraint, milp
 
 from tsunagari import disclosure
-from tsunagari.study import ESTIMATE_COLUMNS, Disclosure, DisclosureError
+from tsunagari.study import ESTIMATE_COLUMNS, Disclosure, DisclosureError, open_study
 
 
 def percents(counts, *, base, table_id="gt_health", item="health", domain="all", value="all"):
@@ -307,6 +308,40 @@ def test_a_hidden_share_is_hidden_under_every_weighting_and_as_a_level_of_a_mode
         pd.concat([table, other, level], ignore_index=True), settings=Disclosure()
     )
     assert after["status"].tolist() == ["suppressed"] * 4
+
+
+def test_what_the_questionnaire_of_ehime_says_of_its_tables():
+    known = disclosure.read_questionnaire(open_study("ehime", 2022))
+    lonely = tuple(("lonely_direct", code) for code in "345")
+    assert known.asked_if["lonely_duration"] == (lonely,)
+    assert known.classes["age_group", "16-29"] == ("age_band", "under30")
+    assert known.classes["job_group", "regular"] == ("job", "1")
+    assert known.classes["is_isolated", "isolated"] == ("contact_face", "rarely")
+    assert known.outside["sex"] == ("3", "no_answer", "no_answer")
+    assert known.indicators["lonely_often"] == ("lonely_direct", ("5",))
+
+
+def test_conditions_on_options_and_of_merged_variables():
+    # why is asked of those with q 1 or 2 and event 3; not of those without event 4 (not said)
+    columns = pd.DataFrame(
+        {
+            "item": ["q", "event", "event", "why"],
+            "type": ["SA", "MA", "MA", "SA"],
+            "ask_if": ["", "", "", "q=1|2 & event_3=1 & event_4=0"],
+        },
+        index=["q", "event_3", "event_4", "why"],
+    )
+    codes = pd.DataFrame(
+        [("q", "q", "1"), ("q", "q", "2"), ("event_3", "event", "3"), ("event_4", "event", "4")],
+        columns=["variable", "item", "code"],
+    )
+    merged = SimpleNamespace(recode_of="why", bands_of=None)
+    study = SimpleNamespace(
+        codebook=SimpleNamespace(columns=columns, codes=codes),
+        config=SimpleNamespace(derive={"why_group": merged}),
+    )
+    expected = ((("q", "1"), ("q", "2")), (("event=3", "1"),))
+    assert disclosure._asked_if(study) == {"why": expected, "why_group": expected}
 
 
 def test_a_filtered_question_does_not_give_away_how_many_were_led_to_it():
