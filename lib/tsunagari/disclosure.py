@@ -1391,7 +1391,8 @@ def _hide_dependents(
     A hidden mean gets a second one beside it, so that it is not the total less the others.
     """
     table, measure = estimates["table_id"].fillna(""), estimates["measure"].fillna("")
-    ours = (table != "ledger") & (measure != "percent_benchmark")
+    # A model's level is people who answered all of its questions: no share follows from it.
+    ours = ~table.str.startswith(("model_", "ledger")) & (measure != "percent_benchmark")
     keys = pd.Series(index=estimates.index, dtype=object)
     columns = ["domain", "domain_value", "item", "item_value"]
     for position, *texts in estimates.loc[ours, columns].fillna("").itertuples(name=None):

@@ -297,17 +297,11 @@ def test_a_difference_and_a_total_of_a_hidden_cell_are_hidden_with_it():
     assert after["estimate"].isna().all()
 
 
-def test_a_hidden_share_is_hidden_under_every_weighting_and_as_a_level_of_a_model():
-    # 3 of 300 under another weighting, and the odds ratio of those 3 grown to 12 by a model's base
+def test_a_hidden_share_is_hidden_under_every_weighting():
     table = percents({"1": 3, "2": 297}, base=300, item="q")
     other = table.head(1).assign(table_id="weights_sensitivity", weighting="raking")
-    level = table.head(1).assign(
-        table_id="model_lonely", measure="odds_ratio", n_unweighted=12.0, n_cell=6.0, df=200.0
-    )
-    after = disclosure.suppress(
-        pd.concat([table, other, level], ignore_index=True), settings=Disclosure()
-    )
-    assert after["status"].tolist() == ["suppressed"] * 4
+    after = disclosure.suppress(pd.concat([table, other], ignore_index=True), settings=Disclosure())
+    assert after["status"].tolist() == ["suppressed"] * 3
 
 
 def test_what_the_questionnaire_of_ehime_says_of_its_tables():
