@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -182,8 +183,26 @@ def read_decisions(study: Study, *, raw: RawResponses) -> pd.DataFrame:
     path = study.wave_dir / "decisions.csv"
     if not path.exists():
         return pd.DataFrame(columns=["position", "variable", "decision", "new_value", "reason"])
+    given, problems = _load_decisions(path), []
+    ids = raw.table[study.config.columns.respondent_id].astype("str").map(tidy_cell)
+    places: list[int] = []
+    for row in given.itertuples():
+        found, mistakes = _place_decision(row, ids=ids, study=study)
+        places.append(found)
+        problems += [f"{row.Index} 行目 {mistake}" for mistake in mistakes]
+    twice = given.assign(position=places).duplicated(["position", "variable"])
+    problems += [f"{line} 行目 同じ対象が二度 (decided twice)" for line in given.index[twice]]
+    if problems:
+        raise _decisions_error(problems)
+    return given.assign(position=places).drop(columns=["file_row", "respondent_id"])
+
+
+def _load_decisions(path: Path) -> pd.DataFrame:
+    """Return the records of decisions.csv as text; the index is the line, the header being 1."""
     try:
-        given = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig")
+        given = pd.read_csv(
+            path, dtype=str, keep_default_na=False, encoding="utf-8-sig", skip_blank_lines=False
+        ).fillna("")
     except (UnicodeDecodeError, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
         raise _decisions_error(["UTF-8 の CSV として読めない (not a CSV in UTF-8)"]) from error
     problems = [f"列 {n} は使えない (unknown column)" for n in given if n not in _DECISION_COLUMNS]
@@ -192,30 +211,24 @@ def read_decisions(study: Study, *, raw: RawResponses) -> pd.DataFrame:
     ]
     if problems:
         raise _decisions_error(problems)
-    given = given.reindex(columns=_DECISION_COLUMNS, fill_value="").apply(lambda c: c.str.strip())
-    ids = raw.table[study.config.columns.respondent_id].astype("str").map(tidy_cell)
-    places: list[int] = []
-    for line, row in enumerate(given.itertuples(index=False), start=2):
-        found, mistakes = _place_decision(row, ids=ids, study=study)
-        places.append(found)
-        problems += [f"{line} 行目 {mistake}" for mistake in mistakes]
-    twice = given.assign(position=places).duplicated(["position", "variable"])
-    problems += [
-        f"{line + 2} 行目 同じ対象が二度 (decided twice)" for line in np.flatnonzero(twice)
-    ]
-    if problems:
-        raise _decisions_error(problems)
-    return given.assign(position=places).drop(columns=["file_row", "respondent_id"])
+    given = given.reindex(columns=_DECISION_COLUMNS, fill_value="")
+    given.index = pd.RangeIndex(2, len(given) + 2)
+    broken = given.apply(lambda column: column.str.contains(r"[\r\n]")).any(axis=1)
+    if broken.any():  # after an unclosed quote the next record is part of the cell
+        mistake = f"{given.index[broken][0]} 行目 セルに改行がある"
+        raise _decisions_error([f'{mistake} (a cell holds a line break: is a " not closed?)'])
+    given = given.apply(lambda column: column.str.strip())
+    return given[(given != "").any(axis=1)]
 
 
 def _place_decision(row: Any, *, ids: pd.Series, study: Study) -> tuple[int, list[str]]:
     """Return which row of the table a decision is about, and its mistakes."""
     mistakes = []
-    rows = ids.index.astype("str")
-    if row.file_row:
-        found = np.flatnonzero(rows == row.file_row)
-    else:
-        found = np.flatnonzero(ids == tidy_cell(row.respondent_id)) if row.respondent_id else []
+    is_row = ids.index.astype("str") == row.file_row
+    is_id = (ids == tidy_cell(row.respondent_id)).to_numpy()
+    found = np.flatnonzero(is_row if row.file_row else is_id & bool(row.respondent_id))
+    if row.file_row and row.respondent_id and is_row.any() and not (is_row & is_id).any():
+        mistakes.append("file_row と respondent_id が別の人 (row and id do not belong together)")
     if len(found) != 1:
         mistakes.append(f"対象が {len(found)} 行 (not exactly one row)")
     if row.decision not in ("accept", "correct", "exclude"):

@@ -1455,6 +1455,22 @@ def test_decisions_accept_correct_and_exclude(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(
+    ("lines", "told"),
+    [
+        ("30,A0050,exclude,x", "2 行目 file_row と respondent_id が別の人"),
+        ('\n30,,exclude,"撤回\n31,,exclude,"x', "3 行目 セルに改行がある"),
+        ("30,A0028,exclude,x\n\n999,,exclude,x", "4 行目 対象が 0 行"),  # row 30 is A0028
+    ],
+)
+def test_decisions_that_could_touch_another_person(lines, told, tmp_path, monkeypatch):
+    Case(decisions=f"file_row,respondent_id,decision,reason\n{lines}\n").write(tmp_path)
+    error = run(tmp_path, monkeypatch).error
+    assert (error.code, error.exit_code) == ("DECISIONS", 5)
+    assert told in str(error)
+    assert "A00" not in str(error)
+
+
+@pytest.mark.parametrize(
     "line",
     [
         "999,,accept,,x",  # no such row
