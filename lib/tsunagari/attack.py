@@ -534,13 +534,14 @@ def check_signoff(text: str, *, release_hash: str, is_synthetic: bool) -> dict[s
             "The hash in signoff.yaml is not that of the release: review it again and write the "
             "one named before.",
         )
-    if signed["data"] not in ("real", "synthetic") or is_synthetic != (
-        signed["data"] == "synthetic"
-    ):
+    wanted = "synthetic" if is_synthetic else "real"
+    if signed["data"] != wanted:
         raise DisclosureError(
             "SIGNOFF_SYNTHETIC",
-            "合成データによる公表物を実データとして承認することはできません（data を直す）。",
-            "A synthetic run cannot be signed off as real, nor a real one as synthetic.",
+            f"signoff.yaml の data がこの公表物とちがいます（正しくは {wanted}）。"
+            "合成データを実データとして承認することはできません。",
+            f"data in signoff.yaml is not that of this release ({wanted}): a synthetic run cannot "
+            "be signed off as real, nor a real one as synthetic.",
         )
     return signed
 

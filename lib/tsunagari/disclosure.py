@@ -1619,6 +1619,7 @@ def describe_study(study: Study) -> dict[str, Any]:
         "regions": [region.label for region in config.regions.values()],
         "variables": _describe_variables(study),
         "indicators": _describe_indicators(study),
+        "base": config.tables.base,
         "axes": study.axes,
         "crosses": list(config.tables.crosses),
         "benchmark": _describe_benchmark(study),

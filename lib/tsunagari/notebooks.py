@@ -203,7 +203,13 @@ def _split_parameter(text: str, known: set[str]) -> tuple[str, str]:
             f"パラメーター {name} は使えません。鍵や暗証番号はパラメーターで渡せません。",
             f"Parameter {name} is refused: a key, token or password is never a parameter.",
         )
-    if name not in known or not equals:
+    if name in known and not equals:
+        raise ConfigError(
+            "PARAMETER_VALUE",
+            f"パラメーター {name} に値がありません。{name}=値 の形で書いてください。",
+            f"Parameter {name} has no value: write {name}=VALUE.",
+        )
+    if name not in known:
         near = difflib.get_close_matches(name.upper(), known, n=1)
         choices = ", ".join(sorted(known)) or "なし none"
         hint = "--study と --year で指定します。" if name in ("STUDY", "YEAR") else ""

@@ -1198,6 +1198,7 @@ def _groups_sentence(published: Published) -> str:
     measure = f"「{published.label(name)}」の割合"
     if not tested:
         return ""
+    found.sort(key=lambda pair: pair[1]["estimate"], reverse=True)
     if not found:
         groups = "・".join(tested)
         return f"{measure}に、{groups}による一定以上の差は確認できませんでした。⟦cross_{items[0]}⟧"
@@ -1206,7 +1207,10 @@ def _groups_sentence(published: Published) -> str:
         f"（{_of(row, format_estimate(row) + '%')}▲）"
         for axis, row in found[:3]
     ]
-    return f"{measure}は、{'、'.join(texts)}で、そのほかの人より高い結果です。⟦cross_{items[0]}⟧"
+    more = "など" if len(found) > len(texts) else ""
+    return (
+        f"{measure}は、{'、'.join(texts)}{more}で、そのほかの人より高い結果です。⟦cross_{items[0]}⟧"
+    )
 
 
 def _effect_rows(published: Published, outcome: str) -> pd.DataFrame:
@@ -1462,6 +1466,7 @@ def _how_to_read(published: Published) -> list[str]:
     points = format_number(float(marks.get("point_threshold", 3)), decimals=0)
     least = published.about.get("min_cell_n", gate.get("base_minimum", 10))
     reference, low = gate.get("base_reference", 30), gate.get("base_low", 50)
+    has_missing = published.about.get("base", "asked") == "asked"
     return [
         "割合は重みを付けた値です。n は重みを付ける前の回答者数で、割合の分母です。",
         "割合は小数第2位を四捨五入しています（n が200未満の区分と、2つの属性を組み合わせた区分は"
@@ -1476,7 +1481,12 @@ def _how_to_read(published: Published) -> list[str]:
         "割合・区間・図を含めて示しません。",
         "… は値がないこと、- は比べる相手がないことを示します。",
         "差は「ポイント」（割合の引き算）で示します。",
-        "無回答は、断りがないかぎり分母に含めています。属性に答えていない人は、クロス集計の区分から除いています。",
+        (
+            "無回答は、断りがないかぎり分母に含めています。"
+            if has_missing
+            else "無回答は、分母から除いています。"
+        )
+        + "属性に答えていない人は、クロス集計の区分から除いています。",
     ]
 
 

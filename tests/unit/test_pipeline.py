@@ -258,7 +258,7 @@ def test_files_no_step_wrote_any_more_do_not_survive(root):
     [
         ("regoin=1", "PARAMETER_UNKNOWN", "regoin"),
         ("LIMT=4", "PARAMETER_UNKNOWN", "did you mean LIMIT?"),
-        ("LIMIT", "PARAMETER_UNKNOWN", "LIMIT"),
+        ("LIMIT", "PARAMETER_VALUE", "LIMIT=VALUE"),
         ("YEAR=2023", "PARAMETER_UNKNOWN", "--year"),
         ("LIMIT=abc", "PARAMETER", "int: 1 .. 9"),
         ("LIMIT=2.5", "PARAMETER", "int: 1 .. 9"),

@@ -314,6 +314,20 @@ def test_withheld_model_says_why(rows):
     assert "該当者が足りないため、モデルは示しません。" in text
 
 
+def test_groups_are_named_from_the_highest_share_down(rows):
+    shares = re.findall(r"([\d.]+)%⟫▲", report._groups_sentence(make_published(rows)))
+    assert len(shares) >= 2
+    assert shares == sorted(shares, key=float, reverse=True)
+
+
+@pytest.mark.parametrize(
+    ("base", "said"), [("asked", "分母に含めて"), ("answered", "分母から除いて")]
+)
+def test_what_no_answer_counts_for_follows_the_table_plan(rows, base, said):
+    told = " ".join(report._how_to_read(make_published(rows, base=base)))
+    assert said in told
+
+
 # --- hostile text -----------------------------------------------------------------------------
 
 
