@@ -24,6 +24,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute
 import pyarrow.csv
+from openpyxl.utils import get_column_letter
 
 from tsunagari.formats import ROWS_SHOWN, Sheet, read_sav, read_workbook, refuse_disguise, show_rows
 from tsunagari.study import InputError, Study
@@ -336,7 +337,11 @@ def _split_header(text: memoryview, *, path: Path, study: Study) -> tuple[list[s
         names = next(csv.reader(io.StringIO(line, newline=""), delimiter=delimiter), [])
         found[delimiter] = (sum(tidy_name(name) in known for name in names), names)
     delimiter = max(found, key=lambda mark: found[mark][0])
-    if found[delimiter][0] == 0:
+    n_known, names = found[delimiter]
+    inner = [row for name in names for row in name.split("\n")[1:]]
+    if any(row.count(delimiter) >= max(n_known - 1, 2) for row in inner):
+        raise _header_joined(path)  # a quote within the names swallows the first records
+    if n_known == 0:
         likely = max(DELIMITERS, key=line.count)
         raise InputError(
             "HEADER_UNKNOWN",
@@ -345,7 +350,7 @@ def _split_header(text: memoryview, *, path: Path, study: Study) -> tuple[list[s
             f"Line 1 of {path.name} holds no variable of the codebook (its separator looks like "
             f"{DELIMITERS[likely]}): make line 1 the variable names.",
         )
-    return found[delimiter][1], min(end + 1, len(text)), delimiter
+    return names, min(end + 1, len(text)), delimiter
 
 
 def match_columns(
@@ -376,12 +381,13 @@ def match_columns(
     in_one_cell = columns["item"].isin(set(found.values()) - set(columns.index))
     absent = columns[~columns.index.isin(list(found.values())) & ~in_one_cell]
     lacking = absent.index[absent["type"] != "OA"].tolist()
-    unknown = [name for place, name in enumerate(names) if place not in found and name]
-    if lacking and len(found) < len(columns) / 2:
-        unknown = []  # line 1 may be a person's answers: its words are not repeated
+    # Told by their letters in Excel: what stands there may be a person's answers, not names.
+    unknown = [get_column_letter(i + 1) for i, n in enumerate(names) if n and i not in found]
     if lacking:
         raise _columns_error("COLUMN_MISSING", lacking, path=path)
     if unknown and study.config.file.unknown_columns == "error":
+        if len(header) + 1 >= 2 * len(found):
+            raise _header_joined(path)
         raise _columns_error("COLUMN_UNKNOWN", unknown, path=path)
     facts["unknown_columns"] = unknown
     facts["absent_columns"] = absent.index.tolist()
@@ -393,6 +399,16 @@ def match_columns(
     if facts["absent_columns"]:
         facts["notes"].append(f"自由回答の列がありません: {', '.join(absent.index)}。")
     return found
+
+
+def _header_joined(path: Path) -> InputError:
+    return InputError(
+        "HEADER_JOINED",
+        f"{path.name} の 1 行目に列名のほかに回答も入っているようです。列名の行の後の改行と引用符を"
+        "確かめて保存し直してください。",
+        f"Line 1 of {path.name} seems to hold answers besides the names: check the line break and "
+        "the quotes after the header.",
+    )
 
 
 def _columns_error(code: str, names: list[str], *, path: Path) -> InputError:

@@ -6,8 +6,10 @@ import random
 from pathlib import Path
 
 import pytest
+from tests.data.test_faults import YEAR, Case
 
-from tsunagari import reading
+from tsunagari import reading, study
+from tsunagari.study import InputError
 
 CODES = ["", "", "1", "2", "9"]
 ODD = ["12", "a,b", 'x"y', '"', "é", " ", "\t", "1 ", "長い", "\x00"]
@@ -49,3 +51,27 @@ def test_quick_readings_find_what_the_csv_module_finds(seed, monkeypatch):
     assert [(row, max(n, 1)) for row, n in found.bad] == bad
     for at in range(width):
         assert list(found.columns[f"c{at}"]) == [cells[at] for cells in good.values()]
+
+
+def read(case: Case, root: Path, monkeypatch) -> reading.RawResponses:
+    """Read the answer file of a study in a folder of its own."""
+    monkeypatch.setenv("TSUNAGARI_ROOT", str(root))
+    case.write(root)
+    return reading.read_responses(study.open_study("good", YEAR))
+
+
+@pytest.mark.parametrize("spoil", ["quote", "quote_ignored", "joined", "separator", "name"])
+def test_answers_in_the_header_are_not_printed(spoil, tmp_path, monkeypatch):
+    case = Case()
+    header, *lines = case.lines()
+    if spoil.startswith("quote"):
+        header = header.replace("words", '"words')
+        lines[0] += '秘密",'
+    if spoil == "quote_ignored":
+        case.study["file"]["unknown_columns"] = "ignore"
+    ends = {"joined": ",", "separator": "\u2028", "name": ",E22-1139\n"}
+    case.raw = (header + ends.get(spoil, "\n") + "\n".join(lines)).encode()
+    with pytest.raises(InputError) as caught:
+        read(case, tmp_path, monkeypatch)
+    assert caught.value.code == ("COLUMN_UNKNOWN" if spoil == "name" else "HEADER_JOINED")
+    assert not any(word in str(caught.value) for word in ("A0000", "秘密", "E22", "2024-01-01"))
