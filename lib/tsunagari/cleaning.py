@@ -140,8 +140,11 @@ def clean_responses(raw: RawResponses, study: Study) -> Cleaned:
         LedgerError: The ledger does not add up.
     """
     decisions = read_decisions(study, raw=raw)
-    table, corrections = _correct(raw.table, decisions, study=study)
-    sheet = coding.code_cells(table, study, origin=raw.origin)
+    counted = np.ones(len(raw.table), dtype=bool)
+    counted[decisions.loc[decisions["decision"] == "exclude", "position"].astype(int)] = False
+    table = coding.split_multiple(raw.table, study, counted=counted)
+    table, corrections = _correct(table, decisions)
+    sheet = coding.code_cells(table, study, origin=raw.origin, counted=counted)
     _refuse_second_header(sheet, study=study)
     rows = _Rows(sheet, study=study, decisions=decisions)
     rows.judge()
@@ -251,11 +254,8 @@ def _decisions_error(problems: list[str]) -> ConfigError:
     )
 
 
-def _correct(
-    table: pd.DataFrame, decisions: pd.DataFrame, *, study: Study
-) -> tuple[pd.DataFrame, pd.DataFrame]:
+def _correct(table: pd.DataFrame, decisions: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Return the table with decided corrections, and their log old -> new."""
-    del study
     log, changed = [], {}
     for row in decisions[decisions["decision"] == "correct"].itertuples(index=False):
         column = changed.get(row.variable, table[row.variable]).copy()
@@ -880,7 +880,9 @@ def compare_before_after(raw: RawResponses, cleaned: Cleaned, *, study: Study) -
         is not the study's, or none, is "no_answer" before.
     """
     design = study.config.design
-    before = coding.code_cells(raw.table, study, origin=raw.origin)
+    nobody = np.zeros(len(raw.table), dtype=bool)  # what cleaning accepted does not stop here
+    table = coding.split_multiple(raw.table, study, counted=nobody)
+    before = coding.code_cells(table, study, origin=raw.origin, counted=nobody)
     frame = _frame(before, [design.region, design.age_band, design.sex], study=study)
     frame = derive_variables(frame, study)
     parts = []

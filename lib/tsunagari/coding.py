@@ -132,8 +132,9 @@ def encode_texts(values: pd.api.extensions.ExtensionArray) -> tuple[list[str], n
 class CellLog:
     """Holds the delivered cells and gathers what happened to them, by position of the row."""
 
-    def __init__(self, raw: pd.DataFrame) -> None:
+    def __init__(self, raw: pd.DataFrame, *, counted: np.ndarray | None = None) -> None:
         self.raw = raw
+        self.counted = np.ones(len(raw), dtype=bool) if counted is None else counted
         self.cells: list[tuple[np.ndarray, str, str]] = []
         self.repairs: list[tuple[np.ndarray, str, list[str], str]] = []
         self.flags: list[tuple[np.ndarray, str, str]] = []
@@ -361,7 +362,7 @@ def _refuse_bad_cells(
     variable: str, column: TextColumn, *, found: list[Judgement], log: CellLog
 ) -> None:
     """Refuse a column in which too many cells are not what the codebook says."""
-    texts, places = column.texts, column.places
+    texts, places = column.texts, column.places[log.counted]
     is_bad = np.array([bool(each.reason) for each in found])
     counts = np.bincount(places, minlength=len(found))
     n_given = counts[[tidy_cell(text) != "" for text in texts]].sum()
@@ -376,7 +377,7 @@ def _refuse_bad_cells(
         ja, en = "コードブックにない回答", "answers the codebook does not know"
     else:
         return
-    rows = log.raw.index[bad[places]]
+    rows = log.raw.index[log.counted][bad[places]]
     share = 100 * len(rows) / n_given
     raise InputError(
         code,
@@ -573,13 +574,16 @@ class CodedSheet:
     book: Book
 
 
-def code_cells(raw: pd.DataFrame, study: Study, *, origin: str = "csv") -> CodedSheet:
+def code_cells(
+    raw: pd.DataFrame, study: Study, *, origin: str = "csv", counted: np.ndarray | None = None
+) -> CodedSheet:
     """Judge every cell of a file against the codebook, then settle who was asked what.
 
     Args:
-        raw: Text as delivered, shape (n, any), index file_row.
+        raw: Text as delivered, multi-answer questions split, shape (n, any), index file_row.
         study: The wave.
         origin: csv, xlsx or sav.
+        counted: Rows whose bad cells may stop the file, shape (n,); None: all.
 
     Returns:
         The coded columns and the log.
@@ -588,7 +592,7 @@ def code_cells(raw: pd.DataFrame, study: Study, *, origin: str = "csv") -> Coded
         InputError: A column holds too much that the codebook does not know.
     """
     rules = skip_rules(study.codebook)
-    log, book = CellLog(split_multiple(raw, study)), Book.of(study)
+    log, book = CellLog(raw, counted=counted), Book.of(study)
     columns: dict[str, Coded] = {}
     texts: dict[str, pd.Series] = {}
     for variable, kind in book.kinds.items():
@@ -687,12 +691,12 @@ def _settle_multiple(
         sheet.columns[variable] = Coded(("0", "1"), codes[k])
 
 
-def split_multiple(raw: pd.DataFrame, study: Study) -> pd.DataFrame:
+def split_multiple(raw: pd.DataFrame, study: Study, *, counted: np.ndarray) -> pd.DataFrame:
     """Return the table with multi-answer questions given in one cell as one column an option.
 
     Raises:
-        InputError: The study file names no separator, or cells hold something else than codes
-            between separators.
+        InputError: The study file names no separator, or cells of `counted` rows, shape (n,),
+            hold something else than codes between separators.
     """
     codes, new = study.codebook.codes, {}
     given = [name for name in raw.columns if name not in study.codebook.columns.index]
@@ -703,8 +707,9 @@ def split_multiple(raw: pd.DataFrame, study: Study) -> pd.DataFrame:
         column = raw[item].astype("category")
         parts = [_split_cell(text, separator) for text in column.cat.categories]
         is_known = np.array([set(each) <= set(mine["code"]) for each in parts] or [True])
-        if separator is None or not is_known.all():
-            rows = raw.index[~is_known[column.cat.codes]] if separator else raw.index
+        is_odd = ~is_known[column.cat.codes] & counted
+        if separator is None or is_odd.any():
+            rows = raw.index[is_odd] if separator else raw.index
             raise InputError(
                 "MULTI_ANSWER_SEPARATOR",
                 f"{item} は一つのセルに複数の回答があり、{len(rows)} 行を分けられません"

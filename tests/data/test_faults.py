@@ -1488,6 +1488,28 @@ def test_decisions_that_cannot_be_followed(line, tmp_path, monkeypatch):
     assert "2 行目" in str(error)
 
 
+@pytest.mark.parametrize("end", ["cohab,correct,1", ",exclude,"])
+def test_decisions_count_before_a_column_is_refused(end, tmp_path, monkeypatch):
+    lines = "".join(f"{row},{end},x\n" for row in range(5, 15))
+    case = Case(decisions=f"file_row,variable,decision,new_value,reason\n{lines}")
+    case.put("cohab", "7", *range(5, 15))  # 10 of 200: more than 2 %
+    outcome = clean(case, tmp_path, monkeypatch)
+    counts_ = cleaning.compare_before_after(outcome.raw, outcome.cleaned, study=outcome.survey)
+    assert counts_.loc[counts_["item"] == "region", "n_before"].sum() == N_ROWS
+
+
+def test_an_option_of_an_answer_in_one_cell_can_be_corrected(tmp_path, monkeypatch):
+    case = Case()
+    in_one_cell(case)
+    case.study["multi_answer"] = {"separator": ";"}
+    case.answers.loc[[28, 29], "event"] = ["2", "7"]
+    head = "file_row,variable,decision,new_value,reason\n"
+    case.decisions = head + "30,event_1,correct,1,x\n31,,exclude,,x\n"
+    people = clean(case, tmp_path, monkeypatch).cleaned.respondents.set_index("file_row")
+    assert people.loc[30, ["event_1", "event_2", "event_3"]].tolist() == [1, 1, 0]
+    assert 31 not in people.index
+
+
 def test_accepting_what_cannot_be_accepted(tmp_path, monkeypatch):
     case = Case(decisions="file_row,decision,reason\n5,accept,x\n")
     case.put("region", "", 5)
