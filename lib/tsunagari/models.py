@@ -1652,6 +1652,8 @@ def _merge_and_fit(
 _WITHHELD = {
     "ONE_CLASS_OUTCOME": "該当する人としない人に分かれないため、モデルは示さない。",
     "TOO_FEW_EVENTS": "該当する人が少ないため、モデルは示さない。",
+    "MODEL_DF": "回答者の数に対して係数が多いため、モデルは示さない。",
+    "MODEL_BASE_TOO_SMALL": "使える回答者が少ないため、モデルは示さない。",
     "MODEL_SEPARATION": "答えがはっきり分かれる区分があり係数が定まらないため、モデルは示さない。",
     "LISTWISE_DELETION": "要因に無回答が多いため、モデルは示さない。",
     "ALL_MISSING_PREDICTOR": "使える回答のない要因があるため、モデルは示さない。",

@@ -551,7 +551,7 @@ def model_sensitivity(
     """
     parts = [pd.DataFrame(columns=ESTIMATE_COLUMNS)]
     for name, report in reports.items():
-        if report.merged is not None:
+        if report.model is not None:
             indicator = study.config.indicators[name]
             item = study.items[indicator.item]
             rows = sensitivity_rows(

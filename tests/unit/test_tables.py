@@ -398,7 +398,7 @@ def sensitivity_of(small: study.Study, people: pd.DataFrame) -> pd.DataFrame:
     )
     rng = np.random.default_rng(5)
     rows = tables.model_sensitivity(small, people, design=design, reports=reports, rng=rng)
-    withheld = {"often": replace(reports["often"], merged=None)}
+    withheld = {"often": replace(reports["often"], model=None)}
     none = tables.model_sensitivity(small, people, design=design, reports=withheld, rng=rng)
     assert none.empty
     return rows
