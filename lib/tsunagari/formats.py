@@ -7,12 +7,14 @@ one can bring its reader down.
 
 from __future__ import annotations
 
+import io
 import json
 import re
 import subprocess
 import sys
 import tempfile
 import zipfile
+import zlib
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import date, datetime
@@ -44,6 +46,10 @@ _DISGUISES = (  # first bytes of files that are often given a wrong name
     (b"\x1f\x8b", "gzip"),
 )
 _WANTED = {"csv": (), "xlsx": ("zip",), "sav": ("SPSS",)}
+_BROKEN = (  # what a damaged workbook raises; RuntimeError: a part encrypted or oddly packed
+    *(zipfile.BadZipFile, zlib.error, RuntimeError, CalamineError),
+    *(ElementTree.ParseError, KeyError, ValueError),
+)
 
 
 @dataclass(frozen=True)
@@ -143,13 +149,7 @@ def read_workbook(path: Path, *, sheet: str | None) -> Sheet:
             errors = _check_sheet(part, path=path, name=name)
         book = CalamineWorkbook.from_path(path)
         cells = book.get_sheet_by_name(name).to_python(skip_empty_area=False)
-    except (
-        zipfile.BadZipFile,
-        CalamineError,
-        ElementTree.ParseError,
-        KeyError,
-        ValueError,
-    ) as error:
+    except _BROKEN as error:
         raise _refuse(
             "FORMAT", path, ja="を Excel ファイルとして読めません", en="cannot be read as Excel"
         ) from error
@@ -169,9 +169,8 @@ def _check_archive(archive: zipfile.ZipFile, *, path: Path) -> None:
     for part in archive.namelist():
         if part.endswith((".xml", ".rels")):
             with archive.open(part) as file:
-                if b"<!" in file.read(_PROLOG_BYTES).replace(b"<!--", b"").replace(
-                    b"<![CDATA[", b""
-                ):
+                start = file.read(_PROLOG_BYTES).replace(b"\0", b"")  # so UTF-16 hides nothing
+                if b"<!" in start.replace(b"<!--", b"").replace(b"<![CDATA[", b""):
                     raise _refuse("FORMAT", path, ja="に DTD があります", en="holds a DTD")
 
 
@@ -228,19 +227,19 @@ def _sheet_part(archive: zipfile.ZipFile, name: str) -> bytes:
 
 def _check_sheet(part: bytes, *, path: Path, name: str) -> dict[tuple[int, int], str]:
     """Refuse formulas without values and merged cells; return error values by row and column."""
-    cells = re.finditer(rb"<c\b([^>]*?)(?:/>|>(.*?)</c>)", part, flags=re.DOTALL)
-    empty, errors = [], {}
-    for cell in cells:
-        attributes, inner = cell[1], cell[2] or b""
-        if b"<f" not in inner and b't="e"' not in attributes:
-            continue
-        address = re.search(rb'\br="([A-Z]+\d+)"', attributes)
-        where = address[1].decode() if address else "?"
-        value = re.search(rb"<v>([^<]+)</v>", inner)
-        if b"<f" in inner and not value and b"<is>" not in inner:
-            empty.append(where)
-        elif b't="e"' in attributes and value:
-            errors[_place(where)] = value[1].decode()
+    empty, errors, merged = [], {}, []
+    for _, element in ElementTree.iterparse(io.BytesIO(part)):
+        kind = element.tag.rpartition("}")[2]  # however the namespace is written
+        if kind == "c":
+            inner = {child.tag.rpartition("}")[2]: child.text for child in element}
+            if "f" in inner and not inner.get("v") and "is" not in inner:
+                empty.append(element.get("r", "?"))
+            elif element.get("t") == "e" and inner.get("v"):
+                errors[_place(element.get("r", "?"))] = inner["v"]
+        elif kind == "mergeCell":
+            merged.append(element.get("ref", "?"))
+        elif kind == "row":
+            element.clear()
     if empty:
         raise _refuse(
             "EXCEL_FORMULA",
@@ -249,7 +248,6 @@ def _check_sheet(part: bytes, *, path: Path, name: str) -> dict[tuple[int, int],
             "Excel で開いて値として保存してください",
             en=f"has {len(empty)} formulas without values ({show_rows(empty)}): save as values",
         )
-    merged = [ref.decode() for ref in re.findall(rb'<mergeCell\b[^>]*ref="([^"]+)"', part)]
     if merged:
         raise _refuse(
             "EXCEL_MERGED",
@@ -267,7 +265,10 @@ def _place(address: str) -> tuple[int, int]:
         >>> _place("B3")
         (2, 1)
     """
-    letters, digits = re.fullmatch(r"([A-Z]+)(\d+)", address).groups()
+    found = re.fullmatch(r"([A-Z]+)(\d+)", address)
+    if found is None:
+        raise ValueError("a cell without an address")
+    letters, digits = found.groups()
     column = 0
     for letter in letters:
         column = column * 26 + ord(letter) - 64

@@ -9,6 +9,7 @@ was given; where its expected behaviour seemed unwise, the comment beside the fa
 import ast
 import io
 import random
+import re
 import zipfile
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -517,6 +518,30 @@ def csv_named_xlsx(case):
     case.raw = text
 
 
+def change_entry(case: Case, at: int, value: bytes) -> None:
+    """Overwrite bytes of the directory entry of a workbook's sheet."""
+    to_workbook(case)
+    entry = case.raw.rfind(b"xl/worksheets/sheet1.xml") - 46
+    case.raw = case.raw[: entry + at] + value + case.raw[entry + at + len(value) :]
+
+
+@fault("XLS-01b", error="FORMAT")
+def flipped_bytes(case):
+    to_workbook(case)
+    start = case.raw.find(b"xl/worksheets/sheet1.xml") + 60
+    case.raw = case.raw[:start] + b"\xff" * 40 + case.raw[start + 40 :]
+
+
+@fault("XLS-02b", error="FORMAT")
+def encrypted_part(case):
+    change_entry(case, 8, b"\x01\x00")
+
+
+@fault("XLS-02c", error="FORMAT")
+def unknown_packing(case):
+    change_entry(case, 10, b"\x09\x00")  # Deflate64
+
+
 @fault("XLS-02", error="ENCRYPTED")
 def encrypted(case):
     to_workbook(case)
@@ -558,6 +583,39 @@ def error_values(case):
 @fault("XLS-06", error="EXCEL_MERGED")
 def merged_cells(case):
     to_workbook(case, lambda book: book.active.merge_cells("E5:E7"))
+
+
+def with_prefix(case: Case, cell: bytes, change=None) -> None:
+    """Deliver a workbook whose sheet is written as <x:c>, cell F5 replaced."""
+    to_workbook(case, change)
+
+    def rename(part):
+        part = re.sub(rb'<c r="F5".*?</c>', cell, part)
+        part = re.sub(rb"<(/?)(?=[a-zA-Z])", rb"<\1x:", part)
+        return part.replace(b"xmlns=", b"xmlns:x=")
+
+    case.raw = rewrite(case.raw, "xl/worksheets/sheet1.xml", rename)
+
+
+@fault("XLS-04b", error="EXCEL_FORMULA")
+def formula_with_prefix(case):
+    with_prefix(case, b'<c r="F5"><f>1+1</f></c>')
+
+
+@fault("XLS-05b", rows={"EXCEL_ERROR_VALUE": 1})
+def error_value_with_prefix(case):
+    with_prefix(case, b"<c r='F5' t='e'><v>#N/A</v></c>")
+
+
+@fault("XLS-05c", error="FORMAT")
+def error_value_without_address(case):
+    with_prefix(case, b'<c t="e"><v>#N/A</v></c>')
+
+
+@fault("XLS-06b", error="EXCEL_MERGED")
+def merged_with_prefix(case):
+    case.put("lonely", "1", 5)
+    with_prefix(case, b'<c r="F5"><v>1</v></c>', lambda book: book.active.merge_cells("E5:E7"))
 
 
 @fault("XLS-07", error="ID_NUMBER")
