@@ -38,6 +38,7 @@ BAD_LINE_LIMIT = 0.01  # share of records with a wrong number of fields; disclos
 _BLOCK_BYTES = 1 << 18
 _TEXT_TYPES = ("ID", "OA")  # nearly every value differs: kept as text, the rest as categories
 _INVISIBLE = dict.fromkeys([0x200B, 0x200C, 0x200D, 0x2060, 0xFEFF, 0x00AD])
+_BARE_CR = re.compile(b"\r(?!\n)")
 _PRIVATE_USE = re.compile("[\ue000-\uf8ff]")
 # Kana and Japanese stops in UTF-8 begin with E3 80 to E3 83, which cp932 shows as one of these.
 _MOJIBAKE = re.compile("[縺繧繝縲]")
@@ -130,7 +131,10 @@ def read_csv(path: Path, study: Study) -> RawResponses:
     text, facts["encoding"] = decode(data, path=path, encodings=study.config.file.encodings)
     del data
     note_marks(text, facts=facts, path=path)
-    text = _plain(text)
+    unmarked = _unmarked(text)
+    text = _plain(unmarked)
+    if text is not unmarked and _BARE_CR.search(unmarked):
+        facts["notes"].append("行末の CR を改行として読みました。")
     header, offset, facts["delimiter"] = _split_header(text, path=path, study=study)
     columns = match_columns(header, facts=facts, study=study, path=path)
     body = text[offset:]
@@ -146,8 +150,9 @@ def read_csv(path: Path, study: Study) -> RawResponses:
     rows = pd.Index(parsed.rows, name="file_row")
     table = pd.DataFrame(parsed.columns, index=rows, copy=False)
     table = finish_table(table, facts=facts, study=study, path=path)
-    n_marks = facts["bytes"] - len(text) if facts["encoding"].startswith("utf-8") else 0
-    lines = _LineReader(path, facts, offset + n_marks, records.ends)
+    as_delivered = text is unmarked and facts["encoding"].startswith("utf-8")
+    n_marks = facts["bytes"] - len(text) if as_delivered else 0
+    lines = _LineReader(path, facts, offset + n_marks, records.ends, as_delivered)
     pa.default_memory_pool().release_unused()  # what parsing block by block needed
     return RawResponses(table, rejected, facts, lines=lines)
 
@@ -286,9 +291,9 @@ def note_marks(text: memoryview, *, facts: dict[str, Any], path: Path) -> None:
     """
     if bytes(text[:3]) == codecs.BOM_UTF8:
         facts["notes"].append("先頭の余分な BOM を取りのぞきました。")
-    found = re.search(b"\n" + codecs.BOM_UTF8, text)
+    found = re.search(b"[\r\n]" + codecs.BOM_UTF8, text)
     if found:
-        line = bytes(text[: found.start()]).count(b"\n") + 2
+        line = len(bytes(text[: found.start()]).splitlines()) + 1
         raise InputError(
             "BOM_INSIDE",
             f"{path.name} の {line} 行目に BOM があります。二つのファイルがつながっています。",
@@ -296,12 +301,25 @@ def note_marks(text: memoryview, *, facts: dict[str, Any], path: Path) -> None:
         )
 
 
-def _plain(text: memoryview) -> memoryview:
-    """Return the text without leading marks and with lines that end in a line feed."""
+def _unmarked(text: memoryview) -> memoryview:
+    """Return the text without leading marks."""
     while bytes(text[:3]) == codecs.BOM_UTF8:
         text = text[3:]
-    if re.search(b"\n", text) is None and re.search(b"\r", text) is not None:
-        text = memoryview(bytes(text).replace(b"\r", b"\n"))
+    return text
+
+
+def _plain(text: memoryview) -> memoryview:
+    """Return the text itself, or with every line break a line feed where a CR could mislead.
+
+    The csv module ends a line at a bare CR and pyarrow loses half of a quoted CRLF at times; a line
+    feed means one thing to both. CR CR LF and LF CR, which editors leave behind, are one break.
+    """
+    if not re.search(b"\r", text):
+        return text
+    if _BARE_CR.search(text):
+        return memoryview(re.sub(b"\r\r?\n|\n\r(?!\n)|\r", b"\n", text))
+    if re.search(b'"', text):
+        return memoryview(bytes(text).replace(b"\r\n", b"\n"))
     return text
 
 
@@ -786,6 +804,7 @@ class _LineReader:
     facts: dict[str, Any]
     offset: int
     ends: np.ndarray
+    as_delivered: bool  # else the text was read in another encoding or with other line breaks
 
     def __call__(self, rows: Sequence[int]) -> list[str]:
         if len(rows) == 0:
@@ -797,8 +816,9 @@ class _LineReader:
                     f"{self.path.name} が読みこみの途中で変わりました。もう一度実行してください。",
                     f"{self.path.name} changed while it was being read: run again.",
                 )
-            if not self.facts["encoding"].startswith("utf-8"):
-                file = io.BytesIO(_plain(_to_utf8(_load(self.path), self.facts["encoding"])))
+            if not self.as_delivered:
+                text = _unmarked(_to_utf8(_load(self.path), self.facts["encoding"]))
+                file = io.BytesIO(_plain(text))
             return [self._record(file, row - 2) for row in rows]
 
     def _record(self, file: BinaryIO, number: int) -> str:

@@ -75,3 +75,39 @@ def test_answers_in_the_header_are_not_printed(spoil, tmp_path, monkeypatch):
         read(case, tmp_path, monkeypatch)
     assert caught.value.code == ("COLUMN_UNKNOWN" if spoil == "name" else "HEADER_JOINED")
     assert not any(word in str(caught.value) for word in ("A0000", "秘密", "E22", "2024-01-01"))
+
+
+@pytest.mark.parametrize("ends", ["\r", "\r\r\n", "\n\r", "\r\n", "\r then \n", "\n then \r\n"])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "cp932"])
+def test_no_record_is_lost_whatever_ends_the_lines(ends, encoding, tmp_path, monkeypatch):
+    case = Case()
+    header, *lines = case.lines()
+    lines[3] = lines[3].rsplit(",", 1)[0] + ',"一\n二"'
+    lines[5] = "A9999,short"
+    first, rest = ends.split(" then ") if " then " in ends else (ends, ends)
+    case.raw = (header + first + "".join(line + rest for line in lines)).encode(encoding)
+    raw = read(case, tmp_path, monkeypatch)
+    assert raw.facts["rows"] == len(lines)
+    assert raw.table["id"].tolist() == [x.split(",")[0] for i, x in enumerate(lines) if i != 5]
+    assert raw.table.loc[5, "words"] == "一\n二"
+    assert raw.rejected["file_row"].tolist() == [7]
+    assert raw.lines([7, 2, len(lines) + 1]) == [lines[5], lines[0], lines[-1]]
+
+
+def test_a_bare_cr_within_a_text_splits_that_record_only(tmp_path, monkeypatch):
+    case = Case()
+    lines = case.lines()
+    lines[2] = lines[2].rsplit(",", 1)[0] + ",一\r二"
+    case.raw = "\n".join(lines).encode()
+    raw = read(case, tmp_path, monkeypatch)
+    assert raw.rejected["file_row"].tolist() == [4]
+    assert raw.lines([4, 5]) == ["二", lines[3]]
+
+
+def test_a_quoted_line_break_is_one_wherever_a_block_ends(tmp_path, monkeypatch):
+    case = Case()
+    case.answers["words"] = '"長い\r\n' + "文" * 50 + '"'
+    case.raw = case.text.replace('"""', '"').replace("\n", "\r\n").replace("\r\r", "\r").encode()
+    monkeypatch.setattr(reading, "_BLOCK_BYTES", 256)
+    raw = read(case, tmp_path, monkeypatch)
+    assert set(raw.table["words"]) == {"長い\n" + "文" * 50}
