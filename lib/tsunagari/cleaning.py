@@ -57,7 +57,7 @@ HIGH_NONRESPONSE_PCT = 20.0  # above it a question is marked; standard MIS-04
 _TRAILER_ROWS = 5  # a total or a remark stands among the last rows
 _PERSONAL = (  # in an id: e-mail address, phone number, a Japanese name
     r"[^@\s]+@[^@\s]+\.[^@\s]+",
-    r"0\d{1,4}[-( ]\d{1,4}[-) ]\d{3,4}|^0[789]0\d{8}$",
+    r"(^|[^\d-])0\d{1,4}[-( ]\d{1,4}[-) ]\d{3,4}(\D|$)|^0[789]0\d{8}$",
     r"^[ぁ-ゖァ-ヺ一-鿿々ー\s]{2,}$",  # ids are in NFKC: no other space is left
 )
 _TEST_RECORD = re.compile(r"テスト|ダミー|(?<![a-z])(test|dummy)(?![a-z])|^9{5,}$", re.I)
@@ -139,9 +139,10 @@ def clean_responses(raw: RawResponses, study: Study) -> Cleaned:
         ConfigError: decisions.csv or the study file is wrong.
         LedgerError: The ledger does not add up.
     """
+    if raw.table.empty:
+        raise reading.no_rows(study.responses_path)
     decisions = read_decisions(study, raw=raw)
-    counted = np.ones(len(raw.table), dtype=bool)
-    counted[decisions.loc[decisions["decision"] == "exclude", "position"].astype(int)] = False
+    counted = ~_decided(decisions, "exclude", n=len(raw.table))
     table = coding.split_multiple(raw.table, study, counted=counted)
     table, corrections = _correct(table, decisions)
     sheet = coding.code_cells(table, study, origin=raw.origin, counted=counted)
@@ -238,7 +239,7 @@ def _place_decision(row: Any, *, ids: pd.Series, study: Study) -> tuple[int, lis
         mistakes.append("decision は accept/correct/exclude (one of these)")
     if not row.reason:
         mistakes.append("reason が空 (reason missing)")
-    if (row.decision == "correct") != bool(row.variable) and row.decision != "accept":
+    if (row.decision == "correct") != bool(row.variable):
         mistakes.append("variable は correct だけに書く (variable goes with correct)")
     if row.variable and row.variable not in study.codebook.columns.index:
         mistakes.append("variable がコードブックにない (unknown variable)")
@@ -252,6 +253,13 @@ def _decisions_error(problems: list[str]) -> ConfigError:
         f"decisions.csv に誤りがあります（{len(problems)} 件）: {shown}。直してください。",
         f"decisions.csv has {len(problems)} mistake(s), listed before: mend them.",
     )
+
+
+def _decided(decisions: pd.DataFrame, decision: str, *, n: int) -> np.ndarray:
+    """Return the rows about which this was decided, shape (n,)."""
+    mask = np.zeros(n, dtype=bool)
+    mask[decisions.loc[decisions["decision"] == decision, "position"].astype(int)] = True
+    return mask
 
 
 def _correct(table: pd.DataFrame, decisions: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -285,11 +293,8 @@ class _Rows:
         self.given_ids = self.raw[self.id_column].astype("str")
         self.ids = self._tidy_ids()
         self.id_codes: np.ndarray | None = None
-        rows = decisions.loc[decisions["variable"] == "", ["position", "decision"]]
-        self.accepted = np.zeros(len(self.raw), dtype=bool)
-        self.accepted[rows.loc[rows["decision"] == "accept", "position"].astype(int)] = True
-        self.excluded = np.zeros(len(self.raw), dtype=bool)
-        self.excluded[rows.loc[rows["decision"] == "exclude", "position"].astype(int)] = True
+        self.accepted = _decided(decisions, "accept", n=len(self.raw))
+        self.excluded = _decided(decisions, "exclude", n=len(self.raw))
 
     def judge(self) -> None:
         """Work through the reasons in their order."""
@@ -376,12 +381,13 @@ class _Rows:
         personal = hits.to_numpy(zero_copy_only=False) & (self.reasons == 0)
         if not personal.any():
             return
+        found = show_rows(self.raw.index[personal])
         raise InputError(
             "ID_PERSONAL",
             f"{self.id_column} に氏名・電話番号・メールアドレスらしいものが {personal.sum()} 行"
-            "あります。番号に置きかえた回答ファイルを受け取り直してください。",
+            f"あります（{found} 行目）。番号に置きかえた回答ファイルを受け取り直してください。",
             f"{self.id_column} holds what looks like names, phone numbers or e-mail addresses in "
-            f"{personal.sum()} rows: ask for a file with plain numbers.",
+            f"{personal.sum()} rows ({found}): ask for a file with plain numbers.",
         )
 
     def _is_repeated(self, among: np.ndarray) -> np.ndarray:

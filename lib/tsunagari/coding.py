@@ -40,7 +40,7 @@ CONTROL_PATTERN = r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]"
 CONTROL = re.compile(CONTROL_PATTERN)
 _HIDDEN = re.compile("[\u200b\u200c\u200d\u2060\ufeff\u00ad\u202a-\u202e\u2066-\u2069]")
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,3})?")
-_WHOLE = re.compile(r"[+-]?\d+(\.0*)?")
+_WHOLE = re.compile(r"[+-]?\d{1,15}(\.0*)?")  # no code is longer, and a float holds it
 _NOT_FINITE = re.compile(r"[+-]?(inf|infinity|nan)", re.I)
 _EMPTY_TEXT = frozenset(["", "-", "ー", "―", "—", "−", "無回答", "未記入", "n/a"])
 _DATE_LIKE = re.compile(
@@ -271,7 +271,7 @@ def judge_code(text: str, *, codes: Mapping[str, str], labels: Mapping[str, str]
 
 def judge_number(text: str, *, lowest: float, highest: float) -> Judgement:
     """Return the number of a cell; units, thousands separators and words are never guessed at."""
-    if text.isdigit() and text.isascii() and lowest <= int(text) <= highest:
+    if len(text) < 16 and text.isdigit() and text.isascii() and lowest <= int(text) <= highest:
         return Judgement(float(text))
     tidy = tidy_cell(text)
     if tidy == "":

@@ -282,7 +282,7 @@ def cell_text(cell: Any) -> str:
         >>> cell_text(3.0), cell_text(3.5), cell_text(None)
         ('3', '3.5', '')
     """
-    if cell is None or (isinstance(cell, float) and np.isnan(cell)):
+    if cell is None or cell is pd.NaT or (isinstance(cell, float) and np.isnan(cell)):
         return ""
     if isinstance(cell, float):
         return str(int(cell)) if cell.is_integer() and abs(cell) < 1e15 else repr(cell)

@@ -750,6 +750,12 @@ class Study:
                 f"回答ファイル {place} がありません。そこに置いてください。{hint}",
                 f"There is no answer file {place}: put it there.",
             )
+        if not found.is_file():
+            raise InputError(
+                "RESPONSES_FOLDER",
+                f"{found.name} がファイルではなくフォルダーです。回答ファイルを置いてください。",
+                f"{found.name} is a folder, not a file: put the answer file there.",
+            )
         return found
 
     @property
@@ -890,7 +896,7 @@ def open_study(name: str, year: int) -> Study:
     codebook = read_codebook(folder / name / "codebook.csv", year=year)
     skip_rules(codebook)
     study = Study(name=name, year=year, config=config, codebook=codebook)
-    _raise_study_file(_check_names(study) + _check_nets(study))
+    _raise_study_file(_check_names(study) + _check_nets(study) + _check_encodings(config.file))
     return study
 
 
@@ -1036,6 +1042,16 @@ def _check_weighting(weighting: Weighting) -> list[str]:
     if weighting.trim_ratio and weighting.method != "raking":
         problems.append("weighting.trim_ratio: method: raking だけで使える (raking only)")
     return problems
+
+
+def _check_encodings(file: FileFormat) -> list[str]:
+    unknown = []
+    for name in file.encodings:
+        try:
+            "a".encode(name)
+        except (LookupError, ValueError):
+            unknown.append(name)
+    return [f"file.encodings: {n} という文字コードはない (unknown encoding)" for n in unknown]
 
 
 def _check_nets(study: Study) -> list[str]:

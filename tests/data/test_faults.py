@@ -1536,6 +1536,7 @@ def test_decisions_that_could_touch_another_person(lines, told, tmp_path, monkey
         "5,,exclude,,",  # no reason
         "5,nowhere,correct,1,x",  # no such variable
         "5,,correct,1,x",  # nothing to correct
+        "5,id,accept,,x",  # a row is accepted, not a cell
     ],
 )
 def test_decisions_that_cannot_be_followed(line, tmp_path, monkeypatch):
@@ -1566,6 +1567,32 @@ def test_an_option_of_an_answer_in_one_cell_can_be_corrected(tmp_path, monkeypat
     people = clean(case, tmp_path, monkeypatch).cleaned.respondents.set_index("file_row")
     assert people.loc[30, ["event_1", "event_2", "event_3"]].tolist() == [1, 1, 0]
     assert 31 not in people.index
+
+
+def test_a_folder_in_place_of_the_answers_is_refused(tmp_path, monkeypatch):
+    path = Case().write(tmp_path)
+    path.unlink()
+    path.mkdir()
+    assert run(tmp_path, monkeypatch).error.code == "RESPONSES_FOLDER"
+
+
+def test_an_unknown_encoding_is_a_mistake_of_the_study_file(tmp_path, monkeypatch):
+    case = Case()
+    case.study["file"]["encodings"] = ["utf-8", "sjis-x"]
+    case.write(tmp_path)
+    error = run(tmp_path, monkeypatch).error
+    assert (error.code, error.exit_code) == ("STUDY_FILE", 5)
+    assert "sjis-x" in str(error)
+
+
+def test_dates_with_a_time_may_be_missing_in_spss(tmp_path, monkeypatch):
+    case = Case()
+    case.folder = tmp_path
+    case.answers["day"] = pd.to_datetime(case.answers["day"])
+    case.answers.loc[3, "day"] = pd.NaT
+    to_sav(case)
+    day = clean(case, tmp_path, monkeypatch).cleaned.respondents["day"]
+    assert day.isna().sum() == 1 and day[0] == "2024-01-01"
 
 
 def test_accepting_what_cannot_be_accepted(tmp_path, monkeypatch):

@@ -2,6 +2,8 @@
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.compute
 import pytest
 
 from tsunagari import cleaning, coding, formats, reading
@@ -43,6 +45,7 @@ def test_codes_are_matched_never_guessed(text, value, rule):
         ("1月2日", "DATE_IN_CODE_COLUMN"),
         ("2024-01-02", "DATE_IN_CODE_COLUMN"),
         ("1\x00", "CONTROL_CHARACTER"),
+        ("1" * 400, "OUT_OF_RANGE"),
         ("#N/A", "EXCEL_ERROR_VALUE"),
     ],
 )
@@ -67,6 +70,8 @@ def test_numbers_are_read_whole(text, value):
         ("30分", "NOT_NUMERIC"),
         ("約3", "NOT_NUMERIC"),
         ("1e400", "NOT_FINITE"),
+        ("1" * 5000, "NOT_FINITE"),
+        ("1" * 20, "OUT_OF_RANGE"),
         ("inf", "NOT_FINITE"),
         ("1 2", "NOT_NUMERIC"),
     ],
@@ -144,8 +149,24 @@ def test_mojibake_is_told_from_japanese():
 
 
 def test_cells_of_a_workbook_are_text():
-    cells = [1.0, 1.5, "001", None, True, pd.Timestamp("2024-01-02").to_pydatetime()]
-    assert [formats.cell_text(c) for c in cells] == ["1", "1.5", "001", "", "True", "2024-01-02"]
+    cells = [1.0, 1.5, "001", None, True, pd.NaT, pd.Timestamp("2024-01-02").to_pydatetime()]
+    texts = ["1", "1.5", "001", "", "True", "", "2024-01-02"]
+    assert [formats.cell_text(c) for c in cells] == texts
+
+
+@pytest.mark.parametrize(
+    ("text", "is_personal"),
+    [
+        ("2022-11-0001", False),
+        ("EH2023-01-0001", False),
+        ("090-1234-5678", True),
+        ("tel 03(1234)5678", True),
+        ("0897-12-3456-2", True),
+    ],
+)
+def test_phone_numbers_are_told_from_ids(text, is_personal):
+    hits = pa.compute.match_substring_regex(pa.array([text]), "|".join(cleaning._PERSONAL))
+    assert hits.to_pylist() == [is_personal]
 
 
 # --- a whole wave -----------------------------------------------------------------------------
