@@ -847,6 +847,7 @@ def _from_sheet(path: Path, sheet: Sheet, *, study: Study) -> RawResponses:
     width = len(sheet.header)
     too_wide = np.array([any(text.strip() for text in row[width:]) for row in sheet.rows])
     numbers = np.arange(2, len(sheet.rows) + 2)
+    _refuse_wide(numbers[too_wide], n_rows=len(sheet.rows), path=path)
     good = [row for row, wide in zip(sheet.rows, too_wide, strict=True) if not wide]
     facts.update(rows=len(sheet.rows), columns=width)
     kinds = study.codebook.columns["type"]
@@ -866,6 +867,18 @@ def _from_sheet(path: Path, sheet: Sheet, *, study: Study) -> RawResponses:
 
     origin = study.config.file.format
     return RawResponses(table, rejected, facts, lines=lines, origin=origin)
+
+
+def _refuse_wide(rows: np.ndarray, *, n_rows: int, path: Path) -> None:
+    """Refuse a sheet with values outside the named columns in more rows than a CSV may have."""
+    if len(rows) > max(1, BAD_LINE_LIMIT * n_rows):
+        raise InputError(
+            "SHEET_SHAPE",
+            f"{path.name}: 列名のない列に値のある行が {len(rows)} 行あります（{show_rows(rows)} "
+            "行目）。その列を消すか、列名を付けてください。",
+            f"{path.name}: {len(rows)} rows hold values in columns without a name "
+            f"({show_rows(rows)}): delete those columns or name them.",
+        )
 
 
 def _refuse_number_ids(sheet: Sheet, columns: dict[int, str], *, study: Study, path: Path) -> None:

@@ -618,6 +618,20 @@ def merged_with_prefix(case):
     with_prefix(case, b'<c r="F5"><v>1</v></c>', lambda book: book.active.merge_cells("E5:E7"))
 
 
+@fault("XLS-06c", rows={"TOO_MANY_FIELDS": 2})
+def remarks_beside_few(case, n=2):
+    def change(book):
+        for row in range(5, 5 + n):
+            book.active.cell(row, 30).value = "x"
+
+    to_workbook(case, change)
+
+
+@fault("XLS-06bc", error="SHEET_SHAPE")
+def remarks_beside_many(case):
+    remarks_beside_few(case, n=3)  # more than 1 % of 200
+
+
 @fault("XLS-07", error="ID_NUMBER")
 def ids_as_numbers(case):
     case.answers["id"] = [str(i) for i in range(N_ROWS)]
