@@ -33,6 +33,8 @@ from tsunagari.study import InputError, Study
 # keeps pages of 2 MB, which is much beside a file of 3 MB.
 pa.set_memory_pool(pa.system_memory_pool())
 
+csv.field_size_limit(1 << 30)  # an unclosed quote swallows far more than the 131,072 allowed
+
 DELIMITERS = {",": "コンマ (comma)", "\t": "タブ (tab)", ";": "セミコロン (semicolon)", "|": "|"}
 BAD_LINE_LIMIT = 0.01  # share of records with a wrong number of fields; disclosure standard CSV-04
 _BLOCK_BYTES = 1 << 18
@@ -181,11 +183,12 @@ def start_facts(path: Path, data: bytes | memoryview) -> dict[str, Any]:
 
 
 def no_rows(path: Path) -> InputError:
-    """Return the error for a file with a header and no record."""
+    """Return the error for a file with a header and no record that fits it."""
     return InputError(
         "RESPONSES_EMPTY",
-        f"回答ファイル {path.name} に回答が 1 行もありません（0 行）。受け取り直してください。",
-        f"The answer file {path.name} holds a header and 0 rows: fetch it again.",
+        f"回答ファイル {path.name} に回答が 1 行もありません（列名に合う行が 0 行）。"
+        "受け取り直してください。",
+        f"The answer file {path.name} holds 0 rows that fit its header: fetch it again.",
     )
 
 
@@ -750,9 +753,29 @@ def _refuse_swallowed(records: _Records, shape: _Shape, *, path: Path) -> None:
             if "unexpected end" in str(error):
                 raise _unclosed(records.count + 1, path=path) from None
     for number in numbers:
-        inner = records.line(number).split("\n")[1:]
-        if any(line.count(shape.delimiter) >= max(shape.width - 1, 2) for line in inner):
+        if _swallows(records.line(number), shape):
             raise _unclosed(number + 2, path=path)
+
+
+def _swallows(record: str, shape: _Shape) -> bool:
+    """Whether a record of several lines holds another record.
+
+    Where its quotes are in order and its cells are as many as they should be, another record can
+    only stand within one cell: as a whole line, or cut where a quote was left open and one closed.
+    """
+    mark, full = shape.delimiter, max(shape.width - 1, 2)
+    try:
+        cells = next(csv.reader(io.StringIO(record, newline=""), delimiter=mark, strict=True))
+    except csv.Error:
+        cells = []
+    if len(cells) != shape.width:
+        return any(line.count(mark) >= full for line in record.split("\n")[1:])
+    for first, *inner, last in (cell.split("\n") for cell in cells if "\n" in cell):
+        if first.count(mark) + last.count(mark) == full or last.count(mark) == full:
+            return True
+        if any(line.count(mark) >= full for line in inner):
+            return True
+    return False
 
 
 def _unclosed(row: int, *, path: Path) -> InputError:
@@ -917,11 +940,14 @@ def _note_labels(sheet: Sheet, *, facts: dict[str, Any], study: Study) -> None:
 def finish_table(
     table: pd.DataFrame, *, facts: dict[str, Any], study: Study, path: Path
 ) -> pd.DataFrame:
-    """Add absent free-text columns, and refuse garbled text or a wrong number of rows.
+    """Add absent free-text columns; refuse garbled text and a wrong number of rows.
 
     Raises:
-        InputError: Garbled text, or not as many rows as the study file expects.
+        InputError: No record fits the header, garbled text, or not as many rows as the study file
+            expects.
     """
+    if table.empty:
+        raise no_rows(path)
     refuse_garbled(table, facts=facts, path=path)
     expected = study.wave.expected_rows
     if expected is not None and expected != facts["rows"]:

@@ -111,3 +111,59 @@ def test_a_quoted_line_break_is_one_wherever_a_block_ends(tmp_path, monkeypatch)
     monkeypatch.setattr(reading, "_BLOCK_BYTES", 256)
     raw = read(case, tmp_path, monkeypatch)
     assert set(raw.table["words"]) == {"長い\n" + "文" * 50}
+
+
+def test_an_unclosed_quote_is_told_however_much_it_swallows(tmp_path, monkeypatch):
+    case = Case()
+    lines = case.lines()
+    lines[5] = lines[5].rsplit(",", 1)[0] + ',"閉'
+    case.raw = "\n".join([*lines, *lines[10:] * 20]).encode()
+    with pytest.raises(InputError) as caught:
+        read(case, tmp_path, monkeypatch)
+    assert caught.value.code == "QUOTE_UNCLOSED"
+
+
+def test_a_text_of_any_length_is_read(tmp_path, monkeypatch):
+    case = Case()
+    case.put("words", "長" * 140_000, 5)
+    case.put("words", 'x"y', 6)
+    case.raw = case.text.replace('"x""y"', 'x"y').encode()
+    assert read(case, tmp_path, monkeypatch).table.loc[5, "words"] == "長" * 140_000
+
+
+@pytest.mark.parametrize("body", ["A0001,5,2024-0", "A0001,5\n", "以上"])
+def test_a_file_without_a_whole_record_is_refused(body, tmp_path, monkeypatch):
+    case = Case()
+    case.raw = (case.lines()[0] + "\n" + body).encode()
+    with pytest.raises(InputError) as caught:
+        read(case, tmp_path, monkeypatch)
+    assert caught.value.code == "RESPONSES_EMPTY"
+
+
+@pytest.mark.parametrize("text", ["一\n二", "a,b,c\n" + "x," * 30, ",\n,\n,"])
+@pytest.mark.parametrize("place", [0, 3, 16])
+def test_a_text_of_several_lines_swallows_nobody(text, place, tmp_path, monkeypatch):
+    case = Case()
+    case.put("words", text, 5)
+    names = [name for name in case.answers if name != "words"]
+    case.answers = case.answers[[*names[:place], "words", *names[place:]]]
+    assert read(case, tmp_path, monkeypatch).table.loc[5, "words"] == text
+
+
+@pytest.mark.parametrize("opened", ['"開', '開"'])
+@pytest.mark.parametrize("closed", ['"閉', '閉"', '"閉"'])
+@pytest.mark.parametrize("place", [0, 3, 16])
+def test_two_records_are_never_taken_for_one(opened, closed, place, tmp_path, monkeypatch):
+    case = Case()
+    case.answers["words"] = "x"
+    rows = list(csv.reader(case.lines()))
+    for row in rows:
+        row.insert(place, row.pop())
+    rows[4][place], rows[5][place] = opened, closed
+    case.raw = ("\n".join(map(",".join, rows)) + "\n").encode()
+    try:
+        raw = read(case, tmp_path, monkeypatch)
+    except InputError as error:
+        assert error.code == "QUOTE_UNCLOSED"
+    else:
+        assert raw.facts["rows"] == len(rows) - 1
