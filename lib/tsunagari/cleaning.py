@@ -139,13 +139,12 @@ def clean_responses(raw: RawResponses, study: Study) -> Cleaned:
         ConfigError: decisions.csv or the study file is wrong.
         LedgerError: The ledger does not add up.
     """
-    if raw.table.empty:
-        raise reading.no_rows(study.responses_path)
     decisions = read_decisions(study, raw=raw)
     counted = ~_decided(decisions, "exclude", n=len(raw.table))
     table = coding.split_multiple(raw.table, study, counted=counted)
     table, corrections = _correct(table, decisions)
     sheet = coding.code_cells(table, study, origin=raw.origin, counted=counted)
+    _refuse_bad_corrections(sheet, decisions, age=study.config.design.age)
     _refuse_second_header(sheet, study=study)
     rows = _Rows(sheet, study=study, decisions=decisions)
     rows.judge()
@@ -253,6 +252,20 @@ def _decisions_error(problems: list[str]) -> ConfigError:
         f"decisions.csv に誤りがあります（{len(problems)} 件）: {shown}。直してください。",
         f"decisions.csv has {len(problems)} mistake(s), listed before: mend them.",
     )
+
+
+def _refuse_bad_corrections(sheet: CodedSheet, decisions: pd.DataFrame, *, age: str | None) -> None:
+    """Refuse a correction to what is no value of the codebook; an age may be too young."""
+    wanted = decisions[(decisions["decision"] == "correct") & (decisions["variable"] != age)]
+    fine = ("SKIP_VIOLATION", "EXCLUSIVE_CONFLICT")  # such a value is one of the codebook
+    mistakes = [
+        f"{row.Index} 行目 new_value が {row.variable} の値にない (not a value of it)"
+        for row in wanted.itertuples()
+        for positions, variable, reason in sheet.log.cells
+        if variable == row.variable and reason not in fine and row.position in positions
+    ]
+    if mistakes:
+        raise _decisions_error(mistakes)
 
 
 def _decided(decisions: pd.DataFrame, decision: str, *, n: int) -> np.ndarray:

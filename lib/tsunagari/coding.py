@@ -56,9 +56,9 @@ _ERAS = {  # first day and last year of each era; Act on Era Names and its cabin
 }
 _ERA_LETTERS = dict(zip("MTSHR", _ERAS, strict=True))
 _ERA_DATE = re.compile(
-    r"(明治|大正|昭和|平成|令和|[MTSHR])\s*(元|\d{1,2})[年.\-/](\d{1,2})[月.\-/](\d{1,2})日?"
+    r"(明治|大正|昭和|平成|令和|[MTSHR])\s*(元|\d{1,2})[年.\-/](\d{1,2})[月.\-/](\d{1,2})(?!\d)日?"
 )
-_PLAIN_DATE = re.compile(r"(\d{4})[-/.年](\d{1,2})[-/.月](\d{1,2})日?")
+_PLAIN_DATE = re.compile(r"(\d{4})[-/.年](\d{1,2})[-/.月](\d{1,2})(?!\d)日?")
 _SERIAL_DAYS = (30_000, 60_000)  # 1982 to 2064: what a date cell of Excel can be
 TEXT = pd.StringDtype(na_value=np.nan)  # what pandas means by "str", made once
 JAPAN = timezone(timedelta(hours=9), "Asia/Tokyo")

@@ -1550,6 +1550,7 @@ def test_decisions_that_could_touch_another_person(lines, told, tmp_path, monkey
         "5,,exclude,,",  # no reason
         "5,nowhere,correct,1,x",  # no such variable
         "5,,correct,1,x",  # nothing to correct
+        "5,cohab,correct,7,x",  # no such code
         "5,id,accept,,x",  # a row is accepted, not a cell
     ],
 )

@@ -107,6 +107,8 @@ def test_dates_become_iso(text, day):
         ("令和0年1月1日", "IMPOSSIBLE_ERA_DATE"),
         ("令和元年4月30日", "IMPOSSIBLE_ERA_DATE"),
         ("2024-02-30", "IMPOSSIBLE_DATE"),
+        ("2024-01-101", "NOT_A_DATE"),
+        ("R6.1.123", "NOT_A_DATE"),
         ("02/01/2024", "NOT_A_DATE"),
         ("45300", "NOT_A_DATE"),
     ],
