@@ -135,7 +135,7 @@ def read_csv(path: Path, study: Study) -> RawResponses:
     note_marks(text, facts=facts, path=path)
     unmarked = _unmarked(text)
     text = _plain(unmarked)
-    if text is not unmarked and _BARE_CR.search(unmarked):
+    if text is not unmarked:
         facts["notes"].append("行末の CR を改行として読みました。")
     header, offset, facts["delimiter"] = _split_header(text, path=path, study=study)
     columns = match_columns(header, facts=facts, study=study, path=path)
@@ -145,6 +145,12 @@ def read_csv(path: Path, study: Study) -> RawResponses:
         raise no_rows(path)
     kinds = study.codebook.columns["type"].to_dict()
     texts = frozenset(name for name in columns.values() if kinds.get(name, "SA") in _TEXT_TYPES)
+    as_delivered = text is unmarked and facts["encoding"].startswith("utf-8")
+    n_marks = facts["bytes"] - len(text) if as_delivered else 0
+    lines = _LineReader(path, facts, offset + n_marks, records.ends, as_delivered)
+    if records.has_quoted_crlf:  # pyarrow loses half of one where its blocks meet
+        body = memoryview(bytes(body).replace(b"\r\n", b"\n"))
+        records = _Records(body, facts["delimiter"])
     shape = _Shape(facts["delimiter"], len(header), columns, texts)
     parsed = _parse(body, shape, records=records, path=path)
     facts.update(rows=parsed.n_rows, columns=len(header))
@@ -152,9 +158,6 @@ def read_csv(path: Path, study: Study) -> RawResponses:
     rows = pd.Index(parsed.rows, name="file_row")
     table = pd.DataFrame(parsed.columns, index=rows, copy=False)
     table = finish_table(table, facts=facts, study=study, path=path)
-    as_delivered = text is unmarked and facts["encoding"].startswith("utf-8")
-    n_marks = facts["bytes"] - len(text) if as_delivered else 0
-    lines = _LineReader(path, facts, offset + n_marks, records.ends, as_delivered)
     pa.default_memory_pool().release_unused()  # what parsing block by block needed
     return RawResponses(table, rejected, facts, lines=lines)
 
@@ -294,7 +297,7 @@ def note_marks(text: memoryview, *, facts: dict[str, Any], path: Path) -> None:
     """
     if bytes(text[:3]) == codecs.BOM_UTF8:
         facts["notes"].append("先頭の余分な BOM を取りのぞきました。")
-    found = re.search(b"[\r\n]" + codecs.BOM_UTF8, text)
+    found = re.search(b"\n" + codecs.BOM_UTF8, text) or re.search(b"\r" + codecs.BOM_UTF8, text)
     if found:
         line = len(bytes(text[: found.start()]).splitlines()) + 1
         raise InputError(
@@ -312,17 +315,13 @@ def _unmarked(text: memoryview) -> memoryview:
 
 
 def _plain(text: memoryview) -> memoryview:
-    """Return the text itself, or with every line break a line feed where a CR could mislead.
+    """Return the text itself, or with every line break a line feed if it holds a bare CR.
 
-    The csv module ends a line at a bare CR and pyarrow loses half of a quoted CRLF at times; a line
-    feed means one thing to both. CR CR LF and LF CR, which editors leave behind, are one break.
+    The csv module ends a line at a bare CR. CR CR LF and LF CR, which editors leave behind, are one
+    break.
     """
-    if not re.search(b"\r", text):
-        return text
     if _BARE_CR.search(text):
         return memoryview(re.sub(b"\r\r?\n|\n\r(?!\n)|\r", b"\n", text))
-    if re.search(b'"', text):
-        return memoryview(bytes(text).replace(b"\r\n", b"\n"))
     return text
 
 
@@ -478,6 +477,12 @@ class _Records:
         if len(self.ends) == 0 or self.ends[-1] < len(body) - 1:
             self.ends = np.append(self.ends, len(body))
         self.count = len(self.ends) if len(body) else 0
+
+    @property
+    def has_quoted_crlf(self) -> bool:
+        """Whether a line break within quotes is CR LF."""
+        before = np.frombuffer(self.body, dtype=np.uint8)[self.inner_breaks - 1]
+        return bool((before == ord("\r")).any())
 
     def _regular(self, quotes: np.ndarray) -> bool:
         if len(quotes) == 0:
