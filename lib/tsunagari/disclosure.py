@@ -1406,8 +1406,45 @@ def _hide_dependents(
     dependent = ours & both.isin(set(both[hidden])) & reasons.isna()
     over_time = ours & measure.str.startswith("difference") & table.str.startswith("waves_")
     dependent |= over_time & keys.isin(set(keys[hidden])) & reasons.isna()
+    dependent |= _on_hidden_side(estimates, hidden, items=keys) & reasons.isna()
+    dependent |= _of_left_out_level(estimates, reasons) & reasons.isna()
     reasons = reasons.mask(dependent, DEPENDENT)
     return _hide_second_mean(estimates, reasons)
+
+
+def _on_hidden_side(estimates: pd.DataFrame, hidden: pd.Series, *, items: pd.Series) -> pd.Series:
+    """Return gaps to the rest of an axis, and tests of a table, where a cell of it is hidden.
+
+    The gap of a shown category gives back the share of all others, be it one that is hidden or the
+    few whom the axis leaves out; F has digits enough to tell which counts of four cells fit.
+    """
+    table, measure = estimates["table_id"].fillna(""), estimates["measure"].fillna("")
+    wave, domain = estimates["wave"].fillna("").astype(str), estimates["domain"].fillna("")
+    names = domain.str.split(" x ").map(set)
+    own = [
+        tuple(pair for pair in key if pair[0] not in of) if isinstance(key, tuple) else key
+        for key, of in zip(items, names, strict=True)
+    ]
+    line = pd.Series(list(zip(wave, domain, own, strict=True)), index=estimates.index)
+    is_gap = (measure == "difference_points") & table.str.startswith(("cross_", "headline"))
+    is_test = measure == "rao_scott_f"
+    tables = wave + "|" + table
+    return (is_gap & line.isin(set(line[hidden]))) | (is_test & tables.isin(set(tables[hidden])))
+
+
+def _of_left_out_level(estimates: pd.DataFrame, reasons: pd.Series) -> pd.Series:
+    """Return model rows that count, with others, the few people of a level that was left out."""
+    table = estimates["table_id"].fillna("")
+    item, value = estimates["item"].fillna(""), estimates["item_value"].fillna("")
+    gone = (table == "model_merges") & reasons.notna()
+    outcomes = set(estimates.loc[gone, "domain_value"])
+    left_out = set(zip(estimates.loc[gone, "domain_value"], item[gone], strict=True))
+    outcome = table.str.removeprefix("model_").str.removesuffix("__sensitivity")
+    is_variant = table.str.endswith("__sensitivity")
+    pairs = pd.Series(list(zip(outcome, item, strict=True)), index=estimates.index)
+    return (outcome.isin(outcomes) & (value == "listwise_deletion")) | (
+        is_variant & pairs.isin(left_out)
+    )
 
 
 def _hide_second_mean(estimates: pd.DataFrame, reasons: pd.Series) -> pd.Series:

@@ -297,6 +297,48 @@ def test_a_difference_and_a_total_of_a_hidden_cell_are_hidden_with_it():
     assert after["estimate"].isna().all()
 
 
+def test_the_gap_of_a_shown_category_does_not_give_its_hidden_neighbour_back():
+    # Of men 3 of 300 are hidden, and with them women; a third, q = 2, hides nothing.
+    parts = [percents({"1": 53, "2": 200}, base=600, item="q", table_id="gt_q")]
+    for sex, count in (("1", 3), ("2", 50)):
+        cells = percents({"1": count, "2": 100}, base=300, item="q", domain="sex", value=sex)
+        gaps = cells.assign(measure="difference_points", unit="points", n_cell=np.nan)
+        parts += [cells.assign(table_id="cross_sex__q"), gaps.assign(table_id="cross_sex__q")]
+    test = (
+        parts[0]
+        .head(1)
+        .assign(table_id="cross_sex__q", measure="rao_scott_f", item_value="", n_cell=np.nan)
+    )
+    table = pd.concat([*parts, test], ignore_index=True)
+    after = disclosure.suppress(table, settings=Disclosure())
+    gap = after[after["measure"] == "difference_points"].set_index(["domain_value", "item_value"])
+    assert gap.loc[[("1", "1"), ("2", "1")], "status"].eq("suppressed").all()
+    assert gap.loc[[("1", "2"), ("2", "2")], "status"].eq("published").all()
+    assert after["status"].iloc[-1] == "suppressed", "F tells which of few counts fit"
+
+
+def test_people_of_a_level_that_a_model_leaves_out_are_not_counted_with_others():
+    # 4 of a third sex are left out of the model; 59 of 1,048 gave no answer, 985 are in it.
+    def row(table, measure, item, value, n):
+        one = percents({value: n}, base=985.0, item=item, table_id=table)
+        cell = np.nan if measure == "odds_ratio" else float(n)
+        return one.assign(measure=measure, estimate=float(n), n_unweighted=n, n_cell=cell)
+
+    merges = row("model_merges", "count", "sex", "3", 4).assign(
+        domain="outcome", domain_value="lonely"
+    )
+    rows = [
+        merges,
+        row("model_lonely", "count", "model", "listwise_deletion", 59),
+        row("model_lonely", "count", "model", "n", 985),
+        row("model_lonely__sensitivity", "odds_ratio", "sex", "1", 517),
+        row("model_lonely__sensitivity", "odds_ratio", "age", "1", 300),
+    ]
+    after = disclosure.suppress(pd.concat(rows, ignore_index=True), settings=Disclosure())
+    hidden = after["status"].eq("suppressed").tolist()
+    assert hidden == [True, True, False, True, False]
+
+
 def test_a_hidden_share_is_hidden_under_every_weighting():
     table = percents({"1": 3, "2": 297}, base=300, item="q")
     other = table.head(1).assign(table_id="weights_sensitivity", weighting="raking")
