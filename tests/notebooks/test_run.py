@@ -228,7 +228,7 @@ def duplicate_code(root):
         (empty, 2, "responses_synthetic.csv"),
         (header_only, 2, ""),
         (wrong_encoding, 2, ""),
-        (unknown_column, 2, "extra"),
+        (unknown_column, 2, "(1): DQ"),
         (lacking_column, 2, "lonely_direct"),
         (unknown_region, None, "region"),
         (age_outside, None, ""),  # everybody is quarantined: the ledger says why
