@@ -1394,19 +1394,20 @@ def _hide_dependents(
     # A model's level is people who answered all of its questions: no share follows from it.
     ours = ~table.str.startswith(("model_", "ledger")) & (measure != "percent_benchmark")
     keys = pd.Series(index=estimates.index, dtype=object)
+    items = keys.copy()
     columns = ["domain", "domain_value", "item", "item_value"]
     for position, *texts in estimates.loc[ours, columns].fillna("").itertuples(name=None):
         domain, value, item, item_value = texts
         pairs = domain_pairs(domain or "all", value, questionnaire=questionnaire)
         own = item_pairs(item, item_value, questionnaire=questionnaire)
-        keys[position] = tuple(sorted((*pairs, *own)))
+        keys[position], items[position] = tuple(sorted((*pairs, *own))), own
     wave = estimates["wave"].fillna("")
     both = pd.Series(list(zip(wave, keys, strict=True)), index=estimates.index)
     hidden = reasons.notna() & is_counted(estimates)
     dependent = ours & both.isin(set(both[hidden])) & reasons.isna()
     over_time = ours & measure.str.startswith("difference") & table.str.startswith("waves_")
     dependent |= over_time & keys.isin(set(keys[hidden])) & reasons.isna()
-    dependent |= _on_hidden_side(estimates, hidden, items=keys) & reasons.isna()
+    dependent |= _on_hidden_side(estimates, hidden, items=items) & reasons.isna()
     dependent |= _of_left_out_level(estimates, reasons) & reasons.isna()
     reasons = reasons.mask(dependent, DEPENDENT)
     return _hide_second_mean(estimates, reasons)
@@ -1420,12 +1421,7 @@ def _on_hidden_side(estimates: pd.DataFrame, hidden: pd.Series, *, items: pd.Ser
     """
     table, measure = estimates["table_id"].fillna(""), estimates["measure"].fillna("")
     wave, domain = estimates["wave"].fillna("").astype(str), estimates["domain"].fillna("")
-    names = domain.str.split(" x ").map(set)
-    own = [
-        tuple(pair for pair in key if pair[0] not in of) if isinstance(key, tuple) else key
-        for key, of in zip(items, names, strict=True)
-    ]
-    line = pd.Series(list(zip(wave, domain, own, strict=True)), index=estimates.index)
+    line = pd.Series(list(zip(wave, domain, items, strict=True)), index=estimates.index)
     is_gap = (measure == "difference_points") & table.str.startswith(("cross_", "headline"))
     is_test = measure == "rao_scott_f"
     tables = wave + "|" + table
