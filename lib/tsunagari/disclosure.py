@@ -14,6 +14,7 @@ import pandas as pd
 from scipy.optimize import Bounds, LinearConstraint, milp
 from scipy.sparse import csr_array, hstack
 
+from tsunagari.benchmark import read_benchmark
 from tsunagari.study import (
     ESTIMATE_COLUMNS,
     NO_ANSWER,
@@ -28,7 +29,8 @@ from tsunagari.study import (
 
 # Keys stay on a suppressed row; everything else on it is a number or follows from one.
 KEY_COLUMNS = (
-    "wave table_id measure unit domain domain_value item item_value item_label weighting source"
+    "wave table_id measure unit domain domain_value item item_value item_label weighting source "
+    "certainty"
 ).split()
 HIDDEN_COLUMNS = [
     name for name in ESTIMATE_COLUMNS if name not in (*KEY_COLUMNS, "status", "reason")
@@ -1697,5 +1699,9 @@ def _describe_benchmark(study: Study) -> dict[str, Any] | None:
     benchmark = study.config.benchmark
     if benchmark is None:
         return None
-    year = study.wave.benchmark_year
-    return {"label": benchmark.label, "year": year, "n": None, "caveat": benchmark.caveat}
+    return {
+        "label": benchmark.label,
+        "year": study.wave.benchmark_year,
+        "caveat": benchmark.caveat,
+        "not_compared": list(read_benchmark(study).not_compared),
+    }

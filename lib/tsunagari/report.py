@@ -27,6 +27,7 @@ from traitlets.config import Config
 
 from tsunagari import figures
 from tsunagari.attack import ROW_COLUMN, row_keys
+from tsunagari.comparison import UNVERIFIED
 from tsunagari.disclosure import clean_text, is_whole
 from tsunagari.study import (
     ESTIMATE_COLUMNS,
@@ -1070,7 +1071,7 @@ def _nation(published: Published, item: str, value: str | None, **domain: str) -
 
 def _usable(row: Row | None) -> bool:
     """Whether a published national figure may stand in a figure: its source is verified."""
-    return row is not None and not _is_hidden(row) and "確認できていない" not in row["reason"]
+    return row is not None and not _is_hidden(row) and row["certainty"] != UNVERIFIED
 
 
 def _judged(found: dict[str, Any]) -> Row | None:
@@ -1412,8 +1413,7 @@ def _benchmark_text(benchmark: dict[str, Any]) -> str:
     if not benchmark:
         return ""
     text = str(benchmark.get("label", ""))
-    text += f"（{benchmark['year']}年）" if benchmark.get("year") else ""
-    return text + (f" n={benchmark['n']:,}" if benchmark.get("n") else "")
+    return text + (f"（{benchmark['year']}年）" if benchmark.get("year") else "")
 
 
 def _ledger_table(published: Published) -> Iterator[Table]:
@@ -1788,6 +1788,10 @@ def _comparison(published: Published) -> Iterator[Block]:
             )
         )
         yield Text((clean_text(benchmark["caveat"]),), kind="warning")
+        if lacking := benchmark.get("not_compared"):
+            listed = "・".join(map(clean_text, lacking))
+            text = f"全国の公表値のうち、{listed}別の値は、同じ集計がないため比べていません。"
+            yield Text((text,), kind="note")
         yield from _nation_picture(published)
         yield from _nation_tables(published, items)
     else:

@@ -22,7 +22,7 @@ NO_ANSWER = "no_answer"  # asked, and no usable answer was given; never a code o
 ESTIMATE_COLUMNS = (
     "wave table_id measure unit domain domain_value item item_value item_label estimate std_error "
     "lower upper df p_value p_adjusted n_unweighted n_effective weighting mark verdict status "
-    "reason source n_cell"
+    "reason source certainty n_cell"
 ).split()
 _ESTIMATE_NUMBERS = (
     "estimate std_error lower upper df p_value p_adjusted n_unweighted n_effective n_cell"
@@ -310,11 +310,18 @@ class Disclosure(_Part):
 
 
 class Benchmark(_Part):
-    """Which published figures stand beside ours, and how questions map (ours: theirs)."""
+    """Which published figures stand beside ours, and how questions map (ours: theirs).
+
+    Region, age and sex map by `design`, another axis by `axes` or its name. Answers are matched by
+    what they mean; `answers` maps those that are worded otherwise (by their name of the question,
+    theirs: ours, null where we have none).
+    """
 
     label: str
     table: str = "national"
     items: dict[str, str]
+    axes: dict[str, str] = Field(default_factory=dict)
+    answers: dict[str, dict[Code, Code | None]] = Field(default_factory=dict)
     caveat: str
 
 
@@ -366,6 +373,8 @@ class Item:
         sensitive: Whether the disclosure policy counts the item as sensitive.
         question_no: Number in the questionnaire; empty for a derived item.
         version: Version of the question in this wave.
+        limits: For bands of a number the ends of every code, both included.
+        scale: Version of the scale, such as "ucla3-4"; empty for what is none.
     """
 
     name: str
@@ -382,6 +391,8 @@ class Item:
     sensitive: bool = False
     question_no: str = ""
     version: str = "1"
+    limits: dict[str, tuple[float, float]] = field(default_factory=dict)
+    scale: str = ""
 
     def indicators(self, respondents: pd.DataFrame, *, base: str = "asked") -> pd.DataFrame:
         """Return one 0/1 column for every code and net of this item.
@@ -794,12 +805,10 @@ class Study:
         """Read what `save` wrote under the same name."""
         return read_table(self.processed_dir / name)
 
-    def load_benchmark(self) -> pd.DataFrame:
-        """Return the published figures that stand beside ours; empty without a benchmark."""
-        plan = self.config.benchmark
-        if plan is None:
-            return pd.DataFrame()
-        return read_table(repository_root() / "data/raw" / plan.table / "benchmarks.csv")
+    @property
+    def benchmark_dir(self) -> Path:
+        """Folder of the published figures that stand beside ours."""
+        return repository_root() / "data/raw" / self.config.benchmark.table
 
     @cached_property
     def items(self) -> dict[str, Item]:
@@ -837,11 +846,13 @@ class Study:
             sensitive=bool((columns["sensitive"] == "high").any()),
             question_no=first["question_no"],
             version=first["version"],
+            scale=first["scale"],
         )
 
     def _derived(self, name: str) -> Item:
         rule = self.config.derive[name]
         classes = rule.bands if rule.kind == "bands" else rule.classes
+        parts = self.config.derive.get(rule.bands_of or "", rule)
         return Item(
             name=name,
             label=rule.label,
@@ -850,6 +861,8 @@ class Study:
             options={each.code: each.label for each in classes},
             nets=self._nets(name),
             sensitive=rule.sensitive == "high",
+            limits={b.code: (b.from_, np.inf if b.to is None else b.to) for b in rule.bands},
+            scale=parts.scale or "",
         )
 
     @property
@@ -989,6 +1002,8 @@ def _check_names(study: Study) -> list[str]:
     uses += [("model.reference", name, config.model.factors) for name in config.model.reference]
     compared = config.benchmark.items if config.benchmark else {}
     uses += [("benchmark.items", name, tabulated) for name in compared]
+    own_axes = config.benchmark.axes if config.benchmark else {}
+    uses += [("benchmark.axes", name, tabulated) for name in own_axes]
     uses += [
         (
             f"waves.{year}.previous",

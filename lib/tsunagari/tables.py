@@ -438,7 +438,7 @@ def national_tables(
         study: The wave; `benchmark.items` maps questions, the wave names the published year.
         respondents: Cleaned respondents, shape (n, any).
         design: Their weights and design, n rows.
-        benchmark: The published figures, one row a figure.
+        benchmark: The published figures in our names and codes (`benchmark.read_benchmark`).
 
     Returns:
         Rows of the estimates table, `table_id` national_<item>; empty for a study without a
@@ -458,14 +458,13 @@ def national_tables(
             year=year,
             axis=axis,
             by=[each for each in axes if each != name],
-            benchmark_item=theirs,
             wave=study.year,
             point_threshold=study.config.marks.point_threshold,
             confidence=study.config.marks.confidence,
             caveat=plan.caveat,
             nested=False,
         )
-        for name, theirs in plan.items.items()
+        for name in plan.items
     ]
     return pd.concat(parts, ignore_index=True).reindex(columns=ESTIMATE_COLUMNS)
 
@@ -491,7 +490,7 @@ def wave_tables(
             design_before,
             now=(study.year, study.items[name], respondents),
             before=(study_before.year, study_before.items[name], respondents_before),
-            by=[region] if name != region else [],
+            by=[(study.items[region], study_before.items[region])] if name != region else [],
             base=study.config.tables.base,
             point_threshold=study.config.marks.point_threshold,
             confidence=study.config.marks.confidence,

@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 
 from tsunagari import comparison
+from tsunagari.benchmark import check_benchmark
 from tsunagari.comparison import HIGHER, LOWER, NOT_CLEAR, NOT_COMPARABLE, WaveSide
 from tsunagari.study import ESTIMATE_COLUMNS, Item, ModelError
 from tsunagari.weighting import Design, post_stratify
@@ -87,7 +88,6 @@ def published(value, percent, n, *, domain="all", at="all", **other):
         "year": 2022,
         "item": "q",
         "item_value": value,
-        "item_label": value,
         "domain": domain,
         "domain_value": at,
         "percent": percent,
@@ -356,7 +356,7 @@ def test_duplicate_rows_and_missing_columns_of_the_benchmark():
     with pytest.raises(ModelError, match="BENCHMARK_DUPLICATES"):
         compare([published("1", 7.5, 4000), published("1", 7.0, 4000)])
     with pytest.raises(ModelError, match="BENCHMARK_COLUMNS.*certainty"):
-        comparison.check_benchmark(pd.DataFrame([published("1", 1, 1)]).drop(columns="certainty"))
+        check_benchmark(pd.DataFrame([published("1", 1, 1)]).drop(columns="certainty"))
     design, indicators, age = small_survey()
     with pytest.raises(ModelError, match="COMPARISON_LENGTH"):
         compare([published("1", 7.5, 4000)], survey=(design, indicators[:10], age))
@@ -421,6 +421,9 @@ def test_large_change_is_marked():
 # --- the notebook's calls -------------------------------------------------------------------------
 
 
+AGE = Item("age_band", "年代", "年代", "SA", {"young": "若い", "old": "年上"})
+
+
 def question(**parts):
     labels = {"1": "ある", "2": "ない"}
     return Item(name="q", label="問", short_label="問", kind="SA", options=labels, **parts)
@@ -460,6 +463,6 @@ def test_item_is_compared_between_waves_with_its_version():
             design,
             now=(2023, question(version=version), people),
             before=(2022, question(), people),
-            by=["age_band"],
+            by=[(AGE, AGE)],
         )
         assert set(rows.loc[rows["unit"] == "points", "verdict"]) == {verdict}

@@ -355,11 +355,16 @@ def test_order_of_rows_changes_nothing(small, people, design):
 
 
 def test_national_rows_show_no_domain_of_two_variables(small, people, design):
-    benchmark = {"label": "全国", "table": "national", "items": {"lonely": "l"}, "caveat": "注"}
+    benchmark = {
+        "label": "全国",
+        "table": "national",
+        "items": {"lonely": "lonely"},
+        "caveat": "注",
+    }
     config = CONFIG | {"benchmark": benchmark}
     config = config | {"waves": {2022: CONFIG["waves"][2022] | {"benchmark_year": 2022}}}
     plan = write(small.raw_dir.parents[2], config)
-    keys = {"year": 2022, "item": "l", "item_value": "3", "item_label": "いつも", "n": 4000}
+    keys = {"year": 2022, "item": "lonely", "item_value": "3", "n": 4000}
     keys |= {"base": "asked", "source": "test", "certainty": "official", "percent": 5.0}
     where = {"all": "all", "sex": "1", "age_band x sex": "y x 1"}
     benchmark = pd.DataFrame([keys | {"domain": d, "domain_value": v} for d, v in where.items()])
