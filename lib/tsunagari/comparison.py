@@ -1,4 +1,4 @@
-"""Is the prefecture higher or lower than the nation, or than last year: gaps, tests, verdicts.
+"""Is the prefecture higher or lower than the nation, or than last year: gaps and tests.
 
 A published figure enters with the sampling variance of its unweighted n. A total is never judged
 raw: the verdict belongs to figures of one age band, or to figures brought to one age mix. Every
@@ -18,11 +18,8 @@ from scipy import stats
 from tsunagari.benchmark import age_mix, check_benchmark, match_answers, nearest_mix
 from tsunagari.estimation import proportion_intervals
 from tsunagari.study import ESTIMATE_COLUMNS, NO_ANSWER, Item, ModelError
+from tsunagari.verdicts import NOT_COMPARABLE, PENDING
 from tsunagari.weighting import Design
-
-HIGHER, LOWER = "高い", "低い"
-NOT_CLEAR, NOT_COMPARABLE = "差は確認できない", "比較できない"
-VERDICTS = (HIGHER, LOWER, NOT_CLEAR, NOT_COMPARABLE)
 
 MODE_CAVEAT = (
     "本調査は割り当てたウェブ回答、全国調査は郵送で依頼した無作為標本で、方式の違いによる差を含む。"
@@ -36,34 +33,6 @@ MINIMUM_BASE_N = 50  # SDC-1 P3: tests need this base
 MIX_TOLERANCE = 0.10
 
 UNVERIFIED = "unverified"  # certainty of a published figure that is shown and never judged
-
-
-def adjust_p_values(p_values: np.ndarray) -> np.ndarray:
-    """Return Benjamini-Hochberg adjusted p-values of one family; NaN stays NaN and does not count.
-
-    Args:
-        p_values: Shape (m,).
-
-    Returns:
-        Shape (m,), at least as large as the input and at most 1.
-
-    References:
-        Benjamini and Hochberg (1995), JRSS B 57(1); R: p.adjust(method="BH").
-
-    Example:
-        >>> adjust_p_values(np.array([0.01, 0.04, 0.03])).tolist()
-        [0.03, 0.04, 0.04]
-    """
-    values = np.asarray(p_values, dtype=float)
-    adjusted = np.full(values.shape, np.nan)
-    tested = np.flatnonzero(~np.isnan(values))
-    if len(tested) == 0:
-        return adjusted
-    order = tested[np.argsort(-values[tested], kind="stable")]
-    m = len(order)
-    steps = values[order] * m / np.arange(m, 0, -1)
-    adjusted[order] = np.minimum(np.minimum.accumulate(steps), 1.0)
-    return adjusted
 
 
 # --- our side: shares and their influence -------------------------------------------------------
@@ -305,7 +274,6 @@ def compare_with_benchmark(
     base: str = "asked",
     no_answer: Collection[str] = (NO_ANSWER,),
     wave: int | None = None,
-    point_threshold: float = 3.0,
     confidence: float = 0.95,
     caveat: str = MODE_CAVEAT,
     nested: bool = True,
@@ -317,7 +285,7 @@ def compare_with_benchmark(
     ages get a gap but no verdict of their own; the verdict stands with the figures on one age mix:
     ours on the mix of the national respondents always, theirs on ours where they publish every
     band. The variance is the design's plus p(1-p)/n of the published side, the reference t with
-    our degrees of freedom, p adjusted within the table (Benjamini-Hochberg).
+    our degrees of freedom.
 
     Args:
         design: The survey design, n rows.
@@ -331,7 +299,6 @@ def compare_with_benchmark(
         base: "asked" or "answered": what `indicators` were made with.
         no_answer: Answers that are none; the way of asking decides them, so they are not judged.
         wave: Our survey year.
-        point_threshold: Smallest gap in points that may carry a mark.
         confidence: Of intervals and verdicts.
         caveat: What every row says about the two ways of asking.
         nested: Whether published domains of two variables have rows, and enter the family of
@@ -341,8 +308,8 @@ def compare_with_benchmark(
         Estimates rows of `national_<item>`: measures percent (ours), percent_benchmark,
         percent_age_standardised, percent_benchmark_age_standardised, difference_points,
         difference_points_age_standardised, difference_points_benchmark_age_standardised. `verdict`
-        is one of VERDICTS on every difference that may be judged; `reason` says why not, then the
-        caveat.
+        is PENDING on every difference that may be judged, or NOT_COMPARABLE; `reason` says why,
+        then the caveat.
 
     Raises:
         ModelError: The benchmark table is wrong, or tables differ in length.
@@ -371,7 +338,6 @@ def compare_with_benchmark(
         rows,
         facts=facts,
         labels=labels or {},
-        point_threshold=point_threshold,
         confidence=confidence,
         caveat=caveat,
     )
@@ -582,7 +548,6 @@ def compare_item(
     axis: str,
     by: Collection[str] = (),
     wave: int | None = None,
-    point_threshold: float = 3.0,
     confidence: float = 0.95,
     caveat: str = MODE_CAVEAT,
     nested: bool = True,
@@ -598,7 +563,6 @@ def compare_item(
         axis: Name of the age variable.
         by: Further domain variables, such as sex.
         wave: Our survey year.
-        point_threshold: Smallest gap in points that may carry a mark.
         confidence: Of intervals and verdicts.
         caveat: What every row says about the two ways of asking.
         nested: As for `compare_with_benchmark`.
@@ -623,14 +587,13 @@ def compare_item(
         base=base,
         no_answer={*item.missing, NO_ANSWER},
         wave=wave,
-        point_threshold=point_threshold,
         confidence=confidence,
         caveat=caveat,
         nested=nested,
     )
 
 
-# --- verdicts -----------------------------------------------------------------------------------
+# --- the rows ------------------------------------------------------------------------------------
 
 
 def _finish(
@@ -638,11 +601,10 @@ def _finish(
     *,
     facts: dict[str, Any],
     labels: Mapping[str, str],
-    point_threshold: float,
     confidence: float,
     caveat: str,
 ) -> pd.DataFrame:
-    """Add intervals, tests, adjusted p, verdicts, marks and the caveat to one table's rows."""
+    """Add intervals, tests, what is to be judged, and the caveat to one table's rows."""
     columns = [*ESTIMATE_COLUMNS, "judged", "problem"]
     table = pd.DataFrame(rows).reindex(columns=columns) if rows else pd.DataFrame(columns=columns)
     table = table.assign(**facts, item_label=[labels.get(v, v) for v in table["item_value"]])
@@ -653,11 +615,8 @@ def _finish(
     ratio = (table["estimate"].abs() / table["std_error"]).where(is_gap)
     table["p_value"] = 2 * stats.t.sf(ratio, table["df"])
     judged = table["judged"].fillna(value=False).astype(bool)
-    table["p_adjusted"] = adjust_p_values(table["p_value"].where(judged).to_numpy(float))
-    table["verdict"] = _verdicts(table, judged=judged, alpha=1 - confidence)
-    holds = table["verdict"].isin([HIGHER, LOWER]) & (table["estimate"].abs() >= point_threshold)
-    signs = np.where(table["estimate"] > 0, "▲", "▽")
-    table["mark"] = np.where(holds, signs, "")
+    is_open = table["problem"].fillna("") == ""
+    table["verdict"] = np.where(judged, np.where(is_open, PENDING, NOT_COMPARABLE), "")
     table["reason"] = table["problem"].fillna("") + table["reason"].fillna("") + caveat
     return table.reindex(columns=list(ESTIMATE_COLUMNS))
 
@@ -682,20 +641,6 @@ def _intervals(
     )
     lower[used], upper[used] = (end * 100 for end in ends)
     return lower, upper
-
-
-def _verdicts(table: pd.DataFrame, *, judged: pd.Series, alpha: float) -> np.ndarray:
-    holds = table["p_adjusted"] < alpha
-    return np.select(
-        [
-            ~judged,
-            table["problem"].fillna("") != "",
-            holds & (table["estimate"] > 0),
-            holds & (table["estimate"] < 0),
-        ],
-        ["", NOT_COMPARABLE, HIGHER, LOWER],
-        default=NOT_CLEAR,
-    )
 
 
 # --- waves --------------------------------------------------------------------------------------
@@ -727,7 +672,6 @@ def compare_waves(
     item: str,
     labels: Mapping[str, str] | None = None,
     no_answer: Collection[str] = (NO_ANSWER,),
-    point_threshold: float = 3.0,
     confidence: float = 0.95,
     caveat: str = WAVE_CAVEAT,
 ) -> pd.DataFrame:
@@ -745,7 +689,6 @@ def compare_waves(
         item: Name of the question.
         labels: Label of every answer.
         no_answer: Answers that are none; they are left out.
-        point_threshold: Smallest gap in points that may carry a mark.
         confidence: Of intervals and verdicts.
         caveat: What every row says.
 
@@ -768,7 +711,6 @@ def compare_waves(
         rows,
         facts=facts,
         labels=labels or {},
-        point_threshold=point_threshold,
         confidence=confidence,
         caveat=caveat,
     )
@@ -851,7 +793,6 @@ def compare_item_waves(
     before: tuple[int, Item, pd.DataFrame],
     by: Collection[tuple[Item, Item]] = (),
     base: str = "asked",
-    point_threshold: float = 3.0,
     confidence: float = 0.95,
     caveat: str = WAVE_CAVEAT,
 ) -> pd.DataFrame:
@@ -867,7 +808,6 @@ def compare_item_waves(
         before: Year, item and respondents of the earlier wave.
         by: Domain variables both waves have: the later wave's item and the earlier one's.
         base: "asked" or "answered".
-        point_threshold: Smallest gap in points that may carry a mark.
         confidence: Of intervals and verdicts.
         caveat: What every row says.
 
@@ -902,7 +842,6 @@ def compare_item_waves(
         labels={f"{code}@{year_before}": label for code, label in item_before.labels.items()}
         | item.labels,
         no_answer={*item.missing, NO_ANSWER},
-        point_threshold=point_threshold,
         confidence=confidence,
         caveat=caveat,
     )

@@ -37,6 +37,7 @@ from tsunagari.study import (
     processed_dir,
     read_table,
 )
+from tsunagari.verdicts import HIGHER, LOWER, NOT_CLEAR, NOT_COMPARABLE
 
 HIDDEN, MISSING, NONE = "x", "…", "-"
 SYNTHETIC = figures.SYNTHETIC_STAMP
@@ -45,8 +46,6 @@ MODEL_BASE = 50  # respondents; a sentence about a model's level needs this base
 MOST_HIDDEN_ANSWERS = 3  # a table of counts with more leaves them out and says how many
 MANY_COLUMNS = 11  # beyond them an interval is printed under its number, not beside it
 SHORT_TABLE_ROWS = 16  # such a table is not broken over two printed pages
-HIGHER, LOWER = "高い", "低い"
-NOT_CLEAR, NOT_COMPARABLE = "差は確認できない", "比較できない"
 
 # Names that say what a question is about, where a study has no indicator that does.
 _LONELY_NAMES = ("lonely", "ucla")
@@ -1473,8 +1472,10 @@ def _how_to_read(published: Published) -> list[str]:
         "整数）。"
         "合計が100%にならないことがあります。",
         f"信頼区間は{published.confidence}%です。{_error_note(published)}です。",
-        f"▲ は高い、▽ は低いことを示します。そのほかの人との差が、検定の数を調整しても"
-        f"{published.confidence}%の水準で確かめられ、かつ{points}ポイント以上のときだけ付けます。",
+        f"▲ は高い、▽ は低いことを示します。そのほかの人との差が、示した検定の数を調整しても"
+        f"{published.confidence}%の水準で確かめられ、かつ{points}ポイント以上のときだけ付けます。"
+        "「高い」「低い」は、検定だけで判断します"
+        "（もとの割合が小さい指標では、小さな差にも意味があるため）。",
         f"n に付く * は参考値（n が{reference}未満）、† は n が{low}未満です。"
         "参考値は文で取り上げません。",
         f"x は秘匿です。n が{least}未満の区分や、該当する人が少ない数は、"
@@ -2027,8 +2028,7 @@ def _forest_picture(
         factor=[published.label(item) for item in ratios["item"]],
         is_reference=(ratios["mark"] == "基準").to_numpy(bool),
     )
-    sure = ratios[(ratios["p_adjusted"] < 0.05) & (ratios["status"] == "published")]
-    named = list(dict.fromkeys(published.label(item) for item in sure["item"]))
+    named = [published.label(item) for item in _effect_rows(published, outcome)["item"].unique()]
     measure = published.label(outcome)
     size = published.rows(f"model_{outcome}", item="model", item_value="n")
     words = _words(

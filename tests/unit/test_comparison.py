@@ -9,8 +9,17 @@ import pytest
 
 from tsunagari import comparison
 from tsunagari.benchmark import check_benchmark
-from tsunagari.comparison import HIGHER, LOWER, NOT_CLEAR, NOT_COMPARABLE, WaveSide
+from tsunagari.comparison import WaveSide
 from tsunagari.study import ESTIMATE_COLUMNS, Item, ModelError
+from tsunagari.verdicts import (
+    HIGHER,
+    LOWER,
+    NOT_CLEAR,
+    NOT_COMPARABLE,
+    adjust_p_values,
+    find_families,
+    give_verdicts,
+)
 from tsunagari.weighting import Design, post_stratify
 
 from .test_models import DESIGNS, REFERENCE, make_design
@@ -73,11 +82,11 @@ def test_wave_difference_agrees_with_r_on_the_stacked_design(truth):
 
 def test_adjusted_p_values_agree_with_p_adjust(truth):
     p = np.array(truth["p_adjust"]["p"])
-    np.testing.assert_allclose(comparison.adjust_p_values(p), truth["p_adjust"]["bh"], rtol=1e-12)
-    with_gap = comparison.adjust_p_values(np.r_[np.nan, p])
+    np.testing.assert_allclose(adjust_p_values(p), truth["p_adjust"]["bh"], rtol=1e-12)
+    with_gap = adjust_p_values(np.r_[np.nan, p])
     assert np.isnan(with_gap[0])
     np.testing.assert_allclose(with_gap[1:], truth["p_adjust"]["bh"], rtol=1e-12)
-    assert comparison.adjust_p_values(np.array([])).size == 0
+    assert adjust_p_values(np.array([])).size == 0
 
 
 # --- by hand --------------------------------------------------------------------------------------
@@ -114,12 +123,19 @@ def bands(value="1", young=15.0, old=5.0, **other):
     ]
 
 
-def compare(benchmark, *, survey=None, **options):
+def with_verdicts(rows, *, point_threshold=3.0):
+    names = rows["item_value"].fillna("")
+    families = find_families(rows, answers=names, tests=names)
+    return give_verdicts(rows, families, alpha=0.05, point_threshold=point_threshold)
+
+
+def compare(benchmark, *, survey=None, point_threshold=3.0, **options):
     design, indicators, age = survey or small_survey()
     settings = {"item": "q", "year": 2022, "age": age, "wave": 2023} | options
-    return comparison.compare_with_benchmark(
+    rows = comparison.compare_with_benchmark(
         design, indicators, benchmark=pd.DataFrame(benchmark), **settings
     )
+    return with_verdicts(rows, point_threshold=point_threshold)
 
 
 def pick(rows, measure, domain="all", value="all"):
@@ -197,11 +213,14 @@ def test_mark_needs_test_and_point_threshold():
 
 def test_verdicts_go_by_the_adjusted_p():
     rows = compare([published("1", 7.5, 4000), *bands()])
-    judged = rows[rows["verdict"] != ""]
-    adjusted = comparison.adjust_p_values(judged["p_value"].to_numpy())
-    np.testing.assert_allclose(judged["p_adjusted"], adjusted)
-    expected = np.where(adjusted < 0.05, HIGHER, NOT_CLEAR)
-    assert judged["verdict"].tolist() == expected.tolist()
+    judged = rows[rows["verdict"] != ""].sort_values("p_value")
+    # the k-th smallest of m p-values times m / k, no larger than those after it
+    m = len(judged)
+    steps = [p * m / k for k, p in enumerate(judged["p_value"], start=1)]
+    expected = [min(steps[k:]) for k in range(m)]
+    assert judged["p_adjusted"].tolist() == pytest.approx(expected)
+    assert judged["verdict"].tolist() == [HIGHER if p < 0.05 else NOT_CLEAR for p in expected]
+    assert 0 < sum(p < 0.05 for p in expected) < m
     assert (rows.loc[rows["verdict"] == "", "p_adjusted"]).isna().all()
 
 
@@ -305,7 +324,7 @@ def test_other_domains_need_the_age_mix_inside_them():
     assert not plain["domain"].str.contains(" x ").any()
     assert pick(plain, STANDARDISED, "sex", "1")["estimate"] == pytest.approx(4.5)
     tested = plain[plain["p_adjusted"].notna()]
-    again = comparison.adjust_p_values(tested["p_value"].to_numpy(float))
+    again = adjust_p_values(tested["p_value"].to_numpy(float))
     assert tested["p_adjusted"].to_numpy() == pytest.approx(again)
 
 
@@ -375,7 +394,7 @@ def wave_sides(**later):
 
 def waves(now, before):
     design = Design(weights=np.ones(400))
-    return comparison.compare_waves(design, design, now=now, before=before, item="q")
+    return with_verdicts(comparison.compare_waves(design, design, now=now, before=before, item="q"))
 
 
 def test_unchanged_question_has_no_gap_and_twice_the_variance():
@@ -442,7 +461,7 @@ def test_item_is_compared_on_the_base_the_nation_published():
     common = {"item": item, "year": 2022, "axis": "age_band"}
     for base, n in (("asked", 400), ("answered", 390)):
         benchmark = pd.DataFrame([published("1", 7.5, 4000, base=base), *bands(base=base)])
-        rows = comparison.compare_item(design, people, benchmark=benchmark, **common)
+        rows = with_verdicts(comparison.compare_item(design, people, benchmark=benchmark, **common))
         row = pick(rows, "percent")
         assert row["n_unweighted"] == n
         assert row["item_label"] == "ある"
@@ -465,4 +484,5 @@ def test_item_is_compared_between_waves_with_its_version():
             before=(2022, question(), people),
             by=[(AGE, AGE)],
         )
+        rows = with_verdicts(rows)
         assert set(rows.loc[rows["unit"] == "points", "verdict"]) == {verdict}
