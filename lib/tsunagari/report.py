@@ -42,6 +42,11 @@ from tsunagari.verdicts import HIGHER, LOWER, NOT_CLEAR, NOT_COMPARABLE
 HIDDEN, MISSING, NONE = "x", "…", "-"
 SYNTHETIC = figures.SYNTHETIC_STAMP
 SYNTHETIC_NOTE = "合成データによる表示例です。実際の人の回答ではなく、調査の結果ではありません。"
+CSV_NOTE = (
+    "estimates.csv を Excel でそのまま開くと、10-12 のような番号が日付に変わることがあります。"
+    "番号を使うときは、このファイルの「一覧」を使うか、「データ」の「テキストまたは CSV から」で"
+    "文字列として読み込んでください。"
+)
 MODEL_BASE = 50  # respondents; a sentence about a model's level needs this base (SDC-1 P3)
 MOST_HIDDEN_ANSWERS = 3  # a table of counts with more leaves them out and says how many
 MANY_COLUMNS = 11  # beyond them an interval is printed under its number, not beside it
@@ -2330,7 +2335,7 @@ def _cover_rows(published: Published) -> pd.DataFrame:
 
 def _sheet_notes(published: Published) -> list[str]:
     notes = [text for block in _limits(published) for text in block.lines]
-    return list(dict.fromkeys([*_how_to_read(published), *notes]))
+    return list(dict.fromkeys([*_how_to_read(published), *notes, CSV_NOTE]))
 
 
 def _flat_rows(published: Published, prefix: str) -> pd.DataFrame:

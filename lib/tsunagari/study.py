@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import json
 import os
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -651,6 +652,12 @@ def _check_filters(rules: dict[str, list[Condition]], codebook: Codebook) -> Non
 # --- the study ----------------------------------------------------------------------------------
 
 
+# What a spreadsheet takes for a formula (OWASP ASVS 1.2.10), full-width forms too; an apostrophe of
+# our own before it, or one that was there already.
+_FORMULA = re.compile("^(?='*[=+@\t\r\0＝＋－＠-])")
+_MARKED_FORMULA = "^'(?='*[=+@\t\r\0＝＋－＠-])"
+
+
 def repository_root() -> Path:
     """Return the folder that holds data/ and reports/: the repository, or TSUNAGARI_ROOT."""
     return Path(os.environ.get("TSUNAGARI_ROOT") or Path(__file__).resolve().parents[2])
@@ -686,7 +693,10 @@ def read_table(path: Path) -> Any:
         return pd.read_parquet(path)
     if path.suffix == ".json":
         return json.loads(path.read_text(encoding="utf-8"))
-    table = pd.read_csv(path, dtype=str, keep_default_na=False, na_values=[""], encoding="utf-8")
+    table = pd.read_csv(
+        path, dtype=str, keep_default_na=False, na_values=[""], encoding="utf-8-sig"
+    )
+    table = table.apply(lambda column: column.str.replace(_MARKED_FORMULA, "", regex=True))
     numbers = [name for name in _ESTIMATE_NUMBERS if name in table.columns]
     return table.astype(dict.fromkeys(numbers, float))
 
@@ -694,7 +704,9 @@ def read_table(path: Path) -> Any:
 def write_table(path: Path, table: Any) -> None:
     """Write a table as parquet or CSV, or a dictionary as JSON; the same input, the same bytes.
 
-    A dictionary of tables named .xlsx becomes a workbook, a sheet a table.
+    A dictionary of tables named .xlsx becomes a workbook, a sheet a table. A CSV is one that Excel
+    opens: a mark of UTF-8, and a text that would be a formula begins with an apostrophe, which
+    `read_table` takes away again.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     if path.suffix == ".parquet":
@@ -709,7 +721,10 @@ def write_table(path: Path, table: Any) -> None:
         text = json.dumps(table, ensure_ascii=False, indent=1)
         path.write_text(text + "\n", encoding="utf-8")
     else:
-        table.to_csv(path, index=False, encoding="utf-8", lineterminator="\n")
+        texts = table.select_dtypes(exclude=["number", "bool"]).astype(object)
+        safe = texts.map(lambda text: _FORMULA.sub("'", text) if isinstance(text, str) else text)
+        table = table.assign(**{str(name): safe[name] for name in safe})
+        table.to_csv(path, index=False, encoding="utf-8-sig", lineterminator="\n")
 
 
 @dataclass(frozen=True)

@@ -299,3 +299,21 @@ def test_staging_folder_replaces_the_processed_folder(tmp_path, monkeypatch):
     survey = study.open_study("small", 2022)
     survey.save("published/about.json", {"a": 1})
     assert (tmp_path / "staging/published/about.json").exists()
+
+
+@pytest.mark.parametrize(
+    "text", ["=1+1", "＝1+1", "+81", "-1", "－無回答", "@SUM(A1)", "\t=1", "'=1"]
+)
+def test_a_csv_holds_no_formula_and_gives_the_text_back(tmp_path, text):
+    path = tmp_path / "estimates.csv"
+    table = pd.DataFrame({"item_label": [text, "10-12", "'a", None], "estimate": [-1.5, 2, 3, 4]})
+    study.write_table(path, table)
+    data = path.read_bytes()
+    assert data.startswith(b"\xef\xbb\xbf")  # Excel reads UTF-8 by this mark alone
+    assert b"\n-1.5" not in data and b",-1.5" in data  # a number stays one
+    first = pd.read_csv(path, dtype=str)["item_label"].tolist()[0]
+    assert first == f"'{text}"
+    back = study.read_table(path)
+    assert back["item_label"].tolist()[:3] == [text, "10-12", "'a"]
+    assert back["item_label"].isna().tolist() == [False, False, False, True]
+    assert back["estimate"].tolist() == [-1.5, 2, 3, 4]
