@@ -577,6 +577,31 @@ def test_a_population_that_lacks_a_few_people_of_another_is_not_shown(
     assert shown.tolist() == [is_shown] * 2
 
 
+@pytest.mark.parametrize(
+    ("answered", "n_why", "n_how", "hidden"),
+    [
+        (298, 200, 197, set()),  # of the same 200 people three did not answer how
+        (298, 204, 200, {"why"}),  # four answered why whom no answer led to it
+        (298, 210, 200, set()),
+        (204, 200, 197, {"why", "how"}),  # all but four of 204 people were led to both
+    ],
+)
+def test_populations_differ_by_who_was_asked_not_by_who_answered(answered, n_why, n_how, hidden):
+    led = ((("q", "1"),),)
+    asked = disclosure.Questionnaire(asked_if={"why": led, "how": led})
+    table = pd.concat(
+        [
+            percents({"1": 200, "2": answered - 200}, base=answered, item="q"),
+            percents({"1": n_why - 50, "2": 50}, base=n_why, item="why"),
+            percents({"1": n_how - 50, "2": 50}, base=n_how, item="how"),
+        ],
+        ignore_index=True,
+    )
+    after = disclosure.suppress(table, settings=Disclosure(), questionnaire=asked)
+    gone = after[after["status"] == "suppressed"]
+    assert set(gone["item"]) - {"q"} == hidden
+
+
 def test_overlapping_classes_of_one_variable_are_refused():
     known = disclosure.Questionnaire(nets={"job": {"x": ("1", "2"), "y": ("2", "3"), "z": ("1",)}})
     shown = [percents({net: 50}, base=100, item="job") for net in "xyz"]
