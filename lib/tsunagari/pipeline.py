@@ -363,7 +363,8 @@ def build_release(run: Run) -> None:
     quicken_imports()
     import nbformat
 
-    from tsunagari import attack, report
+    from tsunagari import attack
+    from tsunagari.report import page, published, workbook
 
     folder = run.release_staging
     shutil.rmtree(folder, ignore_errors=True)
@@ -373,12 +374,11 @@ def build_release(run: Run) -> None:
         blame("report"),
     ):
         notebook = nbformat.read(run.staging / _NOTEBOOKS / f"{REPORT}.ipynb", as_version=4)
-        published = report.read_published(run.study.name, run.study.year)
-        page = report.export_html(
-            notebook, title=published.title, is_synthetic=published.is_synthetic
-        )
-        (folder / "council_report.html").write_text(page, encoding="utf-8", newline="\n")
-        report.write_workbook(published, folder / "tables.xlsx")
+        rows = published.read_published(run.study.name, run.study.year)
+        title = page.title_of(rows)
+        html = page.export_html(notebook, title=title, is_synthetic=rows.is_synthetic)
+        (folder / "council_report.html").write_text(html, encoding="utf-8", newline="\n")
+        workbook.write_workbook(rows, folder / "tables.xlsx", title=title)
     shutil.copyfile(run.staging / "published/estimates.csv", folder / "estimates.csv")
     studies.write_table(folder / "manifest.json", _describe(run))
     attack.seal_manifest(folder / "manifest.json")

@@ -326,6 +326,14 @@ class Benchmark(_Part):
     caveat: str
 
 
+class Chapters(_Part):
+    """Which questions the chapters of the report go through."""
+
+    loneliness: tuple[str, ...] = ()
+    ties: tuple[str, ...] = ()
+    others: tuple[str, ...] = ()
+
+
 class StudyFile(_Part):
     """study.yaml: everything that makes one survey different from another."""
 
@@ -349,6 +357,7 @@ class StudyFile(_Part):
     marks: Marks = Marks()
     disclosure: Disclosure = Disclosure()
     benchmark: Benchmark | None = None
+    report: Chapters = Chapters()
     notes: tuple[str, ...] = ()
 
 
@@ -1018,6 +1027,7 @@ def _check_names(study: Study) -> list[str]:
     compared = config.benchmark.items if config.benchmark else {}
     uses += [("benchmark.items", name, tabulated) for name in compared]
     own_axes = config.benchmark.axes if config.benchmark else {}
+    uses += [(f"report.{key}", name, tabulated) for key, of in config.report for name in of]
     uses += [("benchmark.axes", name, tabulated) for name in own_axes]
     uses += [
         (
