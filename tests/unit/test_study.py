@@ -3,11 +3,14 @@
 from pathlib import Path
 
 import numpy as np
+import openpyxl
 import pandas as pd
 import pytest
 import yaml
 
 from tsunagari import study
+from tsunagari.coding import derive_variables
+from tsunagari.study import Item
 
 CODEBOOK = """\
 question_no,item,variable,type,label,short_label,code,code_label,role,min,max,ask_if,required,\
@@ -317,3 +320,44 @@ def test_a_csv_holds_no_formula_and_gives_the_text_back(tmp_path, text):
     assert back["item_label"].tolist()[:3] == [text, "10-12", "'a"]
     assert back["item_label"].isna().tolist() == [False, False, False, True]
     assert back["estimate"].tolist() == [-1.5, 2, 3, 4]
+
+
+def test_a_quota_sheet_holds_texts_and_numbers_and_no_formula(tmp_path):
+    path = tmp_path / "quota_sheet.xlsx"
+    table = pd.DataFrame({"地域": ["=1+1", "https://example.invalid"], "割付": [3, 4]})
+    study.write_table(path, {"割付": table})
+    sheet = openpyxl.load_workbook(path)["割付"]
+    assert [[cell.value for cell in row] for row in sheet] == [
+        ["地域", "割付"], ["=1+1", 3], ["https://example.invalid", 4],
+    ]  # fmt: skip
+    assert {cell.data_type for row in sheet.iter_rows(min_row=2) for cell in row} == {"s", "n"}
+    assert not any(cell.hyperlink for row in sheet for cell in row)
+
+
+def test_not_applicable_is_in_no_base_and_refusals_are_in_the_base_of_those_asked():
+    item = Item(
+        "q", "問", "問", "SA", {"1": "ない", "2": "ある"},
+        missing={"8": "答えたくない"}, no_answer=("9",), not_asked=("7",),
+    )  # fmt: skip
+    people = pd.DataFrame({"q": ["1", "2", "8", "9", "7", "no_answer", None]}, dtype="string")
+    asked = item.indicators(people)
+    # asked: 1, 2, refused, 9 and no answer; neither not applicable (7) nor never asked
+    assert asked["1"].notna().tolist() == [True, True, True, True, False, True, False]
+    assert asked["8"].sum() == 1 and asked["no_answer"].sum() == 2
+    answered = item.indicators(people, base="answered")
+    assert answered["1"].notna().tolist() == [True, True, False, False, False, False, False]
+    assert list(answered) == ["1", "2"]
+
+
+def test_refusals_of_the_source_are_no_answer_of_a_merged_variable(folder, people):
+    merged = {"label": "区分", "recode_of": "lonely"}
+    merged["classes"] = [{"code": "n", "label": "ない", "of": ["1"]}]
+    merged["classes"] += [{"code": "y", "label": "ある", "of": ["2"]}]
+    write(folder, changed(derive=GOOD["derive"] | {"is_lonely": merged}))
+    survey = study.open_study("small", 2022)
+    derived = derive_variables(people.assign(age=30), survey)["is_lonely"]
+    # never asked stays outside; refused (8), no answer (9) and a blank were asked
+    assert derived.tolist()[:5] == ["n", "y", "no_answer", "no_answer", "no_answer"]
+    assert pd.isna(derived[5])
+    item = survey.items["is_lonely"]
+    assert item.indicators(derived.to_frame())["no_answer"].tolist()[:5] == [0, 0, 1, 1, 1]
