@@ -54,7 +54,6 @@ _PERIOD = re.compile(
 )
 SAME_ANSWERS_COLUMNS = 30  # in a shorter questionnaire two people do give the same answers
 HIGH_NONRESPONSE_PCT = 20.0  # above it a question is marked; standard MIS-04
-_TRAILER_ROWS = 5  # a total or a remark stands among the last rows
 _PERSONAL = (  # in an id: e-mail address, phone number, a Japanese name
     r"[^@\s]+@[^@\s]+\.[^@\s]+",
     r"(^|[^\d-])0\d{1,4}[-( ]\d{1,4}[-) ]\d{3,4}(\D|$)|^0[789]0\d{8}$",
@@ -143,7 +142,7 @@ def clean_responses(raw: RawResponses, study: Study) -> Cleaned:
     counted = ~_decided(decisions, "exclude", n=len(raw.table))
     table = coding.split_multiple(raw.table, study, counted=counted)
     table, corrections = _correct(table, decisions)
-    sheet = coding.code_cells(table, study, origin=raw.origin, counted=counted)
+    sheet = coding.code_cells(table, study, day_zero=raw.day_zero, counted=counted)
     _refuse_bad_corrections(sheet, decisions, age=study.config.design.age)
     _refuse_second_header(sheet, study=study)
     rows = _Rows(sheet, study=study, decisions=decisions)
@@ -365,20 +364,22 @@ class _Rows:
         return is_blank
 
     def _is_trailer(self) -> np.ndarray:
+        """Find remarks in few cells, what follows the first of them, and totals in any."""
         mask = np.zeros(len(self.raw), dtype=bool)
-        last = np.arange(max(0, len(self.raw) - _TRAILER_ROWS), len(self.raw))
+        last = np.arange(max(0, len(self.raw) - reading.TRAILER_ROWS), len(self.raw))
         columns = [self.sheet.log.raw_values(last, name) for name in self.raw.columns]
         for position, texts in zip(last, zip(*columns, strict=True), strict=True):
-            filled = [text for text in texts if text.strip()]
-            few = len(filled) <= max(2, len(columns) // 4)
-            mask[position] = bool(few and filled and reading.TRAILER.match(filled[0]))
+            filled = [tidy_cell(text) for text in texts if tidy_cell(text)]
+            if 0 < len(filled) <= max(2, len(columns) // 4):
+                mask[position] = mask.any() or bool(reading.TRAILER.match(filled[0]))
+            mask[position] |= bool(reading.TRAILER.fullmatch(self.ids.iloc[position]))
         return mask
 
     # ids
 
     def _tidy_ids(self) -> pd.Series:
         plain = self.given_ids
-        if plain.str.isascii().all():
+        if plain.str.isascii().all() and not plain.str.startswith('="').any():
             return plain.str.strip()
         return plain.map(tidy_cell)
 
@@ -627,7 +628,7 @@ def _refuse_second_header(sheet: CodedSheet, *, study: Study) -> None:
     if len(bad) > len(coded) / 2:
         raise InputError(
             "HEADER_SECOND_ROW",
-            f"2 行目は回答は見出しのようです（{len(bad)} 列が文字）。2 行目を消してください。",
+            f"2 行目は回答ではなく見出しのようです（{len(bad)} 列が文字）。消してください。",
             f"Row 2 looks like a second header, not like answers ({len(bad)} columns hold words): "
             "delete it.",
         )
@@ -901,7 +902,7 @@ def compare_before_after(raw: RawResponses, cleaned: Cleaned, *, study: Study) -
     design = study.config.design
     nobody = np.zeros(len(raw.table), dtype=bool)  # what cleaning accepted does not stop here
     table = coding.split_multiple(raw.table, study, counted=nobody)
-    before = coding.code_cells(table, study, origin=raw.origin, counted=nobody)
+    before = coding.code_cells(table, study, day_zero=raw.day_zero, counted=nobody)
     frame = _frame(before, [design.region, design.age_band, design.sex], study=study)
     frame = derive_variables(frame, study)
     parts = []

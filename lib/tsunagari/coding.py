@@ -59,7 +59,7 @@ _ERA_DATE = re.compile(
     r"(明治|大正|昭和|平成|令和|[MTSHR])\s*(元|\d{1,2})[年.\-/](\d{1,2})[月.\-/](\d{1,2})(?!\d)日?"
 )
 _PLAIN_DATE = re.compile(r"(\d{4})[-/.年](\d{1,2})[-/.月](\d{1,2})(?!\d)日?")
-_SERIAL_DAYS = (30_000, 60_000)  # 1982 to 2064: what a date cell of Excel can be
+_SERIAL_YEARS = range(1982, 2064)  # what a date cell of Excel can be
 TEXT = pd.StringDtype(na_value=np.nan)  # what pandas means by "str", made once
 JAPAN = timezone(timedelta(hours=9), "Asia/Tokyo")
 
@@ -220,10 +220,14 @@ class Book:
 def tidy_cell(text: str) -> str:
     """Return a cell in NFKC without hidden characters and outer spaces, for matching only.
 
+    Excel's ="001", which keeps a text from becoming a number, is 001.
+
     Example:
-        >>> tidy_cell("　１２ ")
-        '12'
+        >>> tidy_cell("　１２ "), tidy_cell('="001"')
+        ('12', '001')
     """
+    if text.startswith('="') and text.endswith('"'):
+        text = text[2:-1]
     if text.isascii():
         return text.strip()
     return _HIDDEN.sub("", unicodedata.normalize("NFKC", text)).strip()
@@ -288,12 +292,12 @@ def judge_number(text: str, *, lowest: float, highest: float) -> Judgement:
     return Judgement(number, rule="" if tidy == text else "NFKC")
 
 
-def judge_date(text: str, *, origin: str = "csv") -> Judgement:
+def judge_date(text: str, *, day_zero: date | None = None) -> Judgement:
     """Return a cell as an ISO date: Western, Japanese era, or Excel's day number from Excel.
 
     Args:
         text: The delivered cell. A time with an offset is turned to Japan's day.
-        origin: "xlsx" allows day numbers.
+        day_zero: The day that a day number 0 stands for; None where numbers are no dates.
 
     Returns:
         The date, or the reason why there is none. Day and month are never guessed.
@@ -312,10 +316,9 @@ def judge_date(text: str, *, origin: str = "csv") -> Judgement:
                 moment = datetime.fromisoformat(f"{day.isoformat()}T{rest.lstrip('T')}")
                 day = moment.astimezone(JAPAN).date()
             return Judgement(day.isoformat(), rule="" if day.isoformat() == tidy else "DATE")
-        if re.fullmatch(r"\d{5}(\.\d+)?", tidy) and origin == "xlsx":
-            days = int(float(tidy))
-            if _SERIAL_DAYS[0] <= days <= _SERIAL_DAYS[1]:
-                found = date(1899, 12, 30) + timedelta(days=days)
+        if day_zero and re.fullmatch(r"\d{5}(\.\d+)?", tidy):
+            found = day_zero + timedelta(days=int(float(tidy)))
+            if found.year in _SERIAL_YEARS:
                 return Judgement(found.isoformat(), rule="EXCEL_DATE")
     except ValueError:
         return Judgement(reason="IMPOSSIBLE_DATE")
@@ -420,9 +423,9 @@ def code_number(variable: str, *, book: Book, log: CellLog) -> Coded:
     return Coded(numbers=np.array([*values, np.nan], dtype=float)[places])
 
 
-def code_date(variable: str, *, log: CellLog, origin: str) -> Coded:
+def code_date(variable: str, *, log: CellLog, day_zero: date | None) -> Coded:
     """Return a date column as ISO text; blanks and bad cells have none."""
-    places, found = _judge(variable, lambda text: judge_date(text, origin=origin), log=log)
+    places, found = _judge(variable, lambda text: judge_date(text, day_zero=day_zero), log=log)
     values = sorted({each.value for each in found if each.value})
     order = {value: place for place, value in enumerate(values)}
     lookup = np.array([*(order.get(each.value, -1) for each in found), -1], dtype=np.int32)
@@ -575,14 +578,18 @@ class CodedSheet:
 
 
 def code_cells(
-    raw: pd.DataFrame, study: Study, *, origin: str = "csv", counted: np.ndarray | None = None
+    raw: pd.DataFrame,
+    study: Study,
+    *,
+    day_zero: date | None = None,
+    counted: np.ndarray | None = None,
 ) -> CodedSheet:
     """Judge every cell of a file against the codebook, then settle who was asked what.
 
     Args:
         raw: Text as delivered, multi-answer questions split, shape (n, any), index file_row.
         study: The wave.
-        origin: csv, xlsx or sav.
+        day_zero: As in `RawResponses`.
         counted: Rows whose bad cells may stop the file, shape (n,); None: all.
 
     Returns:
@@ -601,7 +608,7 @@ def code_cells(
         elif kind == "NUM":
             columns[variable] = code_number(variable, book=book, log=log)
         elif kind == "DATE":
-            columns[variable] = code_date(variable, log=log, origin=origin)
+            columns[variable] = code_date(variable, log=log, day_zero=day_zero)
         elif kind == "OA":
             texts[variable] = code_text(variable, log=log)
     items = dict.fromkeys(book.items[v] for v, kind in book.kinds.items() if kind == "MA")
