@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.compute
 
 from tsunagari import coding, reading
-from tsunagari.coding import Coded, CodedSheet, derive_variables, tidy_cell
+from tsunagari.coding import Coded, CodedSheet, derive_variables, label_key, tidy_cell
 from tsunagari.reading import RawResponses, read_responses, show_rows
 from tsunagari.study import (
     ESTIMATE_COLUMNS,
@@ -47,7 +47,7 @@ __all__ = [
     "scale_directions",
 ]
 
-RULE_VERSION = "2"  # raised whenever a rule of this room or of coding changes its outcome
+RULE_VERSION = "3"  # raised whenever a rule of this room or of coding changes its outcome
 CONFLICT_LIMIT = 0.01  # share of rows whose id stands for different answers; standard ID-02
 _PERIOD = re.compile(
     r"(\d{4})年\s*(\d{1,2})月?(?:\d{1,2}日)?(?:\s*[〜～~\-から]+\s*(?:(\d{4})年)?(\d{1,2})月)?"
@@ -165,7 +165,8 @@ def clean_responses(raw: RawResponses, study: Study) -> Cleaned:
 
 # --- decisions ----------------------------------------------------------------------------------
 
-_DECISION_COLUMNS = "file_row respondent_id variable decision new_value reason".split()
+_DECISION_COLUMNS = "file_row file_sha256 respondent_id variable decision new_value reason".split()
+_HASH_LENGTH = 12  # characters of the file's hash that confirm a row number
 
 
 def read_decisions(study: Study, *, raw: RawResponses) -> pd.DataFrame:
@@ -189,14 +190,14 @@ def read_decisions(study: Study, *, raw: RawResponses) -> pd.DataFrame:
     ids = raw.table[study.config.columns.respondent_id].astype("str").map(tidy_cell)
     places: list[int] = []
     for row in given.itertuples():
-        found, mistakes = _place_decision(row, ids=ids, study=study)
+        found, mistakes = _place_decision(row, ids=ids, study=study, sha256=raw.facts["sha256"])
         places.append(found)
         problems += [f"{row.Index} 行目 {mistake}" for mistake in mistakes]
     twice = given.assign(position=places).duplicated(["position", "variable"])
     problems += [f"{line} 行目 同じ対象が二度 (decided twice)" for line in given.index[twice]]
     if problems:
         raise _decisions_error(problems)
-    return given.assign(position=places).drop(columns=["file_row", "respondent_id"])
+    return given.assign(position=places).drop(columns=_DECISION_COLUMNS[:3])
 
 
 def _load_decisions(path: Path) -> pd.DataFrame:
@@ -223,14 +224,27 @@ def _load_decisions(path: Path) -> pd.DataFrame:
     return given[(given != "").any(axis=1)]
 
 
-def _place_decision(row: Any, *, ids: pd.Series, study: Study) -> tuple[int, list[str]]:
-    """Return which row of the table a decision is about, and its mistakes."""
+def _place_decision(
+    row: Any, *, ids: pd.Series, study: Study, sha256: str
+) -> tuple[int, list[str]]:
+    """Return which row of the table a decision is about, and its mistakes.
+
+    Where the id does not say who it is, the file's hash must confirm the row: in another delivery
+    another person may stand there.
+    """
     mistakes = []
     is_row = ids.index.astype("str") == row.file_row
     is_id = (ids == tidy_cell(row.respondent_id)).to_numpy()
     found = np.flatnonzero(is_row if row.file_row else is_id & bool(row.respondent_id))
     if row.file_row and row.respondent_id and is_row.any() and not (is_row & is_id).any():
         mistakes.append("file_row と respondent_id が別の人 (row and id do not belong together)")
+    confirmed = row.file_sha256.lower().ljust(_HASH_LENGTH, "-")
+    if row.file_row and is_id.sum() != 1 and not sha256.startswith(confirmed):
+        mistakes.append(
+            f"file_row だけでは別のファイルで別の人になる。この行を確かめて file_sha256 に "
+            f"{sha256[:_HASH_LENGTH]} と書くか、respondent_id で示す (check the row, then write "
+            "this file_sha256, or name the respondent_id)"
+        )
     if len(found) != 1:
         mistakes.append(f"対象が {len(found)} 行 (not exactly one row)")
     if row.decision not in ("accept", "correct", "exclude"):
@@ -476,14 +490,15 @@ class _Rows:
         return mask
 
     def _judge_cells(self) -> None:
-        """Set aside who has no value in a weighting cell, given shares of the sample apart."""
-        weighting = self.study.config.weighting
-        if not weighting.cells:
-            return
-        cells = derive_variables(_frame(self.sheet, weighting.cells, study=self.study), self.study)
-        for name in weighting.cells:
-            usable = set(self.study.items[name].options) | set(weighting.sample_share.get(name, ()))
-            self.give("NO_CELL", ~cells[name].isin(usable).to_numpy())
+        """Set aside who has no place among weighting cells, margins, strata, sampling units."""
+        plan = self.study.config.weighting
+        margins = [name for margin in plan.margins for name in margin.by]
+        names = [n for n in (*plan.cells, *margins, *plan.strata, plan.psu, plan.fpc) if n]
+        table = derive_variables(_frame(self.sheet, names, study=self.study), self.study)
+        for name in names:
+            usable = {*self.study.items[name].options, *plan.sample_share.get(name, ())}
+            is_in = table[name].isin(usable) if usable else table[name].notna()
+            self.give("NO_CELL", ~is_in.to_numpy(bool))
 
     # response quality
 
@@ -538,6 +553,30 @@ class _Rows:
             gone = np.all([u | s for u, s in zip(unanswered, skipped, strict=True)], axis=0)
             gone &= np.any(unanswered, axis=0)
             log.flag(np.flatnonzero(gone & (self.reasons == 0)), "", flag="PARTIAL")
+            self._close_unopened(np.flatnonzero(gone))
+
+    def _close_unopened(self, rows: np.ndarray) -> None:
+        """Take options all unchosen, after the last answer of who dropped out, for no answer.
+
+        REDCap and its like deliver 0 for every option of a form that was never opened (A28).
+        """
+        kinds, items = self.sheet.book.kinds, self.sheet.book.items
+        asked = [v for v, kind in kinds.items() if kind in ("SA", "MA", "OA")]
+        for name in dict.fromkeys(items[v] if kinds[v] == "MA" else v for v in reversed(asked)):
+            column = self.sheet.columns.get(name)
+            if column is None:
+                given = self.sheet.texts[name].notna().to_numpy()
+            elif name in kinds and kinds[name] != "MA":
+                given = column.is_given & ~column.among(column.no_answer)
+            else:
+                options = self.sheet.book.options(name)
+                given = np.any([self.sheet.columns[v].among(["1"]) for v in options], axis=0)
+                empty = rows[column.among(["answered"])[rows] & ~given[rows]]
+                self.sheet.log.blank(empty, name, reason="NOT_OPENED")
+                codes = column.codes.copy()
+                codes[empty] = column.names.index(NO_ANSWER)
+                self.sheet.columns[name] = replace(column, codes=codes)
+            rows = rows[~given[rows]]
 
 
 def field_period(text: str) -> tuple[str, str] | None:
@@ -677,7 +716,11 @@ def _frame(sheet: CodedSheet, names: Iterable[str | None], *, study: Study) -> p
             rule = derive[name]
             wanted += [n for n in (rule.bands_of, rule.recode_of, *rule.sum_of) if n]
     everyone = np.arange(len(sheet.log.raw))
-    found = {n: _column(sheet.columns[n], keep=everyone) for n in wanted if n not in derive}
+    found = {
+        n: _column(sheet.columns[n], keep=everyone) if n in sheet.columns else sheet.texts[n].array
+        for n in wanted
+        if n not in derive
+    }
     return pd.DataFrame(found, index=sheet.log.raw.index)
 
 
@@ -1008,7 +1051,7 @@ def _compare_item(name: str, *, study: Study, previous: Study) -> list[tuple[str
     codes, old = _all_labels(study, name), _all_labels(previous, name)
     came, went = [c for c in codes if c not in old], [c for c in old if c not in codes]
     both = [c for c in codes if c in old]
-    reworded = [c for c in both if tidy_cell(codes[c]) != tidy_cell(old[c])]
+    reworded = [c for c in both if label_key(codes[c]) != label_key(old[c])]
     cut = now.version != then.version
     if came:
         found.append((name, "code_new", ", ".join(came), False))

@@ -35,7 +35,7 @@ from tsunagari.formats import (
     refuse_disguise,
     show_rows,
 )
-from tsunagari.study import InputError, Study
+from tsunagari.study import ALIKE, InputError, Study
 
 # One allocator for arrow and numpy, so that what one frees serves the other. Arrow's own takes and
 # keeps pages of 2 MB, which is much beside a file of 3 MB.
@@ -355,9 +355,10 @@ def tidy_name(name: str) -> str:
 
 
 def known_names(study: Study) -> set[str]:
-    """Return the column names a file may use: variables, and items given in one cell."""
-    columns = study.codebook.columns
-    return {*columns.index, *columns.loc[columns["type"] == "MA", "item"]}
+    """Return the column names a file may use: variables, items in one cell, and mentions."""
+    columns, mentions = study.codebook.columns, study.config.multi_answer.mentions
+    items = columns.loc[columns["type"] == "MA", "item"]
+    return {*columns.index, *items, *(name for names in mentions.values() for name in names)}
 
 
 def _split_header(text: memoryview, *, study: Study) -> tuple[list[str], int, str]:
@@ -413,9 +414,12 @@ def match_columns(header: Sequence[str], *, facts: dict[str, Any], study: Study)
     if repeated:
         raise _columns_error("COLUMN_REPEATED", repeated)
     columns = study.codebook.columns
-    in_one_cell = columns["item"].isin(set(found.values()) - set(columns.index))
-    absent = columns[~columns.index.isin(list(found.values())) & ~in_one_cell]
+    mentions = study.config.multi_answer.mentions
+    elsewhere = {*(set(found.values()) - set(columns.index)), *mentions}
+    absent = columns[~columns.index.isin(list(found.values())) & ~columns["item"].isin(elsewhere)]
     lacking = absent.index[absent["type"] != "OA"].tolist()
+    wanted = (name for names in mentions.values() for name in names)
+    lacking += [name for name in wanted if name not in found.values()]
     # Told by their letters in Excel: what stands there may be a person's answers, not names.
     unknown = [get_column_letter(i + 1) for i, n in enumerate(names) if n and i not in found]
     if lacking:
@@ -958,11 +962,17 @@ def _note_labels(sheet: Sheet, *, facts: dict[str, Any], study: Study) -> None:
         if study.codebook.columns["type"].get(variable) != "SA":
             continue
         extra = [code for code in labels if code not in mine.index]
-        differ = [c for c in labels if c in mine and tidy_name(labels[c]) != tidy_name(mine[c])]
+        differ = [
+            c for c in labels if c in mine and _plain_label(labels[c]) != _plain_label(mine[c])
+        ]
         if extra:
             facts["notes"].append(f"{variable}: コード {', '.join(extra)} はコードブックにない。")
         if differ:
             facts["notes"].append(f"{variable}: コード {', '.join(differ)} のラベルがちがう。")
+
+
+def _plain_label(label: str) -> str:
+    return tidy_name(label).translate(ALIKE)
 
 
 # --- what every format must pass ----------------------------------------------------------------
