@@ -173,6 +173,16 @@ def test_unknown_year_names_those_there_are():
             r"recode.event.b: a と重なる",
         ),
         (
+            changed(recode={"lonely": [{"code": "a x b", "label": "x", "of": ["1"]}]}),
+            r"lonely: a x b は使えない",
+        ),
+        (
+            changed(recode={"lonely": [{"code": "all", "label": "x", "of": ["1"]}]}),
+            r"lonely: all は使えない",
+        ),
+        (changed(weighting={**GOOD["weighting"], "psu": "cluster"}), r"weighting.psu: cluster"),
+        (changed(marks={"point_threshold": "inf"}), r"marks.point_threshold.*finite"),
+        (
             changed(waves={2022: {"responses": "r.csv", "fieldwork": "x", "previous": 2020}}),
             r"waves.2022.previous: 2020",
         ),
@@ -203,6 +213,10 @@ def test_yaml_that_does_not_parse_names_its_line(folder):
         (",event,event_2,MA,,,2,", ",event,event_2,MA,,,1,", r"event のコード 1 が重複"),
         (",,id,ID,", ",,id,KEY,", r"2 行目 type は SA/MA"),
         (",refused,", ",refusal,", r"8 行目 role は"),
+        (",,region,,,,2,南", ",,region,,,,２,南", r"4 行目 code が全角"),
+        (",,region,,,,2,南", ",,region,,,,2 ,南", r"4 行目 code が全角か、前後に空白"),
+        (",0,110,", ",0,ten,", r"5 行目 max が数でない"),
+        (",0,110,", ",-inf,110,", r"5 行目 min が数でない"),
         ("question_no,", "number,", r"列 question_no がない.*列 number は使えない"),
     ],
 )
@@ -210,6 +224,23 @@ def test_codebook_mistakes_name_the_row(folder, old, new, words):
     assert old in CODEBOOK
     (folder / "codebook.csv").write_text(CODEBOOK.replace(old, new, 1), encoding="utf-8")
     with pytest.raises(study.ConfigError, match=words):
+        study.open_study("small", 2022)
+
+
+def test_codes_of_the_study_file_are_the_text_that_stands_there(folder):
+    text = (folder / "study.yaml").read_text(encoding="utf-8")
+    text += "multi_answer: {chosen: Yes, unchosen: No}\nregions: {01: {label: 12:30}}\n"
+    (folder / "study.yaml").write_text(text, encoding="utf-8")
+    config = study.open_study("small", 2022).config
+    assert (config.multi_answer.chosen, config.multi_answer.unchosen) == ("Yes", "No")
+    assert {code: region.label for code, region in config.regions.items()} == {"01": "12:30"}
+    assert config.derive["age_band"].bands[1].to is None
+
+
+def test_a_code_that_names_a_domain_of_two_is_refused(folder):
+    text = CODEBOOK.replace(",,region,,,,2,南", ",,region,,,,1 x 2,南")
+    (folder / "codebook.csv").write_text(text, encoding="utf-8")
+    with pytest.raises(study.ConfigError, match="region: 1 x 2 は使えない"):
         study.open_study("small", 2022)
 
 
