@@ -47,7 +47,7 @@ __all__ = [
     "scale_directions",
 ]
 
-RULE_VERSION = "3"  # raised whenever a rule of this room or of coding changes its outcome
+RULE_VERSION = "4"  # raised whenever a rule of this room or of coding changes its outcome
 CONFLICT_LIMIT = 0.01  # share of rows whose id stands for different answers; standard ID-02
 _PERIOD = re.compile(
     r"(\d{4})年\s*(\d{1,2})月?(?:\d{1,2}日)?(?:\s*[〜～~\-から]+\s*(?:(\d{4})年)?(\d{1,2})月)?"

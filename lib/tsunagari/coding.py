@@ -699,11 +699,23 @@ def _settle_skips(
             sheet.columns[variable] = _settle_column(variable, asked, is_open=is_open, sheet=sheet)
 
 
+def _leave_unasked(
+    log: CellLog, variable: str, told: np.ndarray, *, asked: np.ndarray, is_open: np.ndarray
+) -> None:
+    """Log answers, shape (n,), of people whom no answer led to the question.
+
+    Where the filter itself has no answer they are not counted either (SDC-1 P11): the base of the
+    question would differ by those few from the people who were led to it.
+    """
+    log.blank(np.flatnonzero(told & ~asked & ~is_open), variable, reason="SKIP_VIOLATION")
+    log.blank(np.flatnonzero(told & is_open), variable, reason="FILTER_MISSING")
+
+
 def _settle_column(
     variable: str, asked: np.ndarray, *, is_open: np.ndarray, sheet: CodedSheet
 ) -> Coded:
     """Return a column blank where it was not asked and no_answer where nothing usable was said."""
-    column, log = sheet.columns[variable], sheet.log
+    column = sheet.columns[variable]
     given = column.is_given
     if asked.all():
         if NO_ANSWER not in column.names or given.all():
@@ -711,9 +723,8 @@ def _settle_column(
     else:
         roles = [(code, role) for code, _, role in sheet.book.codes.get(variable, [])]
         told = given & ~column.among(code for code, role in roles if role == "not_applicable")
-        log.blank(np.flatnonzero(told & ~asked & ~is_open), variable, reason="SKIP_VIOLATION")
-        log.flag(np.flatnonzero(told & is_open), variable, flag="FILTER_MISSING")
-    used = given & (asked | is_open)
+        _leave_unasked(sheet.log, variable, told, asked=asked, is_open=is_open)
+    used = given & asked
     if column.numbers is not None:
         return Coded(numbers=np.where(used, column.numbers, np.nan))
     if NO_ANSWER not in column.names:
@@ -730,11 +741,9 @@ def _settle_text(
     if asked.all():
         return
     text = sheet.texts[variable]
-    given = text.notna().to_numpy()
-    rows = np.flatnonzero(given & ~asked & ~is_open)
-    sheet.log.blank(rows, variable, reason="SKIP_VIOLATION")
-    sheet.log.flag(np.flatnonzero(given & is_open), variable, flag="FILTER_MISSING")
-    sheet.texts[variable] = text.mask(~(asked | is_open))
+    told = text.notna().to_numpy()
+    _leave_unasked(sheet.log, variable, told, asked=asked, is_open=is_open)
+    sheet.texts[variable] = text.mask(~asked)
 
 
 def _settle_multiple(
@@ -747,22 +756,18 @@ def _settle_multiple(
 ) -> None:
     """Settle a multi-answer question and file its options as columns of their own."""
     chosen, outside, answered = coded
-    any_chosen = chosen.any(axis=0)
     asked = asked & ~outside
-    used = asked | (is_open & any_chosen)
     variables = sheet.book.options(item)
     if not asked.all():
         for k, variable in enumerate(variables):
-            rows = np.flatnonzero(chosen[k] & ~used)
-            sheet.log.blank(rows, variable, reason="SKIP_VIOLATION")
-        sheet.log.flag(np.flatnonzero(is_open & any_chosen), item, flag="FILTER_MISSING")
+            _leave_unasked(sheet.log, variable, chosen[k], asked=asked, is_open=is_open)
     status = answered.codes.copy()
     status[asked & (status < 0)] = 1
-    status[~used] = -1
+    status[~asked] = -1
     sheet.columns[item] = Coded(answered.names, status)
     codes = chosen.view(np.int8)  # the same bytes: 0 and 1 now, -1 where not asked
-    if not used.all():
-        codes[:, ~used] = -1
+    if not asked.all():
+        codes[:, ~asked] = -1
     sheet.columns.update({v: Coded(("0", "1"), codes[k]) for k, v in enumerate(variables)})
 
 

@@ -1134,7 +1134,7 @@ def should_be_skipped(case):
     case.put("since", "3", 5)
 
 
-@fault("SKP-02", flags={"FILTER_MISSING": 1})
+@fault("SKP-02", cells={("since", "FILTER_MISSING"): 1})
 def filter_missing(case):
     case.put("lonely", "", 5)
     case.put("since", "3", 5)
