@@ -36,7 +36,7 @@ _CODEBOOK_COLUMNS = (
     "scale sensitive waves version certainty_wording certainty_options certainty_order source"
 ).split()
 _TYPES = ("SA", "MA", "NUM", "OA", "ID", "DATE")
-_ROLES = ("answer", "exclusive", "no_answer", "refused", "dont_know", "not_applicable")
+_ROLES = ("answer", "other", "exclusive", "no_answer", "refused", "dont_know", "not_applicable")
 _UNTIDY_CODE = r"[\uff01-\uff5e\u3000]|^\s|\s$"
 MISSING_ROLES = ("no_answer", "refused", "dont_know", "not_applicable")
 

@@ -68,7 +68,8 @@ class Report:
         return "、".join(clean_text(about[part]) for part in parts if about.get(part))
 
     def _repr_html_(self) -> str:
-        return f"<h1>{escape(self.title)}<small>{escape(self.subtitle)}</small></h1>"
+        head = f"<h1>{escape(self.title)}<small>{escape(self.subtitle)}</small></h1>"
+        return head + "".join(chapter.to_html() for chapter in self.chapters.values())
 
     @property
     def contents(self) -> pd.DataFrame:

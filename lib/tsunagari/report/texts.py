@@ -148,6 +148,9 @@ def override(texts: Mapping[str, Any], own: Mapping[str, Any], *, at: str = "") 
     return found
 
 
+_NO_BENCHMARK = {"label": "", "year": None, "caveat": "", "not_compared": []}
+
+
 class Writer:
     """Fills the texts of one report with rows and labels.
 
@@ -167,7 +170,7 @@ class Writer:
         }  # fmt: skip
         about = published.about
         known = {name: clean_text(text) for name, text in about.items() if isinstance(text, str)}
-        benchmark = about.get("benchmark") or {}
+        benchmark = about.get("benchmark") or _NO_BENCHMARK
         self._language.globals |= self.texts["words"] | known | {
             "about": about, "year": published.year, "previous": published.previous,
             "confidence": published.confidence, "is_synthetic": published.is_synthetic,
