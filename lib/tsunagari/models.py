@@ -18,6 +18,7 @@ import statsmodels.api as sm
 from scipy import linalg, optimize, special, stats
 
 from tsunagari.comparison import adjust_p_values
+from tsunagari.estimation import TOO_FEW_UNITS
 from tsunagari.study import ESTIMATE_COLUMNS, NO_ANSWER, Item, ModelError
 from tsunagari.weighting import Design
 
@@ -496,7 +497,8 @@ class FittedLogit:
     Attributes:
         outcome_name: Name of the indicator that is explained.
         terms: One row a level, the reference included: factor, level, label, column (position
-            among the coefficients, -1 for a reference), n, n_events, n_effective.
+            among the coefficients, -1 for a reference), n, n_events, n_effective, df (the design's
+            among the level's people).
         coefficients: Log odds, shape (p,), the constant first.
         covariance: Design-based, shape (p, p).
         influence: Influence of every row of the design on the coefficients, shape (n, p).
@@ -595,7 +597,7 @@ def fit_logit(
     )
     return FittedLogit(
         outcome_name=outcome_name,
-        terms=people.counted_terms(answers),
+        terms=people.counted_terms(answers, design),
         coefficients=coefficients,
         covariance=np.asarray(design.covariance(influence)),
         influence=influence,
@@ -628,11 +630,22 @@ class _People:
     notes: list[Note]
     levels: dict[str, np.ndarray]
 
-    def counted_terms(self, events: np.ndarray) -> pd.DataFrame:
-        """Return the terms with people, events and effective people."""
-        return _count_terms(
-            self.terms, levels=self.levels, rows=self.rows, answers=events, weights=self.weights
-        )
+    def counted_terms(self, events: np.ndarray, design: Design) -> pd.DataFrame:
+        """Return the terms with people, events, effective people and degrees of freedom."""
+        parts = []
+        for factor, own in self.terms.groupby("factor", sort=False):
+            group = pd.Index(own["level"]).get_indexer(self.levels[factor])
+            group[~self.rows] = -1
+            inside, k = group[self.rows], len(own)
+            weight, square = (np.bincount(inside, self.weights**power, k) for power in (1, 2))
+            counts = {
+                "n": np.bincount(inside, minlength=k),
+                "n_events": np.bincount(inside, events, k).round().astype(np.int64),
+                "n_effective": weight**2 / square,
+                "df": design.degrees_of_freedom_by(group, n_groups=k),
+            }
+            parts.append(pd.DataFrame(counts, index=own.index))
+        return self.terms.join(pd.concat(parts))
 
 
 def _select(
@@ -773,23 +786,6 @@ def _dummies(terms: pd.DataFrame, *, levels: dict[str, np.ndarray], rows: np.nda
         for factor, level in zip(used["factor"], used["level"], strict=True)
     ]
     return np.column_stack(columns)
-
-
-def _count_terms(
-    terms: pd.DataFrame,
-    *,
-    levels: dict[str, np.ndarray],
-    rows: np.ndarray,
-    answers: np.ndarray,
-    weights: np.ndarray,
-) -> pd.DataFrame:
-    counted = []
-    for factor, level in zip(terms["factor"], terms["level"], strict=True):
-        at = levels[factor][rows] == level
-        w = weights[at]
-        counted.append((at.sum(), int(answers[at].sum()), w.sum() ** 2 / (w**2).sum()))
-    table = pd.DataFrame(counted, columns=["n", "n_events", "n_effective"], index=terms.index)
-    return terms.join(table)
 
 
 def _name_terms(terms: pd.DataFrame, *, columns: Iterable[int]) -> str:
@@ -1022,7 +1018,7 @@ def fit_ordinal(
     score, hessian = _ordinal_score(rows, theta, weights=people.weights)
     influence = np.zeros((len(people.rows), len(theta)))
     influence[people.rows] = linalg.solve(hessian, score.T, assume_a="pos").T
-    terms = people.counted_terms((answer == n_thresholds).astype(float))
+    terms = people.counted_terms((answer == n_thresholds).astype(float), design)
     is_base = terms["column"] < 0
     return FittedOrdinal(
         outcome_name=outcome_name,
@@ -1243,7 +1239,9 @@ def _term_rows(
 ) -> pd.DataFrame:
     terms = model.terms
     is_base = (terms["column"] < 0).to_numpy()
+    few = _too_few_units(terms)
     rows = pd.DataFrame({**values, "item": terms["factor"], "item_value": terms["level"]})
+    rows.loc[few, ["std_error", "lower", "upper", "p_value"]] = np.nan
     rows = rows.assign(
         wave=wave,
         table_id=f"model_{model.outcome_name}",
@@ -1257,9 +1255,16 @@ def _term_rows(
         n_effective=terms["n_effective"],
         weighting=weighting,
         mark=np.where(is_base, "基準", ""),
-        reason=np.where(is_base, "比較の基準の区分", ""),
+        reason=np.select([is_base, few], ["比較の基準の区分", TOO_FEW_UNITS], ""),
     )
     return rows.reindex(columns=list(ESTIMATE_COLUMNS))
+
+
+def _too_few_units(terms: pd.DataFrame) -> np.ndarray:
+    """Return terms without an error: they or their reference have no degree of freedom."""
+    few = terms["df"] < 1
+    reference = terms.loc[few & (terms["column"] < 0), "factor"]
+    return (few | terms["factor"].isin(reference)).to_numpy()
 
 
 def wald_rows(model: FittedLogit, *, weighting: str = "", wave: int | None = None) -> pd.DataFrame:
@@ -1278,14 +1283,18 @@ def wald_rows(model: FittedLogit, *, weighting: str = "", wave: int | None = Non
         R survey: regTermTest(method="Wald").
     """
     rows = []
+    few = set(model.terms.loc[_too_few_units(model.terms), "factor"])
     for factor, own in model.terms.groupby("factor", sort=False):
+        if factor in few:
+            rows.append((factor, np.nan, np.nan, TOO_FEW_UNITS))
+            continue
         columns = own.loc[own["column"] > 0, "column"].to_numpy()
         beta = model.coefficients[columns]
         inverse = linalg.solve(model.covariance[np.ix_(columns, columns)], beta, assume_a="pos")
         statistic = float(beta @ inverse) / len(columns)
         p_value = stats.f.sf(statistic, len(columns), model.df)
-        rows.append((factor, statistic, p_value))
-    table = pd.DataFrame(rows, columns=["item", "estimate", "p_value"])
+        rows.append((factor, statistic, p_value, ""))
+    table = pd.DataFrame(rows, columns=["item", "estimate", "p_value", "reason"])
     table = table.assign(
         wave=wave,
         table_id=f"model_{model.outcome_name}",

@@ -89,25 +89,116 @@ def test_none_and_all_have_an_interval_and_no_error():
     assert every["lower"] == pytest.approx(100 - end)
 
 
-def test_a_domain_of_one_person_has_a_stated_interval():
-    table = percents(
-        equal(4), series(0, 1, 1, 0), by=pd.DataFrame({"age": list("aabb")[:3] + ["c"]})
-    )
-    lone = one(table, domain_value="c")
-    assert lone["n_unweighted"] == 1
-    assert (lone["lower"], lone["upper"]) == (0, pytest.approx(97.5))  # 1 - 0.025^1
-    assert not table.isna().any(axis=None)
+def clustered(n_units: int, each: int = 50) -> tuple[Design, pd.DataFrame]:
+    """Units of as many people, each a village, 13 of 50 lonely in every one."""
+    unit = np.repeat(np.arange(n_units), each)
+    by = pd.DataFrame({"village": unit.astype(str), "side": np.where(unit < 2, "N", "S")})
+    return equal(len(unit), psu=unit), by
 
 
-def test_what_calibration_fixes_has_no_error():
-    people = pd.DataFrame({"sex": list("1" * 60 + "2" * 40)})
+NOTHING = ["std_error", "lower", "upper"]
+UNITS = "抽出単位が少なく、誤差を示せない。"
+
+
+@pytest.mark.parametrize("measure", [percents, means, totals, quantiles])
+def test_a_domain_inside_one_sampling_unit_has_no_error(measure):
+    design, by = clustered(4)
+    y = pd.Series(np.tile([1.0] * 13 + [0.0] * 37, 4), name="y")
+    table = measure(design, y, by=by[["village"]])
+    assert len(table) == 4
+    assert table[NOTHING].isna().all(axis=None)
+    assert (table["df"] == 0).all()
+    assert (table["reason"] == UNITS).all()
+    assert table["estimate"].notna().all()
+    two = measure(design, y, by=by[["side"]])  # two units, one degree of freedom
+    assert (two["df"] == 1).all()
+    assert two[NOTHING].notna().all(axis=None)
+    assert (two["reason"] == "").all()
+
+
+def test_a_gap_with_a_side_inside_one_sampling_unit_has_no_test():
+    design, by = clustered(3)
+    y = pd.Series(np.tile([1.0] * 13 + [0.0] * 37, 3), name="y")
+    y.iloc[:20] = 1  # 20 of 50 in the first village, 13 of 50 in the others
+    first = by["village"] == "0"
+    by = pd.DataFrame({"is_first": np.where(first, "yes", "no")})
+    tables = [
+        differences(design, y, by=by),
+        mean_differences(design, y, by=by),
+        difference_between(design, y, group=first, other=~first),
+        difference_between(design, y, group=~first, other=first, unit="score"),
+    ]
+    for table in tables:
+        assert table["estimate"].abs().iloc[0] in (pytest.approx(14), pytest.approx(0.14))
+        assert table[[*NOTHING, "p_value"]].isna().all(axis=None)
+        assert (table["reason"] == UNITS).all()
+    # Three villages against the fourth: the lone side is the rest
+    design, by = clustered(4)
+    by = pd.DataFrame({"is_last": by["village"] == "3"})
+    y = pd.Series(np.tile([1.0] * 13 + [0.0] * 37, 4), name="y")
+    assert differences(design, y, by=by)["p_value"].isna().all()
+
+
+def test_a_design_effect_and_a_test_need_two_units_a_domain():
+    design, by = clustered(4)
+    y = pd.Series(np.tile(np.arange(50.0), 4), name="y")
+    with pytest.raises(ModelError, match="CONSTANT"):
+        design_effects(design, y, by=by[["village"]])
+    answer = pd.Series(np.tile(list("ab"), 100))
+    with pytest.raises(ModelError, match="NO_TEST"):
+        rao_scott(design, answer, columns=by["village"])
+    with pytest.raises(ModelError, match="NO_TEST"):
+        rao_scott(design, by["village"], columns=answer)
+
+
+def test_one_person_has_no_interval():
+    table = percents(equal(4), series(0, 1, 1, 0), by=pd.DataFrame({"age": list("aabc")}))
+    assert table["df"].tolist() == [1, 0, 0]
+    assert table["lower"].isna().tolist() == [False, True, True]
+
+
+def test_what_calibration_fixes_has_no_error_and_no_interval():
+    people = pd.DataFrame({"sex": list("1" * 60 + "2" * 40), "region": list("NS" * 50)})
     adults = pd.DataFrame({"sex": ["1", "2"], "population": [50, 50]})
     plan = SimpleNamespace(method="post_stratification", cells=["sex"])
     design = weigh_respondents(people, adults, settings=plan)
-    found = one(percents(design, (people["sex"] == "1").astype(float).rename("1")))
-    assert found["estimate"] == pytest.approx(50)
-    assert found["std_error"] == 0
-    assert found["lower"] == pytest.approx(50)
+    men = (people["sex"] == "1").astype(float).rename("1")
+    age = men.map({1.0: 30.0, 0.0: 50.0}).rename("age")
+    for table, value in (
+        (percents(design, men), 50),
+        (means(design, age), 40),  # half of 30 and half of 50
+        (totals(design, men), 50),
+        (quantiles(design, age), 30),  # exactly half is 30
+    ):
+        found = one(table)
+        assert found["estimate"] == pytest.approx(value)
+        assert found["std_error"] == 0
+        assert found[["lower", "upper"]].isna().all()
+        assert found["reason"] == "人口に合わせた値"
+    gap = differences(design, men, by=people["sex"].to_frame())
+    assert (gap["reason"] == "").all()  # all against none: a beta interval stands in
+    two = difference_between(design, age, group=men == 1, other=men >= 0, unit="years")
+    assert one(two)["reason"] == "人口に合わせた値"
+    assert one(two)[["lower", "p_value"]].isna().all()
+    # Not fixed: the same share among those of a region, and answers that all are the same
+    assert (percents(design, men, by=people[["region"]])["lower"].notna()).all()
+    same = one(means(design, (men * 0 + 7).rename("all")))
+    assert (same["lower"], same["reason"]) == (pytest.approx(7), "")
+
+
+def test_an_error_of_nought_among_few_is_not_said_to_be_calibrated():
+    # Everybody alone in a cell: calibration takes out all there is
+    people = pd.DataFrame({"cell": [f"{i:02d}" for i in range(49)]})
+    adults = people.assign(population=10)
+    plan = SimpleNamespace(method="post_stratification", cells=["cell"])
+    design = weigh_respondents(people, adults, settings=plan)
+    y = pd.Series([1.0] * 20 + [0.0] * 29, name="y")
+    assert one(means(design, y))[["lower", "upper"]].isna().all()
+    assert one(means(design, y))["reason"] == UNITS
+    share = one(percents(design, y))  # n_eff at most n: the beta interval of 20 in 49
+    assert share["lower"] == pytest.approx(100 * stats.beta.ppf(0.025, 20, 30))
+    assert share["upper"] == pytest.approx(100 * stats.beta.ppf(0.975, 21, 29))
+    assert share["reason"] == ""
 
 
 def test_sensitivity_shows_one_figure_under_every_weighting():
@@ -465,13 +556,11 @@ def test_order_of_rows_does_not_matter_and_no_figure_is_missing(n, seed, method)
     table = percents(design, y, by=by)
     other = percents(moved, y.iloc[order], by=by.iloc[order])
     pd.testing.assert_frame_equal(table, other, rtol=1e-7, atol=1e-9)
-    assert not table.isna().any(axis=None)
-    inside = table["lower"].le(table["estimate"] + 1e-9) & table["estimate"].le(
-        table["upper"] + 1e-9
-    )
-    assert inside.all()
-    assert table["lower"].ge(0).all()
-    assert table["upper"].le(100).all()
+    assert (table["lower"].isna() == (table["reason"] != "")).all()
+    assert not table.drop(columns=NOTHING).isna().any(axis=None)
+    table = table[table["reason"] == ""]
+    assert table["lower"].between(0, table["estimate"] + 1e-9).all()
+    assert table["upper"].between(table["estimate"] - 1e-9, 100).all()
 
 
 @few

@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tsunagari import models
-from tsunagari.study import ESTIMATE_COLUMNS, Item, ModelError
+from tsunagari import disclosure, models
+from tsunagari.study import ESTIMATE_COLUMNS, Disclosure, Item, ModelError
 from tsunagari.weighting import Design, post_stratify, rake
 
 REFERENCE = Path(__file__).resolve().parents[1] / "reference"
@@ -547,6 +547,68 @@ def test_without_missing_answers_imputation_changes_nothing(sample):
     imputed = rows[rows["domain_value"] == "imputed"]
     np.testing.assert_allclose(imputed["estimate"], main["estimate"], rtol=1e-10)
     np.testing.assert_allclose(imputed["std_error"], main["std_error"], rtol=1e-10)
+
+
+# --- clustered studies ----------------------------------------------------------------------------
+
+
+def clustered_report(n, *, n_units):
+    """A report of people in units of equal size; level a stands in the first unit alone."""
+    unit = np.arange(n) * n_units // n
+    x = np.array(["l0", "l1", "l2"])[np.arange(n) % 3]
+    lonely = (np.arange(n) * 7 % 20 < 5).astype(float)
+    factors = pd.DataFrame({"x": x, "y": np.where(unit == 0, "a", "b"), "z": unit % 2}).astype(str)
+    names = {name: item(name, sorted(set(factors[name]))) for name in factors}
+    design = Design(weights=np.ones(n), psu=unit)
+    return models.model_outcome(
+        design,
+        lonely,
+        factors=factors,
+        items=names,
+        outcome_name="y",
+        wave=2022,
+        minimum_events_per_level=1,
+        reference={"x": "l0", "y": "b", "z": "0"},
+    )
+
+
+def test_a_model_of_a_clustered_study_is_shown():
+    # 40 units: the design has 39 - 4 degrees of freedom, the people 1,500 - 5
+    report = clustered_report(1_500, n_units=40)
+    assert report.rows["df"].max() == 39 - 4
+    after = disclosure.suppress(report.rows, settings=Disclosure())
+    shown = after[after["measure"] == "odds_ratio"]
+    assert len(shown) == 3 + 2 + 2
+    assert "suppressed" not in set(shown["status"])
+
+
+def test_a_model_of_few_people_for_its_coefficients_is_hidden():
+    # 30 coefficients: of 129 people 99 are left, of 130 the 100 that the policy asks
+    factors = pd.DataFrame({"x": [f"l{i % 30:02d}" for i in range(130)]})
+    outcome = (np.arange(130) // 30 % 2).astype(float)
+    raised("MODEL_DF", factors[:129], outcome[:129])
+    assert bad_fit(factors, outcome).matrix.shape == (130, 30)
+    rows = clustered_report(1_500, n_units=300).rows  # design 299 - 4
+    facts = rows["item"] == "model"
+    for n, parameters, status in ((120, 19, "published"), (120, 20, "suppressed")):  # 100 and 99
+        rows.loc[facts & (rows["item_value"] == "n"), "estimate"] = n
+        rows.loc[facts & (rows["item_value"] == "parameters"), "estimate"] = parameters
+        both = [rows, rows.assign(table_id="model_y__sensitivity")[~facts]]
+        after = disclosure.suppress(pd.concat(both, ignore_index=True), settings=Disclosure())
+        assert set(after.loc[after["measure"] == "odds_ratio", "status"]) == {status}
+
+
+def test_a_level_inside_one_sampling_unit_has_no_error():
+    rows = clustered_report(1_500, n_units=40).rows.set_index(["measure", "item", "item_value"])
+    numbers = ["std_error", "lower", "upper", "p_value", "p_adjusted"]
+    for measure in ("odds_ratio", "marginal_effect_points"):
+        alone = rows.loc[(measure, "y", "a")]
+        assert alone[numbers].isna().all()
+        assert alone["reason"] == "抽出単位が少なく、誤差を示せない。"
+        assert np.isfinite(alone["estimate"])
+        assert rows.loc[(measure, "x", "l1"), numbers].notna().all()
+    assert np.isnan(rows.loc[("wald_f", "y", "all"), "estimate"])
+    assert rows.loc[("wald_f", "x", "all"), "estimate"] >= 0
 
 
 # --- the notebook's call --------------------------------------------------------------------------
