@@ -45,6 +45,10 @@ class Design:
             of them: not calibrated. One: post-stratified. More: raked.
         totals: Population of every code of every margin, in persons; empty takes what the weights
             achieve.
+        parts: For each margin None where its totals are known, or, where some are the sample's own
+            shares, block and group of every code, shape (2, n_codes): a group's total is known, and
+            so are the proportions inside a block; the blocks' shares of the group are estimated.
+            Empty where everything is known.
         strata: Stratum code of each row, shape (n,), or None for one stratum.
         psu: Primary sampling unit of each row, shape (n,), or None where each row is its own.
         fpc: Number of PSUs in the row's stratum in the population, or (all at most 1) the sampling
@@ -64,6 +68,7 @@ class Design:
     base_weights: np.ndarray | None = None
     margins: tuple[np.ndarray, ...] = ()
     totals: tuple[np.ndarray, ...] = ()
+    parts: tuple[np.ndarray | None, ...] = ()
     strata: np.ndarray | None = None
     psu: np.ndarray | None = None
     fpc: np.ndarray | None = None
@@ -119,15 +124,34 @@ class Design:
         return sparse.csr_array(sparse.coo_array(entries, shape=(len(table), self.n)))
 
     @cached_property
-    def _projection(self) -> tuple[np.ndarray, np.ndarray | None]:
-        """Root of each cell's base weight (J,), and a basis (J, r) of the margins there."""
+    def _projection(self) -> tuple[np.ndarray, np.ndarray | None, np.ndarray | None]:
+        """Root of the cells' base weight (J,), basis (J, r) of the margins, the way to codes."""
         joint, table = self._joint
         root = np.sqrt(np.bincount(joint, self.base_weights, minlength=len(table)))
         if len(self.margins) == 1:
-            return root, None
+            return root, None, None
         indicators = np.hstack([np.eye(t.max() + 1)[t] for t in table.T]) * root[:, None]
-        left, singular, _ = np.linalg.svd(indicators, full_matrices=False)
-        return root, left[:, singular > singular[0] * 1e-10]
+        left, singular, right = np.linalg.svd(indicators, full_matrices=False)
+        kept = singular > singular[0] * 1e-10
+        return root, left[:, kept], right[kept].T / singular[kept]
+
+    @cached_property
+    def _estimated(self) -> sparse.csr_array | None:
+        """Matrix (J, C) from the codes' coefficients to what estimated totals add in a cell."""
+        if not any(parts is not None for parts in self.parts):
+            return None
+        joint, table = self._joint
+        base = np.bincount(joint, self.base_weights, minlength=len(table))
+        columns = []
+        for codes, totals, parts in zip(table.T, self.totals, self.parts, strict=True):
+            if parts is None:
+                columns.append(sparse.csr_array((len(table), len(totals))))
+                continue
+            group = parts[1]
+            ratio = np.bincount(group, totals) / np.bincount(group[codes], base)
+            block_mean, group_mean = (_mean_matrix(part, totals) for part in parts)
+            columns.append((ratio[group][:, None] * (block_mean - group_mean)).tocsr()[codes])
+        return sparse.csr_array(sparse.hstack(columns))
 
     def residuals(self, u: np.ndarray) -> np.ndarray:
         """Return what calibration leaves of influence values.
@@ -137,7 +161,9 @@ class Design:
 
         Returns:
             u minus its regression on the margins' indicators weighted by the base weights, in the
-            shape of u; u itself where nothing was calibrated.
+            shape of u; u itself where nothing was calibrated. Where totals are the sample's shares
+            (`parts`) a person also moves those: d/w times N/D of the group times the coefficient of
+            the person's block less that of the group (docs/methods.md).
 
         References:
             Deville and Särndal (1992), Calibration estimators, JASA 87(418).
@@ -152,11 +178,17 @@ class Design:
             sums = np.bincount(joint, self.base_weights * u, minlength=len(table))[:, None]
         else:
             sums = self._cell_sums @ u
-        root, basis = self._projection
-        means = sums / (root**2)[:, None]
+        root, basis, solve = self._projection
+        means = coefficients = sums / (root**2)[:, None]
         if basis is not None:
-            means = (basis @ (basis.T @ (means * root[:, None]))) / root[:, None]
-        return u - (means[joint, 0] if u.ndim == 1 else means[joint])
+            turned = basis.T @ (means * root[:, None])
+            means, coefficients = (basis @ turned) / root[:, None], solve @ turned
+        rest = u - (means[joint, 0] if u.ndim == 1 else means[joint])
+        if self._estimated is None:
+            return rest
+        moved = (self._estimated @ coefficients)[joint]
+        factor = self.base_weights / self.weights
+        return rest + (factor * moved[:, 0] if u.ndim == 1 else factor[:, None] * moved)
 
     @cached_property
     def _units(self) -> _Units:
@@ -235,6 +267,12 @@ class Design:
         if units.row_psu is None:
             return counts - n_strata
         return _distinct(group, units.row_psu[inside], n_groups) - n_strata
+
+
+def _mean_matrix(group: np.ndarray, weights: np.ndarray) -> sparse.csr_array:
+    """Return the matrix (C, C) that puts the weighted mean of its group in each code's place."""
+    member = sparse.csr_array((np.ones(len(group)), (np.arange(len(group)), group)))
+    return member @ (member * (weights / np.bincount(group, weights)[group])[:, None]).T
 
 
 def _distinct(group: np.ndarray, code: np.ndarray, n_groups: int) -> np.ndarray:
@@ -589,15 +627,28 @@ def calibrate(base_weights: np.ndarray, design: Design) -> np.ndarray:
 def calibration_factors(sums: np.ndarray, design: Design) -> np.ndarray:
     """Return the factor of each cell that calibrates cell sums (J,) to a design's margins."""
     _, table = design._joint
+    current = design.totals
+    if any(parts is not None for parts in design.parts):
+        current = tuple(
+            total if parts is None else _share_again(np.bincount(codes, sums), total, parts=parts)
+            for codes, total, parts in zip(table.T, design.totals, design.parts, strict=True)
+        )
     if len(design.margins) == 1:
-        total = design.totals[0]
-        return np.divide(total, sums, out=np.zeros_like(sums), where=sums > 0)
+        return np.divide(current[0], sums, out=np.zeros_like(sums), where=sums > 0)
     totals = []
-    for codes, total in zip(table.T, design.totals, strict=True):
+    for codes, total in zip(table.T, current, strict=True):
         present = np.bincount(codes, sums, minlength=len(total)) > 0
         kept = np.where(present, total, 0.0)
         totals.append(kept * (total.sum() / kept.sum()))
     return rake_cells(sums, table, totals=totals)
+
+
+def _share_again(sums: np.ndarray, totals: np.ndarray, *, parts: np.ndarray) -> np.ndarray:
+    """Return a margin's totals (C,) with the blocks' shares of other base weights (C,)."""
+    of_block, of_group = (np.bincount(part, totals)[part] for part in parts)
+    in_block, in_group = (np.bincount(part, sums)[part] for part in parts)
+    share = np.divide(in_block, in_group, out=of_block / of_group, where=in_group > 0)
+    return of_group * share * totals / of_block
 
 
 # --- from a study's settings to a design ----------------------------------------------------------
@@ -670,6 +721,7 @@ def weigh_respondents(
         base_weights=base,
         margins=codes,
         totals=totals,
+        parts=tuple(m.parts for m in margins),
         scheme=f"{plan.method}: " + " + ".join(" x ".join(m.by) for m in margins),
         cells=tuple(m.table for m in margins),
         n_trimmed=int(touched.sum()),
@@ -704,7 +756,7 @@ def alternative_designs(
     plan = _Plan.of(settings)
     own = weigh_respondents(respondents, targets, settings=plan)
     ones = np.ones(own.n)
-    bare = {"margins": (), "totals": (), "cells": (), "n_trimmed": 0}
+    bare = {"margins": (), "totals": (), "parts": (), "cells": (), "n_trimmed": 0}
     designs = [replace(own, weights=ones, base_weights=ones, scheme="unweighted", **bare)]
     if plan.method != "given":
         table = targets if isinstance(targets, pd.DataFrame) else targets[0]
@@ -763,6 +815,7 @@ class _Margin:
     codes: np.ndarray
     totals: np.ndarray
     table: pd.DataFrame
+    parts: np.ndarray | None
 
 
 def _column(respondents: pd.DataFrame, name: str, *, key: str) -> pd.Series:
@@ -995,8 +1048,29 @@ def _margin(
     kept = np.flatnonzero(counts)
     position = np.zeros(len(present), dtype=np.int64)
     position[kept] = np.arange(len(kept))
-    table = table.iloc[kept].reset_index(drop=True).assign(population=totals[kept])
-    return _Margin(by=by, codes=position[codes[n_known:]], totals=totals[kept], table=table)
+    table = table.iloc[kept].reset_index(drop=True)
+    return _Margin(
+        by=by,
+        codes=position[codes[n_known:]],
+        totals=totals[kept],
+        table=table.assign(population=totals[kept]),
+        parts=_estimated_parts(table, shares=shares),
+    )
+
+
+def _estimated_parts(table: pd.DataFrame, *, shares: Mapping[str, set[str]]) -> np.ndarray | None:
+    """Return block and group of every cell (2, n_cells) where some shares are the sample's.
+
+    The categories that the population knows are one block of their group, every other its own.
+    """
+    unknown = np.zeros(len(table), dtype=bool)
+    for name, codes in shares.items():
+        unknown |= table[name].isin(codes).to_numpy()
+    if not unknown.any():
+        return None
+    by = [name for name in table if name not in shares]
+    group = table.groupby(by).ngroup().to_numpy() if by else np.zeros(len(table), dtype=np.int64)
+    return np.stack([np.where(unknown, group.max() + 1 + np.arange(len(table)), group), group])
 
 
 def _population(targets: pd.DataFrame, by: tuple[str, ...]) -> pd.DataFrame:

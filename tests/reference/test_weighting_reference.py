@@ -229,6 +229,9 @@ def test_the_synthetic_sample_as_its_study_weights_it():
     high = (ucla >= 10).astype("Float64").rename("10-12")
     same(row(percents(design, high)), truth["ucla_high"])
     same(row(means(design, ucla)), truth["ucla_mean"])
+    sexes = percents(design, people["sex"].str.get_dummies().astype(float))
+    for code, expected in truth["sex"].items():  # shares that the sample has to tell
+        same(row(sexes, item_value=code), expected)
     for variable, name in (("age_band", "often_by_age"), ("region", "often_by_region")):
         table = percents(design, often, by=people[[variable]])
         assert len(table) == len(truth[name])

@@ -1,5 +1,6 @@
 """Estimates: worked by hand, what must always hold, coverage, and every documented error."""
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -467,6 +468,36 @@ def test_bootstrap_is_within_8_percent_of_linearisation(method):
         one(percents(design, y["y"], by=people[["region"]]), domain_value="1")["std_error"] / 100,
     ]
     assert np.sqrt(np.diag(boot)) == pytest.approx(linear, rel=0.08)
+
+
+@pytest.mark.parametrize("method", ["post_stratification", "raking"])
+def test_bootstrap_agrees_where_the_sample_tells_the_share_of_a_category(method):
+    """Every replicate is weighted anew, its own shares of the third sex included."""
+    rng = np.random.default_rng(11)
+    cells = pd.MultiIndex.from_product([list("12"), list("abcd"), list("12")])
+    adults = cells.to_frame(index=False, name=["region", "age", "sex"])
+    adults["population"] = rng.integers(10_000, 60_000, len(adults))
+    people = adults.loc[rng.choice(16, 900), ["region", "age", "sex"]].reset_index(drop=True)
+    people.loc[rng.random(900) < 0.15, "sex"] = "3"
+    raking = {"cells": ["region", "age"], "margins": [SimpleNamespace(by=["sex"])]}
+    cells = raking if method == "raking" else {"cells": ["region", "age", "sex"]}
+    plan = SimpleNamespace(
+        method=method, strata=["region", "age"], sample_share={"sex": ["3"]}, **cells
+    )
+    design = weigh_respondents(people, adults, settings=plan)
+    third = (people["sex"] == "3").astype(float)
+    lonely = (rng.random(900) < 0.1 + 0.6 * third).astype(float)
+    values = pd.DataFrame(
+        {"third": third, "men": (people["sex"] == "1").astype(float), "y": lonely}
+    )
+    replicates = bootstrap_replicates(design, n_replicates=1_000, rng=rng)
+    boot = replicates.covariance(replicate_means(design, values, replicates=replicates))
+    linear = percents(design, values)["std_error"] / 100
+    assert np.sqrt(np.diag(boot)) == pytest.approx(linear, rel=0.08)
+    # Taken as known, the third sex would have none, and y too little
+    known = percents(replace(design, parts=()), values)["std_error"] / 100
+    assert known[0] == 0
+    assert known[2] < 0.9 * linear[2]
 
 
 def test_replicate_means_are_those_of_one_replicate_after_the_other():

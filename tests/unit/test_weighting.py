@@ -88,6 +88,40 @@ def test_sample_share_follows_base_weights():
     assert design.weights == pytest.approx([30, 20, 50, 30, 50])  # 2 of 4, then half of 60 and 40
 
 
+def test_a_share_that_the_sample_tells_keeps_its_variance():
+    people = table("region sex|N 1|N 1|N 2|N 3|S 1|S 2")
+    settings = plan(cells=["region", "sex"], sample_share={"sex": ["3"]})
+    design = weigh_respondents(people, ADULTS, settings=settings)
+    # The third sex is 1 of 4 in N, each counting for 100/4 persons: z = 25 times (1 - 1/4) for
+    # that person and 25 times (0 - 1/4) for the others
+    third = (people["sex"] == "3").to_numpy(float)
+    assert design.weights * design.residuals(third) == pytest.approx([-6.25] * 3 + [18.75, 0, 0])
+    # Men: y is fixed within the cell, but the known sexes are 3 of 4, 3 of 5 of them men. Their
+    # mean is 0.6 and the group's 0.45: 25 * (0.6 - 0.45), and 25 * (0 - 0.45) for the third sex
+    men = (people["sex"] == "1").to_numpy(float)
+    both = design.residuals(np.column_stack([third, men]))
+    assert design.weights * both[:, 1] == pytest.approx([3.75] * 3 + [-11.25, 0, 0])
+    assert both[:, 0] == pytest.approx(design.residuals(third))
+    # What the population knows stays without error: the region
+    assert design.residuals((people["region"] == "N").to_numpy(float)) == pytest.approx([0] * 6)
+
+
+@pytest.mark.parametrize("method", ["post_stratification", "raking"])
+def test_other_base_weights_tell_the_shares_again(method):
+    people = table("region sex|N 1|N 1|N 2|N 3|S 1|S 2|S 3|S 3")
+    cells = {"cells": ["region"], "margins": [SimpleNamespace(by=["sex"])]}
+    cells = cells if method == "raking" else {"cells": ["region", "sex"]}
+    settings = plan(method=method, sample_share={"sex": ["3"]}, base_weight="d", **cells)
+    design = weigh_respondents(people.assign(d=1), ADULTS, settings=settings)
+    again = people.assign(d=[2, 1, 1, 3, 1, 2, 1, 1])
+    expected = weigh_respondents(again, ADULTS, settings=settings).weights
+    assert calibrate(again["d"].to_numpy(float), design) == pytest.approx(expected, rel=1e-9)
+    assert calibrate(design.weights, design) == pytest.approx(design.weights, rel=1e-9)
+    # A group without any weight keeps its share, and a lost category gives its own to the known
+    gone = np.array([1.0, 1, 1, 0, 1, 1, 0, 0])
+    assert calibrate(gone, design).sum() == pytest.approx(180, rel=1e-9)
+
+
 def test_collapse_everywhere_and_only_where_it_says():
     people = table("region age|N 1|N 2|N 3|S 1|S 3")
     adults = table("region age population|N 1 10|N 2 20|N 3 30|S 1 10|S 2 20|S 3 30")
