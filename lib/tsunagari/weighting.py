@@ -26,7 +26,7 @@ TRIM_ACCEPTED = 1e-6  # accepted after the last round
 TRIM_ROUNDS = 50  # statistics: raking and capping that takes longer does not end
 MARGIN_SUM_TOLERANCE = 1e-3  # relative gap between margin sums; smaller ones are rounding
 CERTAINTY = 1e-7  # sampling fraction so near 1 that a stratum adds no variance (as R survey)
-LONELY_PSU_RULES = ("fail", "certainty", "remove", "adjust", "average")
+LONELY_PSU_RULES = ("fail", "certainty", "adjust")
 _DENSE_CODES = 1e7  # most combinations counted in one array
 _SHOWN_CELLS = 6  # cells an error message names
 
@@ -54,8 +54,7 @@ class Design:
         fpc: Number of PSUs in the row's stratum in the population, or (all at most 1) the sampling
             fraction, shape (n,), or None for sampling with replacement.
         lonely_psu: What a stratum with one PSU adds to a variance: "fail" raises an error,
-            "certainty" and "remove" add nothing, "adjust" measures it from zero, "average" takes
-            the mean of the other strata. As `survey.lonely.psu` in R.
+            "certainty" adds nothing, "adjust" measures it from zero. As `survey.lonely.psu` in R.
         scheme: Name of the weighting, such as "post_stratification: region x age_band".
         cells: One table for each margin, a row a code: its variables and `population`.
         n_trimmed: Weights that were capped.
@@ -195,8 +194,9 @@ class Design:
         """Strata and PSUs as codes, checked once."""
         return _sampling_units(self)
 
-    def _spread(self, u: np.ndarray) -> tuple[np.ndarray, float]:
-        """Return scaled, centred PSU totals (P, k) and the factor of the "average" rule."""
+    def _spread(self, u: np.ndarray) -> np.ndarray:
+        """Return scaled, centred PSU totals of influence values (n, k) or (n,), shape (P, k)."""
+        u = np.asarray(u, dtype=float).reshape(self.n, -1)
         units = self._units
         z = self.weights[:, None] * self.residuals(u)
         if units.row_psu is not None:
@@ -206,8 +206,8 @@ class Design:
             lone = units.n_psu[units.stratum] == 1
             centred[lone] = z[lone]
         if len(units.scale) == 1:
-            return centred * np.sqrt(units.scale[0]), units.average_factor
-        return centred * np.sqrt(units.scale)[units.stratum][:, None], units.average_factor
+            return centred * np.sqrt(units.scale[0])
+        return centred * np.sqrt(units.scale)[units.stratum][:, None]
 
     def covariance(self, u: np.ndarray) -> np.ndarray:
         """Return the covariance of the weighted totals of influence values.
@@ -227,13 +227,13 @@ class Design:
         References:
             Binder (1983), On the variances of asymptotically normal estimators, ISR 51(3).
         """
-        spread, factor = self._spread(np.asarray(u, dtype=float).reshape(self.n, -1))
-        return spread.T @ spread * factor
+        spread = self._spread(u)
+        return spread.T @ spread
 
     def variances(self, u: np.ndarray) -> np.ndarray:
         """Return the diagonal of `covariance(u)`, shape (k,), without the rest of it."""
-        spread, factor = self._spread(np.asarray(u, dtype=float).reshape(self.n, -1))
-        return np.einsum("ij,ij->j", spread, spread) * factor
+        spread = self._spread(u)
+        return np.einsum("ij,ij->j", spread, spread)
 
     def degrees_of_freedom(self, mask: np.ndarray | None = None) -> int:
         """Return the number of PSUs minus the number of strata among the rows of a mask.
@@ -293,7 +293,6 @@ class _Units:
     row_psu: np.ndarray | None
     n_psu: np.ndarray
     scale: np.ndarray
-    average_factor: float
 
     @cached_property
     def psu_sums(self) -> sparse.csr_array:
@@ -334,31 +333,17 @@ def _sampling_units(design: Design) -> _Units:
     left[left < CERTAINTY] = 0
     scale = left * np.where(n_psu > 1, n_psu / np.maximum(n_psu - 1, 1), 1.0)
     lone = (n_psu == 1) & (left > 0)
-    if lone.any():
-        _check_lone(design, n_lone=int(lone.sum()), n_strata=len(n_psu))
-    if design.lonely_psu in ("certainty", "remove", "average"):
-        scale = np.where(lone, 0.0, scale)
-    factor = 1.0
-    if design.lonely_psu == "average" and lone.any():
-        factor = len(n_psu) / (len(n_psu) - int(lone.sum()))
-    return _Units(stratum, row_psu, n_psu, scale, factor)
-
-
-def _check_lone(design: Design, *, n_lone: int, n_strata: int) -> None:
-    if design.lonely_psu == "fail":
+    if lone.any() and design.lonely_psu == "fail":
         raise ModelError(
             "LONELY_PSU",
-            f"{n_strata} 層のうち {n_lone} 層に抽出単位が 1 つしかなく、分散を計算できない。"
+            f"{len(n_psu)} 層のうち {lone.sum()} 層に抽出単位が 1 つしかなく、分散を計算できない。"
             "層をまとめるか、lonely_psu を指定する。",
-            f"{n_lone} of {n_strata} strata hold a single sampling unit, so no variance can be "
-            "computed; collapse strata or name a lonely_psu rule.",
+            f"{lone.sum()} of {len(n_psu)} strata hold a single sampling unit, so no variance can "
+            "be computed; collapse strata or name a lonely_psu rule.",
         )
-    if design.lonely_psu == "average" and n_lone == n_strata:
-        raise ModelError(
-            "LONELY_PSU",
-            "すべての層に抽出単位が 1 つしかない。層をまとめる。",
-            "Every stratum holds a single sampling unit; collapse strata.",
-        )
+    if design.lonely_psu == "certainty":
+        scale = np.where(lone, 0.0, scale)
+    return _Units(stratum, row_psu, n_psu, scale)
 
 
 def _sampling_fractions(fpc: np.ndarray, *, strata: np.ndarray, n_psu: np.ndarray) -> np.ndarray:
@@ -669,7 +654,7 @@ def weigh_respondents(
             either one table that holds every margin's variables, or one table a margin: first that
             of `cells`, then those of `margins`. None for method "given".
         settings: `study.config.weighting`: method, cells, strata, psu, fpc, base_weight,
-            sample_share, collapse, minimum_cell_n, trim_ratio, margins.
+            lonely_psu, sample_share, collapse, minimum_cell_n, trim_ratio, margins.
         labels: Label of every code of every cell variable, for messages.
 
     Returns:

@@ -211,6 +211,16 @@ def test_clusters_certainty_and_lonely_units(name):
     same(row(totals(design, CLUSTERS["score"])), truth["total"])
 
 
+def test_a_domain_inside_one_sampling_unit():
+    plan = settings(method="given", strata=["stratum"], psu="psu", lonely_psu="certainty")
+    design, truth = weigh_respondents(CLUSTERS, None, settings=plan), TRUTH["one_unit"]
+    by = CLUSTERS[["stratum", "psu"]]
+    found = row(means(design, CLUSTERS["score"], by=by), domain_value="A x 1")
+    assert found["estimate"] == pytest.approx(truth["estimate"], rel=ESTIMATE)
+    assert truth["lower"] is None  # R's NaN
+    assert np.isnan(found["lower"])
+
+
 def test_the_synthetic_sample_as_its_study_weights_it():
     people = pd.read_csv(HERE / "weighting_synthetic.csv", dtype="string")
     targets = pd.read_csv(HERE / "weighting_synthetic_population.csv", dtype={"sex": "string"})

@@ -157,8 +157,7 @@ of_clusters <- function(design, rule) {
 }
 cluster_figures <- list(
   fpc_certainty = of_clusters(clustered, "certainty"), fpc_adjust = of_clusters(clustered, "adjust"),
-  fpc_average = of_clusters(clustered, "average"), plain_certainty = of_clusters(without, "certainty"),
-  plain_adjust = of_clusters(without, "adjust"), plain_average = of_clusters(without, "average"))
+  plain_certainty = of_clusters(without, "certainty"), plain_adjust = of_clusters(without, "adjust"))
 # The project's own rule: the lonely stratum D joins the next smaller neighbour that is not certain.
 joined <- transform(clusters, psu = paste(stratum, psu),
                     fpc = ifelse(stratum %in% c("B", "D"), 20 + 12, fpc),
@@ -166,6 +165,10 @@ joined <- transform(clusters, psu = paste(stratum, psu),
 collapsed <- svydesign(ids = ~psu, strata = ~stratum, weights = ~base_weight, fpc = ~fpc,
                        data = joined)
 cluster_figures$fpc_collapse <- of_clusters(collapsed, "fail")
+# A domain inside one sampling unit: R has no interval either.
+options(survey.lonely.psu = "certainty")
+one_unit <- number(svymean(~score, subset(without, stratum == "A" & psu == "1")), 0)[c("estimate", "lower")]
+options(survey.lonely.psu = "fail")
 
 # --- the project's synthetic sample, post-stratified as its study file says -----------------------
 synthetic <- read.csv("weighting_synthetic.csv", colClasses = c(region = "character",
@@ -261,6 +264,6 @@ replicates <- list(margins = margins, bootstrap = replicated("subbootstrap", rep
                    jackknife = replicated("JKn"))
 
 write(toJSON(list(survey = as.character(packageVersion("survey")), r = R.version.string,
-                  quota = figures, trimmed = trim, clusters = cluster_figures, synthetic = synthetic_figures,
+                  quota = figures, trimmed = trim, clusters = cluster_figures, one_unit = one_unit, synthetic = synthetic_figures,
                   replicates = replicates), digits = NA, auto_unbox = TRUE, na = "null"),
       "weighting_reference.json")

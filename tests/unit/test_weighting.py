@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import settings as examples
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
-from tsunagari.study import ConfigError, InputError, ModelError
+from tsunagari.study import ConfigError, InputError, ModelError, Weighting
 from tsunagari.weighting import (
     Design,
     calibrate,
@@ -360,11 +361,26 @@ def test_lonely_units_by_each_rule():
         keys = {"weights": np.ones(3), "strata": np.array([0, 0, 1]), "lonely_psu": rule}
         return float(Design(**keys).variances(np.array([1.0, 3, 5]))[0])
 
-    assert variance("certainty") == variance("remove") == pytest.approx(4)
+    assert variance("certainty") == pytest.approx(4)
     assert variance("adjust") == pytest.approx(4 + 25)
-    assert variance("average") == pytest.approx(8)  # the lonely stratum takes the other's 4
     with pytest.raises(ModelError, match="LONELY_PSU"):
         variance("fail")
+
+
+def test_the_study_file_names_the_rule_for_lonely_units():
+    people = table("stratum unit d|A 1 1|A 2 1|B 3 1")
+    keys = {"method": "given", "label": "x", "base_weight": "d", "strata": ["stratum"]}
+    u = np.array([1.0, 3, 5])
+
+    def variance(**rule):
+        settings = Weighting(**keys, psu="unit", **rule)
+        return float(weigh_respondents(people, None, settings=settings).variances(u)[0])
+
+    assert variance() == pytest.approx(3 / 2 * (4 + 0 + 4))  # B joins A: one stratum of mean 3
+    assert variance(lonely_psu="certainty") == pytest.approx(4)
+    assert variance(lonely_psu="adjust") == pytest.approx(4 + 25)
+    with pytest.raises(ValidationError, match="lonely_psu"):
+        variance(lonely_psu="average")
 
 
 def test_calibration_takes_out_what_the_cells_explain():
