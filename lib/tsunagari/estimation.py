@@ -93,9 +93,18 @@ def _values(table: pd.DataFrame | pd.Series, n: int, *, name: str) -> pd.DataFra
             f"{name} に列が 1 つもない。回答の選択肢がある質問か確かめる。",
             f"{name} has no columns; see whether the question has answers to count.",
         )
-    if all(dtype == "float64" for dtype in table.dtypes):
-        return table
-    return table.astype("Float64").astype(float)
+    if not all(dtype == "float64" for dtype in table.dtypes):
+        table = table.astype("Float64").astype(float)
+    infinite = np.isinf(table.to_numpy())
+    if infinite.any():
+        listed = ", ".join(str(column) for column in table.columns[infinite.any(axis=0)])
+        raise ModelError(
+            "NOT_FINITE",
+            f"{listed} に無限大の値が {int(infinite.sum())} 件ある。値を直すか欠測にする。",
+            f"{int(infinite.sum())} values of {listed} are infinite; correct them or leave them "
+            "missing.",
+        )
+    return table
 
 
 def _indicators(table: pd.DataFrame | pd.Series, n: int) -> pd.DataFrame:

@@ -94,6 +94,7 @@ class Design:
                 f"設計の列 {names} の行数が重み {self.n} 行と合わない。同じ回答者の表から作る。",
                 f"{names} do not have the {self.n} rows of the weights; take them from one table.",
             )
+        self._check_codes()
         if self.lonely_psu not in LONELY_PSU_RULES:
             allowed = ", ".join(LONELY_PSU_RULES)
             raise ConfigError(
@@ -104,6 +105,26 @@ class Design:
         if self.margins and not self.totals:
             totals = tuple(np.bincount(codes, weights) for codes in self.margins)
             object.__setattr__(self, "totals", totals)
+
+    def _check_codes(self) -> None:
+        """Refuse rows without a stratum, unit or margin code, and codes without a total."""
+        units = {"strata": self.strata, "psu": self.psu}
+        bad = {name: pd.isna(part) for name, part in units.items() if part is not None}
+        for m, codes in enumerate(self.margins):
+            total = self.totals[m] if self.totals else np.zeros(codes.max() + 1)
+            known = np.append(np.isfinite(total) & (total >= 0), False)
+            bad[f"margins[{m}]"] = (codes < 0) | ~known[np.minimum(codes, len(total))]
+        for name, rows in bad.items():
+            if rows.any():
+                where = ", ".join(str(row + 1) for row in np.flatnonzero(rows)[:_SHOWN_CELLS])
+                n = int(rows.sum())
+                raise ModelError(
+                    "DESIGN_VALUES",
+                    f"設計の {name} に、値がないか人数の分からない行が {n} 行ある (行 {where})。"
+                    "値を直すか、その行を除外する。",
+                    f"{n} rows have no {name} or no population for it (rows {where}); correct it "
+                    "or leave those rows out.",
+                )
 
     @property
     def n(self) -> int:
@@ -351,16 +372,15 @@ def _sampling_fractions(fpc: np.ndarray, *, strata: np.ndarray, n_psu: np.ndarra
     fpc = np.asarray(fpc, dtype=float)
     first = np.unique(strata, return_index=True)[1]
     value = fpc[first]
-    bad = ~(value > 0) | (fpc != value[strata])[np.argsort(strata, kind="stable")].any()
-    if not bad.any():
-        fraction = value if (fpc <= 1).all() else n_psu / value
-        bad = ~(fraction <= 1 + CERTAINTY)
-    if bad.any():
+    good = np.isfinite(fpc).all() and (fpc > 0).all() and (fpc == value[strata]).all()
+    fraction = value if (fpc <= 1).all() else n_psu / np.where(value > 0, value, np.nan)
+    if not (good and (fraction <= 1 + CERTAINTY).all()):
         raise ModelError(
             "FPC",
-            "有限母集団修正 (fpc) は層の中で同じ正の値で、標本の抽出単位数以上でなければならない。",
-            "The finite population correction must be one positive value in each stratum, not "
-            "below the number of sampled units.",
+            "有限母集団修正 (fpc) は層の中で同じ正の有限の値で、標本の抽出単位数以上でなければ"
+            "ならない。",
+            "The finite population correction must be one positive, finite value in each stratum, "
+            "not below the number of sampled units.",
         )
     return np.minimum(fraction, 1)
 
@@ -424,10 +444,10 @@ def check_weights(
     kind_en = "rows" if file_rows is None else "file rows"
     raise ModelError(
         "WEIGHT_NOT_POSITIVE",
-        f"重み {name} に、欠測・0・負の値が {int(bad.sum())} 件ある ({kind} {shown})。"
+        f"重み {name} に、欠測・無限大・0・負の値が {int(bad.sum())} 件ある ({kind} {shown})。"
         "値を直すか、その行を除外してから重みを付ける。",
-        f"{int(bad.sum())} values of weight {name} are missing, zero or negative ({kind_en} "
-        f"{shown}); correct them or leave those rows out before weighting.",
+        f"{int(bad.sum())} values of weight {name} are missing, infinite, zero or negative "
+        f"({kind_en} {shown}); correct them or leave those rows out before weighting.",
     )
 
 
@@ -859,7 +879,7 @@ def _unit_columns(respondents: pd.DataFrame, plan: _Plan) -> dict[str, Any]:
         units["psu"] = factorise(_text(respondents, [plan.psu], key="psu")[plan.psu])[0]
     if plan.fpc:
         column = _column(respondents, plan.fpc, key="fpc")
-        units["fpc"] = pd.to_numeric(column).to_numpy(dtype=float)
+        units["fpc"] = pd.to_numeric(column, errors="coerce").to_numpy(dtype=float, na_value=np.nan)
     if not plan.strata:
         return units
     strata = _text(respondents, plan.strata, key="strata")
@@ -988,15 +1008,16 @@ def _match_sums(margins: list[_Margin]) -> list[_Margin]:
     whole = margins[0].totals.sum()
     for margin in margins[1:]:
         other = margin.totals.sum()
-        if abs(other / whole - 1) > MARGIN_SUM_TOLERANCE:
+        gap = 100 * abs(other / whole - 1)
+        if gap > 100 * MARGIN_SUM_TOLERANCE:
             name = " x ".join(margin.by)
             first = " x ".join(margins[0].by)
             raise ConfigError(
                 "MARGIN_SUM",
-                f"周辺 {name} の合計 {other:,.0f} 人が {first} の合計 {whole:,.0f} 人と "
-                "0.1 % を超えて違う。同じ母集団・同じ時点の表にそろえる。",
-                f"Margin {name} sums to {other:,.0f} persons and {first} to {whole:,.0f}, more "
-                "than 0.1 % apart; take both from one population and date.",
+                f"周辺 {name} の合計 {other:,.10g} 人と {first} の合計 {whole:,.10g} 人は "
+                f"{gap:.3g} % 違い、0.1 % を超える。同じ母集団・同じ時点の表にそろえる。",
+                f"Margin {name} sums to {other:,.10g} persons and {first} to {whole:,.10g}: "
+                f"{gap:.3g} % apart, more than 0.1 %; take both from one population and date.",
             )
     return [replace(m, totals=m.totals * (whole / m.totals.sum())) for m in margins]
 
@@ -1072,11 +1093,12 @@ def _population(targets: pd.DataFrame, by: tuple[str, ...]) -> pd.DataFrame:
     values = pd.to_numeric(population["population"], errors="coerce").astype(float)
     bad = ~(values >= 0) | ~np.isfinite(values) | population[list(by)].isna().any(axis=1)
     if bad.any() or values.sum() == 0:
+        n_bad = int(bad.sum()) or len(bad)
         raise ConfigError(
             "TARGET_NOT_NUMBER",
-            f"母集団の表に、コードがない行や人数が空・負の行が {int(bad.sum())} 行ある。",
-            f"{int(bad.sum())} rows of the table of population lack a code or a number of persons "
-            "that is 0 or more.",
+            f"母集団の表に、コードのない行や、人数が空・負・無限大・全部 0 の行が {n_bad} 行ある。",
+            f"{n_bad} rows of the table of population lack a code or a finite number of persons, "
+            "not negative and not 0 in every row.",
         )
     population["population"] = values
     return population

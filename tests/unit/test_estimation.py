@@ -413,6 +413,7 @@ def test_all_answers_missing_is_a_named_error(function):
         (lambda: percents(equal(3), series(0, 1, 2)), "NOT_AN_INDICATOR"),
         (lambda: percents(equal(3), pd.DataFrame(index=range(3))), "NO_COLUMNS"),
         (lambda: percents(equal(3), series(0, 1)), "ROWS_DIFFER"),
+        (lambda: means(equal(3), series(0, np.inf, -np.inf)), "NOT_FINITE.* 2 values of y"),
         (lambda: percents(equal(2), series(0, 1), by=pd.DataFrame({"a": ["x"]})), "ROWS_DIFFER"),
         (
             lambda: percents(equal(2), series(0, 1), by=pd.DataFrame({"a": [None, None]})),

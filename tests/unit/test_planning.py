@@ -35,7 +35,9 @@ def test_quota_adds_up_and_is_never_a_whole_person_off(targets, n):
     assert (np.abs(counts - people * n / people.sum()) < 1).all()
 
 
-@pytest.mark.parametrize(("people", "n"), [([1, 1], 0), ([0, 0], 5)])
+@pytest.mark.parametrize(
+    ("people", "n"), [([1, 1], 0), ([0, 0], 5), ([3, -1], 5), ([1, np.inf], 5), ([1, np.nan], 5)]
+)
 def test_quota_without_people_is_refused(people, n):
     with pytest.raises(study.ConfigError, match="割付"):
         planning.allocate_quota(pd.Series(people), n)

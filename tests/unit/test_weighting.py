@@ -254,9 +254,11 @@ def test_thin_cells_are_named_when_the_study_asks_for_more():
 
 def test_margins_that_do_not_sum_are_an_error():
     settings = plan(method="raking", margins=[SimpleNamespace(by=["sex"])])
-    targets = [table("region population|N 100|S 80"), table("sex population|1 90|2 91")]
-    with pytest.raises(ConfigError, match="MARGIN_SUM.*sex"):
+    targets = [table("region population|N 60|S 40"), table("sex population|1 50|2 50.125")]
+    with pytest.raises(ConfigError, match="MARGIN_SUM.*sex.*100.125.*100: 0.125 % apart"):
         weigh_respondents(PEOPLE, targets, settings=settings)
+    targets[1]["population"] = [50, 50.1]  # a thousandth is rounding
+    assert weigh_respondents(PEOPLE, targets, settings=settings).weights.sum() == pytest.approx(100)
 
 
 def test_respondents_without_a_cell_are_counted_with_their_rows():
@@ -271,7 +273,9 @@ def test_respondents_without_a_cell_are_counted_with_their_rows():
     [
         (plan(cells=["town"]), table("town population|x 1"), ConfigError, "WEIGHTING_COLUMN"),
         (plan(), table("sex population|1 1"), ConfigError, "TARGET_COLUMN"),
-        (plan(), table("region population|N -1|S 3"), ConfigError, "TARGET_NOT_NUMBER"),
+        (plan(), table("region population|N -1|S 3"), ConfigError, "TARGET_NOT_NUMBER.* 1 rows"),
+        (plan(), table("region population|N inf|S 3"), ConfigError, "TARGET_NOT_NUMBER.* 1 rows"),
+        (plan(), table("region population|N 0|S 0"), ConfigError, "TARGET_NOT_NUMBER.* 2 rows"),
         (plan(cells=[]), ADULTS, ConfigError, "WEIGHTING_CELLS"),
         (plan(), None, ConfigError, "WEIGHTING_TARGETS"),
         (plan(method="given"), None, ConfigError, "WEIGHTING_BASE"),
@@ -288,12 +292,22 @@ def test_nobody_to_weight():
         weigh_respondents(PEOPLE.iloc[:0], ADULTS, settings=plan())
 
 
+MARGIN = {"weights": np.ones(2), "margins": (np.array([0, 1]),)}
+
+
 @pytest.mark.parametrize(
     ("keys", "code"),
     [
         ({"weights": np.ones(3), "strata": np.zeros(2)}, "DESIGN_LENGTH"),
         ({"weights": np.array([1.0, 0.0])}, "WEIGHT_NOT_POSITIVE"),
         ({"weights": np.ones(2), "lonely_psu": "guess"}, "LONELY_PSU_UNKNOWN"),
+        ({"weights": np.array([1, np.inf])}, "WEIGHT_NOT_POSITIVE.*infinite"),
+        ({"weights": np.ones(3), "strata": np.array([1, np.nan, np.nan])}, "strata.*rows 2, 3"),
+        ({"weights": np.ones(2), "psu": np.array(["a", None])}, "DESIGN_VALUES.* 1 rows.*psu"),
+        ({"weights": np.ones(2), "margins": (np.array([0, -1]),)}, "DESIGN_VALUES.*margins"),
+        ({**MARGIN, "totals": (np.array([2.0, -1]),)}, "DESIGN_VALUES.*margins.0.*rows 2"),
+        ({**MARGIN, "totals": (np.array([2.0, np.inf]),)}, "DESIGN_VALUES.*rows 2"),
+        ({**MARGIN, "totals": (np.array([2.0]),)}, "DESIGN_VALUES.*rows 2"),
     ],
 )
 def test_a_design_checks_its_parts(keys, code):
@@ -391,11 +405,18 @@ def test_calibration_takes_out_what_the_cells_explain():
     assert design.residuals(np.array([1.0, 3, 7, 1, 4])) == pytest.approx([-1, 1, 0, 0, 0])
 
 
-@pytest.mark.parametrize("fpc", [[3.0, 4.0], [1.0, 1.0, 0.5], [-1.0, -1.0, -1.0]])
+@pytest.mark.parametrize("fpc", [[3, 4, 3], [1, 1, 0.5], [-1] * 3, [0] * 3, [2] * 3, [np.inf] * 3])
 def test_wrong_population_sizes_of_strata(fpc):
-    design = Design(weights=np.ones(3), fpc=np.array((fpc + fpc)[:3]))
+    design = Design(weights=np.ones(3), fpc=np.array(fpc))
     with pytest.raises(ModelError, match="FPC"):
         design.variances(np.ones(3))
+
+
+def test_a_population_size_that_is_no_number_is_named():
+    people = table("unit d|1 1|2 1").assign(size=["20", "many"])
+    settings = plan(method="given", base_weight="d", psu="unit", fpc="size")
+    with pytest.raises(ModelError, match="FPC"):
+        weigh_respondents(people, None, settings=settings).variances(np.ones(2))
 
 
 def test_certainty_strata_add_nothing_and_stay_alone():
