@@ -123,12 +123,15 @@ def _check_indicators(values: np.ndarray) -> None:
 
 
 def _base_groups(values: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Return columns that share a base, and that base: rows where they are not missing."""
+    """Return columns that share a base, and that base: rows where they are not missing.
+
+    Packed bits of a column tell bases apart in one pass; `np.unique` along columns sorts.
+    """
     answered = ~np.isnan(values)
-    if answered.shape[1] and (answered == answered[:, :1]).all():
-        return [(np.arange(values.shape[1]), answered[:, 0])]
-    bases, which = np.unique(answered, axis=1, return_inverse=True)
-    return [(np.flatnonzero(which == b), bases[:, b]) for b in range(bases.shape[1])]
+    columns: dict[bytes, list[int]] = {}
+    for column, bits in enumerate(np.packbits(answered.T, axis=1)):
+        columns.setdefault(bits.tobytes(), []).append(column)
+    return [(np.array(which), answered[:, which[0]]) for which in columns.values()]
 
 
 @dataclass(frozen=True, eq=False)

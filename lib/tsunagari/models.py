@@ -28,6 +28,8 @@ MINIMUM_LEVEL_N = 10  # SDC-1 P15: each dummy level
 MINIMUM_BASE_N = 50  # SDC-1 P3: models and tests need this base
 MINIMUM_RESIDUAL_DF = 100  # SDC-1 P15
 MAXIMUM_MISSING_SHARE = 0.30  # above this a complete-case model is refused, not warned about
+MOST_DONORS = 5_000  # among whom the nearest are looked for: time grows with people, not squared
+_OVERLAP = 1e-3  # a direction that separates has a larger sum of z'b: dummies are whole numbers
 _SCORE_TOLERANCE = 1e-9  # score over the sum of weights
 _RANK_TOLERANCE = 1e-9
 
@@ -553,7 +555,7 @@ def fit_logit(
 
     People without an outcome or an answer stay in the design with no influence. The covariance is
     that of the weighted scores by the design's own rule: residuals of the calibration, strata,
-    clusters. Separation is looked for by linear programming before anything is fitted.
+    clusters. Separation is ruled out by the score equations or found by linear programming.
 
     Args:
         design: The survey design, n rows.
@@ -588,9 +590,7 @@ def fit_logit(
         limits=_Limits(maximum_missing_share, minimum_base_n, minimum_residual_df),
     )
     matrix, answers, weights = people.matrix, people.answers, people.weights
-    signed = matrix * np.where(answers == 1, 1.0, -1.0)[:, None]
-    _refuse_separation(signed, terms=people.terms, outcome_name=outcome_name)
-    coefficients = _maximise(matrix, answers, weights=weights, outcome_name=outcome_name)
+    coefficients = _maximise(people, outcome_name=outcome_name)
     influence = np.zeros((len(people.rows), matrix.shape[1]))
     influence[people.rows] = _coefficient_influence(
         matrix, answers, coefficients=coefficients, weights=weights
@@ -880,29 +880,37 @@ def _sparse_direction(signed: np.ndarray, *, n_free: int) -> np.ndarray:
     return large - n_free + 1
 
 
-def _maximise(
-    matrix: np.ndarray, answers: np.ndarray, *, weights: np.ndarray, outcome_name: str
-) -> np.ndarray:
-    """Return the weighted maximum likelihood estimates, shape (p,).
+def _maximise(people: _People, *, outcome_name: str) -> np.ndarray:
+    """Return the weighted maximum likelihood estimates, shape (p,), or refuse separation.
 
     statsmodels' var_weights give the right coefficients; freq_weights would only differ in the
     standard errors, which we do not take from there. A last Newton step takes the score to the
     rounding error, where R's svyglm with epsilon = 1e-12 stands too.
+
+    The score is the sum of m z, z as in `_refuse_separation` and m the weighted residuals' sizes.
+    Where every m is above zero the sum of z'b over |b| <= 1 with z'b >= 0 is at most the score's
+    sizes over the least m (Stiemke): no separation, and no programme needed to see it.
     """
-    scaled = weights / weights.mean()
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
+    matrix, answers = people.matrix, people.answers
+    scaled = people.weights / people.weights.mean()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
             model = sm.GLM(answers, matrix, family=sm.families.Binomial(), var_weights=scaled)
             coefficients = np.asarray(model.fit(tol=1e-12, maxiter=100).params, dtype=float)
-        for _ in range(2):
-            mean = special.expit(matrix @ coefficients)
-            score = matrix.T @ (scaled * (answers - mean))
-            hessian = (matrix * (scaled * mean * (1 - mean))[:, None]).T @ matrix
-            coefficients = coefficients + linalg.solve(hessian, score, assume_a="pos")
-        score = matrix.T @ (scaled * (answers - special.expit(matrix @ coefficients)))
-    except np.linalg.LinAlgError:
-        coefficients = score = np.full(matrix.shape[1], np.nan)
+            for _ in range(2):
+                mean = special.expit(matrix @ coefficients)
+                score = matrix.T @ (scaled * (answers - mean))
+                hessian = (matrix * (scaled * mean * (1 - mean))[:, None]).T @ matrix
+                coefficients = coefficients + linalg.solve(hessian, score, assume_a="pos")
+            residual = scaled * (answers - special.expit(matrix @ coefficients))
+        except ValueError:  # numpy's LinAlgError too: no maximum
+            coefficients = np.full(matrix.shape[1], np.nan)
+            residual = np.zeros(len(answers))
+    score = matrix.T @ residual
+    if not np.abs(score).sum() < _OVERLAP * np.abs(residual).min():
+        signed = matrix * np.where(answers == 1, 1.0, -1.0)[:, None]
+        _refuse_separation(signed, terms=people.terms, outcome_name=outcome_name)
     _refuse_no_maximum(coefficients, score / len(answers), outcome_name=outcome_name)
     return coefficients
 
@@ -1372,8 +1380,8 @@ def impute_levels(
     """Fill missing levels from people who answered and are alike in the rest.
 
     For every factor a bootstrap of the people who answered it (so that imputations differ as
-    samples do) gives the donors; each person takes the answer of one of the `n_donors` with the
-    most equal answers, the outcome included, drawn at random.
+    samples do) gives the donors, at most `MOST_DONORS` of them; each person takes the answer of
+    one of the `n_donors` with the most equal answers, the outcome included, drawn at random.
 
     Args:
         factors: Levels, shape (n, p), "" or missing where there is none.
@@ -1398,15 +1406,16 @@ def impute_levels(
     blank = np.int16(-1)
     numbers[texts == ""] = blank
     filled = numbers.copy()
+    codes = np.column_stack([numbers, answers[known].astype(np.int16)])
     for column in range(numbers.shape[1]):
-        givers = rng.choice(np.flatnonzero(numbers[:, column] != blank), len(known))
-        rest = np.column_stack([np.delete(numbers, column, axis=1), answers[known]])
-        donors = rest[givers]
-        for taker in np.flatnonzero(numbers[:, column] == blank):
-            asked = rest[taker] != blank
-            score = (donors[:, asked] == rest[taker, asked]).sum(axis=1) + rng.random(len(givers))
-            nearest = np.argpartition(-score, n_donors - 1)[:n_donors]
-            filled[taker, column] = numbers[givers[rng.choice(nearest)], column]
+        pool = np.flatnonzero(codes[:, column] != blank)
+        givers = rng.choice(pool, min(len(known), MOST_DONORS))
+        gave = np.ascontiguousarray(codes[givers].T)
+        for taker in np.flatnonzero(codes[:, column] == blank):
+            asked = np.flatnonzero(codes[taker] != blank)
+            alike = (gave[asked] == codes[taker, asked, None]).sum(axis=0, dtype=np.int16)
+            nearest = np.argpartition(-(alike + rng.random(len(givers))), n_donors - 1)[:n_donors]
+            filled[taker, column] = codes[givers[rng.choice(nearest)], column]
     table = pd.DataFrame("", index=factors.index, columns=factors.columns, dtype=object)
     table.iloc[known] = levels[filled]
     return table

@@ -157,7 +157,11 @@ class Design:
 
     @cached_property
     def _estimated(self) -> sparse.csr_array | None:
-        """Matrix (J, C) from the codes' coefficients to what estimated totals add in a cell."""
+        """Matrix (J, C) from the codes' coefficients to what estimated totals add in a cell.
+
+        That is d/w times N/D of the group times the coefficient of the block less the group's; d/w
+        of a cell is its rows' own where no weight was capped.
+        """
         if not any(parts is not None for parts in self.parts):
             return None
         joint, table = self._joint
@@ -171,7 +175,8 @@ class Design:
             ratio = np.bincount(group, totals) / np.bincount(group[codes], base)
             block_mean, group_mean = (_mean_matrix(part, totals) for part in parts)
             columns.append((ratio[group][:, None] * (block_mean - group_mean)).tocsr()[codes])
-        return sparse.csr_array(sparse.hstack(columns))
+        factor = base / np.bincount(joint, self.weights, minlength=len(table))
+        return sparse.csr_array(sparse.hstack(columns) * factor[:, None])
 
     def residuals(self, u: np.ndarray) -> np.ndarray:
         """Return what calibration leaves of influence values.
@@ -182,8 +187,7 @@ class Design:
         Returns:
             u minus its regression on the margins' indicators weighted by the base weights, in the
             shape of u; u itself where nothing was calibrated. Where totals are the sample's shares
-            (`parts`) a person also moves those: d/w times N/D of the group times the coefficient of
-            the person's block less that of the group (docs/methods.md).
+            (`parts`) a person also moves those (docs/methods.md).
 
         References:
             Deville and Särndal (1992), Calibration estimators, JASA 87(418).
@@ -203,12 +207,9 @@ class Design:
         if basis is not None:
             turned = basis.T @ (means * root[:, None])
             means, coefficients = (basis @ turned) / root[:, None], solve @ turned
-        rest = u - (means[joint, 0] if u.ndim == 1 else means[joint])
-        if self._estimated is None:
-            return rest
-        moved = (self._estimated @ coefficients)[joint]
-        factor = self.base_weights / self.weights
-        return rest + (factor * moved[:, 0] if u.ndim == 1 else factor[:, None] * moved)
+        if self._estimated is not None:
+            means = means - self._estimated @ coefficients
+        return u - (means[joint, 0] if u.ndim == 1 else means[joint])
 
     @cached_property
     def _units(self) -> _Units:

@@ -400,6 +400,15 @@ def test_separation_by_two_factors_together_is_found():
     assert "z=" in text
 
 
+def test_no_programme_is_run_where_the_score_rules_separation_out(plain, monkeypatch):
+    factors, outcome = plain
+    expected = bad_fit(factors, outcome).coefficients
+    monkeypatch.setattr(models.optimize, "linprog", None)
+    assert bad_fit(factors, outcome).coefficients.tolist() == expected.tolist()
+    with pytest.raises(TypeError):  # but for separated answers there is no way around it
+        bad_fit(factors.assign(z=np.where(outcome == 1, "p", "q")), outcome)
+
+
 def test_ordinal_separation_is_named():
     # Everybody at level b gave the highest answer, nobody else did.
     factors, _ = people(("a", 100, 0), ("b", 100, 0))
@@ -504,6 +513,30 @@ def test_imputation_fills_gaps_with_answers_of_people_alike():
     assert (filled.loc[~inside] == "").all(axis=None)
     again = [models.impute_levels(factors, outcome, rng=np.random.default_rng(1)) for _ in range(2)]
     pd.testing.assert_frame_equal(*again)
+
+
+def test_donors_are_a_sample_of_many_people(monkeypatch):
+    # Four groups that w, v and y all tell: of 40 donors some are of every group
+    monkeypatch.setattr(models, "MOST_DONORS", 40)
+    group = np.tile(["a", "b", "c", "d"], 75)
+    factors = pd.DataFrame({"w": group, "v": group, "y": group})
+    factors.loc[::7, "y"] = ""
+    drawn = []
+
+    class Watched:
+        def __init__(self):
+            self.rng = np.random.default_rng(5)
+
+        def choice(self, pool, *size):
+            drawn.extend(size)
+            return self.rng.choice(pool, *size)
+
+        def random(self, n):
+            return self.rng.random(n)
+
+    filled = models.impute_levels(factors, np.tile([0.0, 1.0], 150), rng=Watched(), n_donors=3)
+    assert drawn == [40, 40, 40]  # a factor each
+    assert (filled["y"] == group).all()
 
 
 def test_sensitivity_shows_every_effect_unweighted_and_imputed(sample):
