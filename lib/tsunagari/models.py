@@ -733,7 +733,7 @@ def _complete_rows(
         for factor, n in missing.items()
     ]
     by_factor_ja = "、".join(f"{factor} {n}人" for factor, n in missing.items())
-    if n_before and 1 - n_after / n_before > maximum_missing_share:
+    if n_before - n_after > maximum_missing_share * n_before:
         by_factor_en = ", ".join(f"{factor} {n}" for factor, n in missing.items())
         raise ModelError(
             "LISTWISE_DELETION",

@@ -79,6 +79,22 @@ def test_a_small_base_takes_the_beta_interval():
     assert found["upper"] == pytest.approx(100 * stats.beta.ppf(0.975, 19 * 0.3 + 1, 19 * 0.7))
 
 
+def test_the_beta_interval_ends_at_49_people():
+    # n_eff is n - 1 = 48 for 20 of 49; 20 of 50 take the logit: V = 0.24 / 49
+    few = one(percents(equal(49), series(*[1] * 20, *[0] * 29)))
+    many = one(percents(equal(50), series(*[1] * 20, *[0] * 30)))
+    p = 20 / 49
+    assert few["lower"] == pytest.approx(100 * stats.beta.ppf(0.025, 48 * p, 48 * (1 - p) + 1))
+    reach = stats.t.ppf(0.975, 49) * np.sqrt(0.24 / 49) / 0.24
+    assert many["lower"] == pytest.approx(100 / (1 + np.exp(-(np.log(2 / 3) - reach))))
+
+
+def test_unequal_weights_widen_the_interval_of_nobody():
+    # Weights 3 and 1 1: n_eff 25/11, the end 1 - 0.025^(11/25)
+    found = one(percents(Design(weights=np.array([3.0, 1, 1])), series(0, 0, 0)))
+    assert found["upper"] == pytest.approx(100 * (1 - 0.025 ** (11 / 25)))
+
+
 def test_none_and_all_have_an_interval_and_no_error():
     table = percents(equal(60), pd.DataFrame({"none": [0.0] * 60, "all": [1.0] * 60}))
     none, every = one(table, item_value="none"), one(table, item_value="all")

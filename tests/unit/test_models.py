@@ -182,6 +182,10 @@ def test_two_by_two_table_by_hand():
     assert effect["std_error"][1] == pytest.approx(100 * np.sqrt(0.0041 * 200 / 199))
     assert odds["df"].unique().tolist() == [198]  # 200 - 1 stratum - 2 coefficients + 1
     assert effect["mark"].tolist() == ["基準", "▲"]
+    gap = effect["estimate"][1]
+    for threshold, mark in ((gap, "▲"), (np.nextafter(gap, 100), "")):
+        rows = models.marginal_effect_rows(design, model, point_threshold=threshold)
+        assert rows["mark"][1] == mark
     assert odds["n_unweighted"].tolist() == [100, 100]
     assert odds["n_cell"].tolist() == [20, 50]  # the fewer of events and non-events
 
@@ -476,10 +480,25 @@ def test_too_few_people_or_degrees_of_freedom(plain):
     raised("MODEL_OUTCOME_VALUES", factors, outcome + 1)
 
 
+def test_a_model_of_50_people_and_30_percent_lost_is_the_least(plain):
+    factors, outcome = plain
+    least = {"minimum_residual_df": 1}
+    assert bad_fit(factors[:50].assign(y="a"), outcome[:50], **least).matrix.shape[0] == 50
+    raised("MODEL_BASE_TOO_SMALL", factors[:49].assign(y="a"), outcome[:49], **least)
+    for n_lost in (90, 91):  # of 300
+        lost = factors.assign(x=factors["x"].mask(np.arange(300) * 7 % 300 < n_lost, ""))
+        if n_lost == 90:
+            assert bad_fit(lost, outcome).matrix.shape[0] == 210
+        else:
+            raised("LISTWISE_DELETION", lost, outcome)
+
+
 def test_few_events_in_all_are_refused_before_merging():
     factors, outcome = people(("a", 100, 5), ("b", 100, 4))
     with pytest.raises(ModelError, match="TOO_FEW_EVENTS"):
         models.merge_levels(factors, outcome, nets={})
+    enough = models.merge_levels(*people(("a", 100, 5), ("b", 100, 5)), nets={})
+    assert set(enough.factors["x"]) == {"a", "b"}  # twice the 5 that a level needs
 
 
 # --- sensitivity ----------------------------------------------------------------------------------

@@ -203,6 +203,20 @@ def test_a_cap_under_post_stratification_names_the_cells():
         weigh_respondents(people, adults, settings=plan(trim_ratio=2.0))
 
 
+@pytest.mark.parametrize("method", ["post_stratification", "raking"])
+def test_a_weight_at_the_cap_stays(method):
+    # Weights 10 10 10 30 of mean 15: the last is twice the mean
+    people, adults = table("region sex|N 1|N 1|N 2|S 1"), table("region population|N 30|S 30")
+    sexes = table("sex population|1 50|2 10")
+    keys = {"method": method, "margins": [SimpleNamespace(by=["sex"])]}
+    targets = [adults, sexes] if method == "raking" else adults
+    design = weigh_respondents(people, targets, settings=plan(trim_ratio=2.0, **keys))
+    assert design.weights == pytest.approx([10, 10, 10, 30])
+    assert design.n_trimmed == 0
+    with pytest.raises(ModelError, match="CAP_NEEDS_COLLAPSE|TRIM_NOT_CONVERGED"):
+        weigh_respondents(people, targets, settings=plan(trim_ratio=1.99, **keys))
+
+
 def test_raking_that_cannot_meet_its_margins_is_an_error():
     # All of N are men and all of S women, but the margins do not agree with each other
     people = table("region sex|N 1|N 1|S 2")
