@@ -1286,8 +1286,7 @@ class Replicates:
 
     def covariance(self, estimates: np.ndarray) -> np.ndarray:
         """Return the covariance of replicate estimates (R, k) about their mean, shape (k, k)."""
-        used = self.scale_each > 0
-        centred = estimates - estimates[used].mean(axis=0)
+        centred = estimates - estimates.mean(axis=0)
         return self.scale * (centred * self.scale_each[:, None]).T @ centred
 
 
@@ -1343,7 +1342,7 @@ def jackknife_replicates(design: Design) -> Replicates:
     """Return delete-one-unit jackknife replicates (JKn), one for each sampling unit.
 
     Args:
-        design: Strata of two units or more; those taken with certainty drop nothing.
+        design: Strata of one unit, or taken with certainty, drop nothing.
 
     Returns:
         Replicates with scale (1 - f)(n-1)/n each.
@@ -1352,7 +1351,7 @@ def jackknife_replicates(design: Design) -> Replicates:
         Wolter (2007), Introduction to Variance Estimation. R survey: as.svrepdesign(type = "JKn").
     """
     units = design._units
-    dropped = np.flatnonzero(units.scale[units.stratum] > 0)
+    dropped = np.flatnonzero(((units.scale > 0) & (units.n_psu > 1))[units.stratum])
     n_psu = units.n_psu[units.stratum[dropped]]
     left = units.scale[units.stratum[dropped]] * (n_psu - 1) / n_psu
     scale_each = left * (n_psu - 1) / n_psu

@@ -105,7 +105,7 @@ def binary_outcome(item: Item, respondents: pd.DataFrame, *, codes: Collection[s
         Float 0/1, shape (n,); NaN for no answer, refused, don't know and not asked.
     """
     table = item.indicators(respondents, base="answered")
-    return table[list(codes)].max(axis=1, skipna=False).to_numpy(float)
+    return table[list(codes)].max(axis=1).to_numpy(float)
 
 
 def _as_nets(nets: Mapping[str, Any]) -> dict[str, list[Net]]:
@@ -214,12 +214,8 @@ class _Merging:
         nets, present = self.nets.get(factor, []), self.present(factor)
         for net in sorted(nets, key=lambda entry: len(entry[2])) if level else nets:
             codes = frozenset(net[2])
-            members = {name: self.members[factor][name] for name in present}
-            inside = {name for name, own in members.items() if own <= codes}
-            cut = any(own & codes and not own <= codes for own in members.values())
-            if cut or len(inside) < 2 or inside == present:
-                continue
-            if level is None or level in inside:
+            inside = {name for name in present if self.members[factor][name] <= codes}
+            if len(inside) >= 2 and inside != present and (level is None or level in inside):
                 return net
         return None
 
@@ -1491,7 +1487,7 @@ def sensitivity_rows(
     )  # fmt: skip
     model = fit_logit(plain, answers, factors=merged.factors, **options)
     rows = [marginal_effect_rows(plain, model, wave=wave, confidence=confidence)]
-    imputed = [
+    imputed = (
         fit_logit(
             design,
             answers,
@@ -1499,7 +1495,7 @@ def sensitivity_rows(
             **options,
         )
         for _ in range(n_imputations)
-    ]
+    )  # one after the other: each holds its influence values
     rows.append(_pooled_rows(design, imputed, wave=wave, confidence=confidence))
     parts = [
         part.assign(
@@ -1514,17 +1510,17 @@ def sensitivity_rows(
 
 
 def _pooled_rows(
-    design: Design, imputed: list[FittedLogit], *, wave: int | None, confidence: float
+    design: Design, imputed: Iterable[FittedLogit], *, wave: int | None, confidence: float
 ) -> pd.DataFrame:
-    effects, variances = [], []
+    effects, variances, dfs, first = [], [], [], None
     for model in imputed:
+        first = first or model
         effect, influence = marginal_effects(design, model)
         effects.append(effect)
         variances.append(design.variances(influence))
-    share, variance, df = pool_estimates(
-        np.array(effects), np.array(variances), df=min(model.df for model in imputed)
-    )
-    is_base = imputed[0].terms["column"].to_numpy() < 0
+        dfs.append(model.df)
+    share, variance, df = pool_estimates(np.array(effects), np.array(variances), df=min(dfs))
+    is_base = first.terms["column"].to_numpy() < 0
     points, error = share * 100, np.where(is_base, np.nan, np.sqrt(variance) * 100)
     df = np.where(is_base, np.nan, df)
     reach = stats.t.isf((1 - confidence) / 2, df) * error
@@ -1537,7 +1533,7 @@ def _pooled_rows(
         "upper": points + reach,
         "p_value": _two_sided(points, error, df=df),
     }
-    return _term_rows(imputed[0], values, weighting=design.scheme, wave=wave).assign(df=df)
+    return _term_rows(first, values, weighting=design.scheme, wave=wave).assign(df=df)
 
 
 # --- one call for a notebook --------------------------------------------------------------------

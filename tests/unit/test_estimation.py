@@ -21,6 +21,7 @@ from tsunagari.estimation import (
     mean_differences,
     means,
     percents,
+    proportion_intervals,
     quantiles,
     rao_scott,
     replicate_estimates,
@@ -87,6 +88,34 @@ def test_the_beta_interval_ends_at_49_people():
     assert few["lower"] == pytest.approx(100 * stats.beta.ppf(0.025, 48 * p, 48 * (1 - p) + 1))
     reach = stats.t.ppf(0.975, 49) * np.sqrt(0.24 / 49) / 0.24
     assert many["lower"] == pytest.approx(100 / (1 + np.exp(-(np.log(2 / 3) - reach))))
+
+
+def test_strata_in_a_small_base_count_in_the_beta_interval():
+    # Two strata, 3 of 10 in each: V = 2 * 10/9 * 2.1 / 400, n_eff = 0.21 / V = 18 times
+    # (t_19 / t_18)^2
+    y = series(*[*[1] * 3, *[0] * 7] * 2)
+    found = one(percents(equal(20, strata=np.repeat([0, 1], 10)), y))
+    size = 18 * (stats.t.ppf(0.975, 19) / stats.t.ppf(0.975, 18)) ** 2
+    assert found["df"] == 18
+    assert found["upper"] == pytest.approx(100 * stats.beta.ppf(0.975, size * 0.3 + 1, size * 0.7))
+
+
+def test_all_and_none_are_exact_whatever_the_weights():
+    rng = np.random.default_rng(8)
+    by = pd.DataFrame({"x": np.tile(list("abc"), 40)})
+    for _ in range(20):
+        design = Design(weights=rng.uniform(0.1, 9, 120))
+        table = percents(design, pd.DataFrame({"all": [1.0] * 120, "none": [0.0] * 120}), by=by)
+        assert set(table["estimate"]) == {100, 0}
+
+
+def test_an_interval_needs_a_degree_of_freedom():
+    keys = {"variance": np.array([0.01, 0]), "n": np.array([60, 9]), "n_effective": np.ones(2)}
+    ends = [
+        proportion_intervals(np.array([0.5, 0]), df=np.array([df, df]), **keys) for df in (0, 1)
+    ]
+    assert np.isnan(ends[0]).all()
+    assert np.isfinite(ends[1]).all()
 
 
 def test_unequal_weights_widen_the_interval_of_nobody():
@@ -175,8 +204,8 @@ def test_one_person_has_no_interval():
 
 
 def test_what_calibration_fixes_has_no_error_and_no_interval():
-    people = pd.DataFrame({"sex": list("1" * 60 + "2" * 40), "region": list("NS" * 50)})
-    adults = pd.DataFrame({"sex": ["1", "2"], "population": [50, 50]})
+    people = pd.DataFrame({"sex": list("1" * 30 + "2" * 20), "region": list("NS" * 25)})
+    adults = pd.DataFrame({"sex": ["1", "2"], "population": [50, 50]})  # 50 people are enough
     plan = SimpleNamespace(method="post_stratification", cells=["sex"])
     design = weigh_respondents(people, adults, settings=plan)
     men = (people["sex"] == "1").astype(float).rename("1")
@@ -194,7 +223,7 @@ def test_what_calibration_fixes_has_no_error_and_no_interval():
         assert found["reason"] == "人口に合わせた値"
     gap = differences(design, men, by=people["sex"].to_frame())
     assert (gap["reason"] == "").all()  # all against none: a beta interval stands in
-    two = difference_between(design, age, group=men == 1, other=men >= 0, unit="years")
+    two = difference_between(design, age, group=men >= 0, other=men == 1, unit="years")
     assert one(two)["reason"] == "人口に合わせた値"
     assert one(two)[["lower", "p_value"]].isna().all()
     # Not fixed: the same share among those of a region, and answers that all are the same
@@ -295,6 +324,7 @@ def test_a_total_by_hand_does_not_fall_below_nought():
     assert (found["estimate"], found["std_error"]) == (10, pytest.approx(10))
     assert found["lower"] == 0
     assert found["unit"] == "persons"
+    assert one(totals(equal(4, 10.0), series(-1, 2, 0, 0)))["lower"] < 0  # what can be negative may
 
 
 def test_one_person_domains_of_a_mean_are_left_out_and_listed():
@@ -346,6 +376,29 @@ def test_a_group_against_the_whole_keeps_the_rows_they_share():
     whole = one(difference_between(design, y, group=first, other=np.ones(200, dtype=bool)))
     assert whole["estimate"] == pytest.approx(halves["estimate"] / 2)
     assert whole["std_error"] == pytest.approx(halves["std_error"] / 2)
+    assert whole[["n_unweighted", "n_cell"]].tolist() == [100, 60]  # of the first
+    assert whole["n_effective"] == pytest.approx(100)
+
+
+def test_a_domain_against_the_rest_is_the_two_groups():
+    # Nobody in c and d, so that for a and b the rest or the domain stands at 0
+    rng = np.random.default_rng(3)
+    by = pd.DataFrame({"age": np.repeat(list("abcd"), [40, 30, 20, 10])})
+    design = Design(weights=rng.uniform(0.2, 4, 100), strata=np.tile([0, 1], 50))
+    numbers = ["estimate", "std_error", "lower", "upper", "df", "p_value", "n_cell"]
+    for events in ("ab", "a"):
+        y = pd.Series((rng.random(100) < 0.4) & by["age"].isin(list(events)), name="y")
+        table = differences(design, y.astype(float), by=by).set_index("domain_value")
+        for domain in "abcd":
+            inside = by["age"] == domain
+            two = one(difference_between(design, y.astype(float), group=inside, other=~inside))
+            assert table.loc[domain, numbers].tolist() == pytest.approx(two[numbers].tolist())
+
+
+def test_a_difference_ends_at_100_points():
+    y = series(*[1] * 6, *[0] * 6)
+    found = one(differences(equal(12), y, by=pd.DataFrame({"x": list("a" * 6 + "b" * 6)})).iloc[:1])
+    assert (found["estimate"], found["upper"]) == (100, 100)
 
 
 def test_nobody_in_a_small_group_is_no_proof():
@@ -364,6 +417,8 @@ def test_mean_differences_leave_out_sides_of_one():
     assert table["domain_value"].tolist() == ["a", "b"]
     assert one(table, domain_value="a")["estimate"] == pytest.approx(1.5 - 5)
     assert table["measure"].unique().tolist() == ["difference_mean"]
+    with pytest.raises(ModelError, match="ONE_PERSON_DOMAIN"):  # the rest of a is c alone
+        mean_differences(equal(5), y, by=pd.DataFrame({"age": list("aaaac")}))
 
 
 # --- test, design effect, reliability -------------------------------------------------------------
@@ -522,11 +577,17 @@ def test_replicate_means_are_those_of_one_replicate_after_the_other():
     rng = np.random.default_rng(2)
     values = pd.DataFrame(rng.normal(size=(300, 2)), columns=list("ab"))
     values.loc[:40, "b"] = np.nan
+    values["c"] = values["a"].where(values.index == 0)  # of whom many replicates hold nothing
     replicates = bootstrap_replicates(design, n_replicates=60, rng=rng)
     found = replicate_means(design, values, replicates=replicates)
     filled, base = values.fillna(0).to_numpy(), values.notna().to_numpy()
-    slow = replicate_estimates(design, lambda w: (w @ filled) / (w @ base), replicates=replicates)
-    assert found == pytest.approx(slow, rel=1e-12)
+    with np.errstate(invalid="ignore"):
+        slow = replicate_estimates(
+            design, lambda w: (w @ filled) / (w @ base), replicates=replicates
+        )
+    assert np.isnan(slow[:, 2]).any()
+    assert found[:, :2] == pytest.approx(slow[:, :2], rel=1e-12)
+    assert found[:, 2] == pytest.approx(values.loc[0, "a"])
 
 
 def test_bootstrap_factors_average_one_and_keep_certainty():
@@ -551,6 +612,8 @@ def test_jackknife_of_a_mean_is_exact():
     replicates = jackknife_replicates(equal(4))
     found = replicate_estimates(equal(4), lambda w: w @ y / w.sum(), replicates=replicates)
     assert replicates.covariance(found)[0, 0] == pytest.approx(y.var(ddof=1) / 4)
+    lone = equal(5, strata=np.array([0, 0, 0, 0, 1]), lonely_psu="adjust")
+    assert jackknife_replicates(lone).dropped.tolist() == [0, 1, 2, 3]
 
 
 # --- what must always hold ------------------------------------------------------------------------

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import stats
 
 from tsunagari import disclosure, models
 from tsunagari.study import ESTIMATE_COLUMNS, Disclosure, Item, ModelError
@@ -181,6 +182,14 @@ def test_two_by_two_table_by_hand():
     assert effect["estimate"].tolist() == pytest.approx([0.0, 30.0])
     assert effect["std_error"][1] == pytest.approx(100 * np.sqrt(0.0041 * 200 / 199))
     assert odds["df"].unique().tolist() == [198]  # 200 - 1 stratum - 2 coefficients + 1
+    reach = stats.t.ppf(0.975, 198) * np.array([np.sqrt(0.1025), 100 * np.sqrt(0.0041)])
+    reach *= np.sqrt(200 / 199)
+    assert odds.loc[1, ["lower", "upper"]].tolist() == pytest.approx(
+        [4 * np.exp(-reach[0]), 4 * np.exp(reach[0])]
+    )
+    assert effect.loc[1, ["lower", "upper"]].tolist() == pytest.approx(
+        [30 - reach[1], 30 + reach[1]]
+    )
     assert effect["mark"].tolist() == ["基準", "▲"]
     gap = effect["estimate"][1]
     for threshold, mark in ((gap, "▲"), (np.nextafter(gap, 100), "")):
@@ -188,6 +197,28 @@ def test_two_by_two_table_by_hand():
         assert rows["mark"][1] == mark
     assert odds["n_unweighted"].tolist() == [100, 100]
     assert odds["n_cell"].tolist() == [20, 50]  # the fewer of events and non-events
+
+
+def test_the_rarer_answer_counts_where_most_have_the_event():
+    # Level a: 80 of 100 events, level b: 50 of 100; 70 people without the event for a coefficient
+    factors, outcome = people(("a", 100, 80), ("b", 100, 50))
+    model = bad_fit(factors, outcome)
+    facts = models.fact_rows(model).set_index("item_value")["estimate"]
+    assert facts["smallest_level_outcome"] == 20
+    assert facts["events_per_parameter"] == 70
+    assert models.odds_ratio_rows(model)["n_cell"].tolist() == [20, 50]
+
+
+def test_a_mark_needs_the_adjusted_test(sample):
+    design = make_design(sample, "stratified")
+    rows = models.marginal_effect_rows(design, fit(design, sample), point_threshold=0)
+    alpha = rows["p_value"].nsmallest(2).iloc[1] * 1.01  # its raw test holds, the adjusted not
+    rows = models.marginal_effect_rows(
+        design, fit(design, sample), point_threshold=0, confidence=1 - alpha
+    )
+    is_marked = rows["mark"].isin(["▲", "▽"])
+    assert (is_marked == (rows["p_adjusted"] < alpha)).all()
+    assert (is_marked != (rows["p_value"] < alpha)).any()
 
 
 def test_reference_rows_are_marked_and_have_no_interval(sample):
@@ -273,6 +304,8 @@ def test_thin_level_without_a_net_is_left_out_and_counted():
     facts = report.rows.set_index(["item", "item_value"])["estimate"]
     assert facts["model", "n"] == 500
     assert ("model", "listwise_deletion") not in facts.index  # left out is not "no answer"
+    both = people(("a", 200, 60), ("b", 200, 60), ("e", 8, 2), ("f", 7, 2))
+    assert models.merge_levels(*both, nets=NETS).left_out.sum() == 15
 
 
 def test_factor_that_would_keep_one_level_is_dropped_with_its_people_kept():
@@ -301,8 +334,19 @@ def test_the_factor_with_most_levels_merges_first_and_an_exhausted_tree_is_noted
     # 20 events for 4 coefficients; bc leaves 3, bcd leaves 2: enough. z keeps its two levels.
     assert sorted(set(merged.factors["x"])) == ["a", "bcd"]
     assert set(merged.factors["z"]) == {"1", "2"}
-    low = models.merge_levels(factors, outcome, nets={})
+    # A net of all that is present is none: x stays as it is, and that is said
+    low = models.merge_levels(factors, outcome, nets={"x": [("all", "全部", list("abcd"))]})
     assert low.log["item_value"].tolist() == ["low_epv"]
+    assert set(low.factors["x"]) == set("abcd")
+    # 50 events for 5 coefficients at 12 each: x, with the most levels, merges, and 4 are carried
+    factors, outcome = people(("a", 100, 20), ("b", 100, 10), ("c", 100, 10), ("d", 100, 10))
+    factors["z"] = np.tile(["1", "2", "3"], 134)[:400]
+    nets = {"z": [("12", "1か2", ["1", "2"])], **NETS}
+    merged = models.merge_levels(
+        factors[["z", "x"]], outcome, nets=nets, minimum_events_per_parameter=12
+    )
+    assert sorted(set(merged.factors["x"])) == ["a", "bc", "d"]
+    assert set(merged.factors["z"]) == {"1", "2", "3"}
 
 
 def test_merging_does_not_depend_on_row_order():
@@ -448,11 +492,30 @@ def test_all_missing_predictor_is_named(plain):  # MOD-07
         models.merge_levels(factors.assign(z="no_answer"), outcome, nets={})
 
 
+def test_levels_that_separate_one_after_the_other_merge_all():
+    # c and r hold events alone; merging c leaves r, and both must stay merged
+    x = np.repeat(list("abc"), 120)
+    z = np.tile(np.repeat(list("pqr"), 40), 3)
+    outcome = (np.arange(360) % 3 == 0) | (x == "c") | (z == "r")
+    nets = [{"bc": ("BかC", ("b", "c"))}, {"qr": ("QかR", ("q", "r"))}]
+    report = models.model_outcome(
+        Design(weights=np.ones(360)),
+        outcome.astype(float),
+        factors=pd.DataFrame({"x": x, "z": z}),
+        items={"x": item("x", "abc", nets=nets[0]), "z": item("z", "pqr", nets=nets[1])},
+        outcome_name="y",
+        minimum_events_per_level=0,
+    )
+    assert set(report.model.terms["level"]) == {"a", "bc", "p", "qr"}
+
+
 def test_few_events_per_parameter_are_noted(plain):  # MOD-08
     # Every fifth of 300: 60 events for 3 coefficients is enough. Three of every 45: 20 (6 whole
     # rounds of 45 and one of 30 with 2), 6.7 a coefficient.
     factors, outcome = plain
     assert "low_epv" not in models.fact_rows(bad_fit(factors, outcome))["item_value"].tolist()
+    ten = (np.arange(300) % 10 == 0).astype(float)  # 30 for 3: just enough
+    assert "low_epv" not in models.fact_rows(bad_fit(factors, ten))["item_value"].tolist()
     few = np.isin(np.arange(300) % 45, [0, 16, 32]).astype(float)
     facts = models.fact_rows(bad_fit(factors, few))
     assert "low_epv" in facts["item_value"].tolist()
@@ -530,7 +593,18 @@ def test_imputation_fills_gaps_with_answers_of_people_alike():
     inside = ~np.isnan(outcome)
     assert (filled.loc[inside, "y"] == factors.loc[inside, "x"]).all()
     assert (filled.loc[~inside] == "").all(axis=None)
-    again = [models.impute_levels(factors, outcome, rng=np.random.default_rng(1)) for _ in range(2)]
+    # The order of the file changes nothing where chance goes by id
+    factors["y"] = factors["y"].where(factors.index % 3 > 0, "")
+    ids, moved = np.arange(400), rng.permutation(400)
+    again = [
+        models.impute_levels(
+            factors.iloc[rows],
+            outcome[rows],
+            rng=np.random.default_rng(1),
+            order=np.argsort(ids[rows]),
+        ).sort_index()
+        for rows in (ids, moved)
+    ]
     pd.testing.assert_frame_equal(*again)
 
 
@@ -573,6 +647,14 @@ def test_sensitivity_shows_every_effect_unweighted_and_imputed(sample):
         n_imputations=2,
     )
     assert rows["domain_value"].value_counts().to_dict() == {"unweighted": 15, "imputed": 15}
+    plain = Design(weights=np.ones(len(sample)), strata=design.strata)
+    expected = models.marginal_effect_rows(plain, fit(plain, sample))
+    unweighted = rows[rows["domain_value"] == "unweighted"].merge(
+        expected, on=["item", "item_value"]
+    )
+    assert unweighted["std_error_x"].to_numpy() == pytest.approx(
+        unweighted["std_error_y"].to_numpy(), nan_ok=True
+    )
     assert set(rows["table_id"]) == {"model_y__sensitivity"}
     keys = ["domain_value", "item", "item_value"]
     assert not rows.duplicated(keys).any()
@@ -604,7 +686,7 @@ def test_without_missing_answers_imputation_changes_nothing(sample):
 # --- clustered studies ----------------------------------------------------------------------------
 
 
-def clustered_report(n, *, n_units):
+def clustered_report(n, *, n_units, reference="b"):
     """A report of people in units of equal size; level a stands in the first unit alone."""
     unit = np.arange(n) * n_units // n
     x = np.array(["l0", "l1", "l2"])[np.arange(n) % 3]
@@ -620,7 +702,7 @@ def clustered_report(n, *, n_units):
         outcome_name="y",
         wave=2022,
         minimum_events_per_level=1,
-        reference={"x": "l0", "y": "b", "z": "0"},
+        reference={"x": "l0", "y": reference, "z": "0"},
     )
 
 
@@ -661,6 +743,10 @@ def test_a_level_inside_one_sampling_unit_has_no_error():
         assert rows.loc[(measure, "x", "l1"), numbers].notna().all()
     assert np.isnan(rows.loc[("wald_f", "y", "all"), "estimate"])
     assert rows.loc[("wald_f", "x", "all"), "estimate"] >= 0
+    # With it as the reference the other level has none either
+    other = clustered_report(1_500, n_units=40, reference="a").rows
+    other = other.set_index(["measure", "item", "item_value"]).loc[("odds_ratio", "y", "b")]
+    assert other[numbers].isna().all()
 
 
 # --- the notebook's call --------------------------------------------------------------------------

@@ -57,6 +57,22 @@ def test_thin_cells_name_the_finest_net_that_is_big_enough(ehime, targets):
     ]
 
 
+def test_thin_cells_merge_within_their_region_by_the_finest_net_that_holds_them():
+    # A quota of all 40 people of the population: cells of 4 and more stand alone
+    persons = {"N": (1, 3, 6, 10), "S": (4, 6, 5, 5)}
+    rows = [(r, a, n) for r, ns in persons.items() for a, n in zip("abcd", ns, strict=True)]
+    cells = pd.DataFrame(rows, columns=["region", "age", "population"])
+    nets = {net: (net, tuple(net)) for net in ("ab", "cd", "abc")}
+    age = study.Item(name="age", label="", short_label="", kind="SA", options={}, nets=nets)
+    options = {"by": ["region", "age"], "age": age}
+    plan = planning.plan_quotas(cells, 40, minimum_n=4, **options)
+    assert plan["quota"].tolist() == [1, 3, 6, 10, 4, 6, 5, 5]
+    assert plan["share_pct"].iloc[0] == 2.5  # 1 of 40
+    assert plan["merge_into"].tolist() == ["ab", "ab", *[""] * 6]  # 1 + 3 are just 4
+    plan = planning.plan_quotas(cells, 40, minimum_n=5, **options)
+    assert plan["merge_into"].tolist() == ["abc", "abc", "", "", "ab", "", "", ""]
+
+
 def test_a_cell_that_no_net_makes_big_enough_is_marked(ehime, targets):
     plan = planning.plan_quotas(
         targets, 20, by=["region", "age_band"], age=ehime.items["age_band"], minimum_n=50
@@ -76,6 +92,8 @@ def test_the_size_for_a_half_width_reaches_it_and_one_fewer_does_not():
         "half_width_10"
     ]
     assert width[0] <= 1.5 < width[1]
+    # 3.841459 x 50 x 50 / 9 = 1067.07
+    assert planning.sample_size_for_half_width(3, percent=50, design_effect=1) == 1068
 
 
 def test_size_to_tell_two_waves_apart():

@@ -36,7 +36,7 @@ def register_rows() -> list[list]:
             rows.append([code(five), prefecture, name, sex, n, *[each] * len(AGES)])
 
     rows.append(["-", "合計", "-", "計", 999, *[9] * len(AGES)])
-    add("38000", "愛媛県", "-", 100)
+    add("38000", "愛媛県", "愛媛県計", 100)
     add("38201", "愛媛県", "松山市", 10)
     add("38400", "愛媛県", "伊予郡", 7)
     add("38401", "愛媛県", "伊予郡松前町", 3, withheld=4)
@@ -133,6 +133,23 @@ def test_sums_are_checked(tmp_path):
     path = write_register(tmp_path / "register.xlsx", rows=rows)
     with pytest.raises(InputError, match="POPULATION_SUM"):
         population.read_register_workbook(path, prefecture="愛媛県")
+    rows = register_rows()
+    for row in rows:
+        if len(row) > 5 and row[2] == "松山市" and row[3] in ("計", "女"):
+            row[4] -= 1  # one woman fewer in all than by age
+    path = write_register(tmp_path / "register.xlsx", rows=rows)
+    with pytest.raises(InputError, match="POPULATION_SUM.*年齢の和"):
+        population.read_register_workbook(path, prefecture="愛媛県")
+
+
+def test_two_places_of_one_name_are_refused(tmp_path):
+    rows = register_rows()
+    twins = [
+        [code("38402"), row[1], "上浮穴郡松前町", *row[3:]] for row in rows if "伊予郡松前町" in row
+    ]
+    path = write_register(tmp_path / "register.xlsx", rows=[*rows, *twins])
+    with pytest.raises(InputError, match="POPULATION_REPEATED"):
+        population.read_register_workbook(path, prefecture="愛媛県")
 
 
 def test_web_page_named_xlsx_is_named(tmp_path):
@@ -214,7 +231,8 @@ def test_estat_csv_is_read_from_its_header(tmp_path, encoding):
         '"cat01_code","国籍総数か日本人","cat02_code","男女","cat03_code","年齢","area_code",'
         '"全国，都道府県，市区町村","value"\n'
     )
-    rows = "".join(
+    japanese = '"1","うち日本人","1","男","01","0～4歳","38201","愛媛県 松山市","999"\n'
+    rows = japanese + "".join(
         f'"0","総数","{i}","{sex}","01","{age}","38201","愛媛県 松山市","{n}"\n'
         for i, sex in enumerate(("総数", "男", "女"))
         for age, n in (
@@ -257,6 +275,14 @@ def test_cut_classes_are_shared_by_years_of_age(tmp_path):
     assert found["1", "20s", "2"] == pytest.approx(2 * 10)
     assert found["2", "30+", "1"] == pytest.approx(15 * 3)
     assert cells["age_band"].unique().tolist() == ["16-19", "20s", "30+"]
+    closed = Band(code="30-99", label="c", **{"from": 30, "to": 99})  # 100 and more are outside
+    cells = make_targets(
+        table,
+        regions={"1": ["松山市"], "2": ["松前町"]},
+        bands=[closed],
+        sexes={"male": "1", "female": "2"},
+    )
+    assert cells["population"].tolist() == [14 * 10, 14 * 10, 14 * 3, 14 * 3]
 
 
 def test_every_municipality_has_one_region(tmp_path):
@@ -319,6 +345,58 @@ def test_an_official_file_as_downloaded_is_the_target(tmp_path, monkeypatch, nam
     assert found["1", "16-19", "1"] == pytest.approx(5 * 0.8 * each)
     assert found["2", "20s", "2"] == pytest.approx(6 * 2 * each)
     assert found["3", "80+", "1"] == pytest.approx(9 * 5 * each)
+
+
+def csv_cells() -> pd.DataFrame:
+    return pd.read_csv(RAW / "population.csv", dtype=str)
+
+
+@pytest.mark.parametrize(
+    ("change", "error"),
+    [
+        (lambda cells: cells.iloc[1:], "TARGETS_CELL_MISSING.* 1 cells"),
+        (
+            lambda cells: pd.concat([cells, cells.iloc[:1].assign(population="7")]),
+            "TARGETS_REPEATED.* 50",
+        ),
+        (
+            lambda cells: cells.assign(population_date=["2023-01-01"] * 47 + ["2022-01-01"]),
+            "TARGETS_VINTAGE",
+        ),
+        (lambda cells: cells.assign(population=["-1"] + ["9"] * 47), "TARGETS_NUMBER.* 2:"),
+        (lambda cells: cells.assign(sex=["7"] + ["1"] * 47), "TARGETS_CODE.*rows 2:"),
+        (lambda cells: cells.drop(columns="sex"), "TARGETS_COLUMNS.*sex"),
+    ],
+)
+def test_each_fault_of_a_table_of_cells_is_named(tmp_path, monkeypatch, change, error):
+    write_ehime(tmp_path, targets="cells.csv")
+    change(csv_cells()).to_csv(tmp_path / "data/raw/ehime/cells.csv", index=False)
+    monkeypatch.setenv("TSUNAGARI_ROOT", str(tmp_path))
+    with pytest.raises(ConfigError, match=error):
+        population.load_targets(open_study("ehime", 2022))
+
+
+def test_a_table_of_cells_may_hold_commas_and_nobody(tmp_path, monkeypatch):
+    write_ehime(tmp_path, targets="cells.csv")
+    cells = csv_cells().assign(population=["1,234", "0"] + ["9"] * 46)
+    cells.to_csv(tmp_path / "data/raw/ehime/cells.csv", index=False)
+    monkeypatch.setenv("TSUNAGARI_ROOT", str(tmp_path))
+    found = population.load_targets(open_study("ehime", 2022))
+    assert found["population"].tolist()[:3] == [1234, 0, 9]
+
+
+def test_an_answer_that_is_no_region_needs_no_population(tmp_path, monkeypatch):
+    write_ehime(tmp_path, targets="cells.csv")
+    folder = tmp_path / "data/raw/ehime"
+    text = (folder / "codebook.csv").read_text(encoding="utf-8")
+    (south,) = [line for line in text.splitlines() if line.startswith(",,region,,,,3,")]
+    text = text.replace(south, f"{south}\n{south.replace(',3,南予', ',5,島')}")
+    (folder / "codebook.csv").write_text(text, encoding="utf-8")
+    csv_cells().to_csv(folder / "cells.csv", index=False)
+    monkeypatch.setenv("TSUNAGARI_ROOT", str(tmp_path))
+    study = open_study("ehime", 2022)
+    assert "5" in study.items["region"].options
+    assert set(population.load_targets(study)["region"]) == {"1", "2", "3"}
 
 
 def test_a_web_page_as_target_is_named(tmp_path, monkeypatch):
