@@ -102,6 +102,8 @@ class Design:
                 f"lonely_psu は {allowed} のどれか。",
                 f"lonely_psu must be one of {allowed}.",
             )
+        if not self.parts:
+            object.__setattr__(self, "parts", (None,) * len(self.margins))
         if self.margins and not self.totals:
             totals = tuple(np.bincount(codes, weights) for codes in self.margins)
             object.__setattr__(self, "totals", totals)
@@ -617,7 +619,8 @@ def calibrate(base_weights: np.ndarray, design: Design) -> np.ndarray:
 
     Args:
         base_weights: Not negative, shape (n,): those of a replicate, say. A cell without any
-            weight is left at zero, and the others keep their own totals.
+            weight is left at zero, and the others keep their own totals; a margin's code without
+            any gives its total to the others. Shares that the sample tells are told again.
         design: Its margins and totals.
 
     Returns:
@@ -627,26 +630,17 @@ def calibrate(base_weights: np.ndarray, design: Design) -> np.ndarray:
         return base_weights
     joint, table = design._joint
     sums = np.bincount(joint, base_weights, minlength=len(table))
-    return base_weights * calibration_factors(sums, design)[joint]
-
-
-def calibration_factors(sums: np.ndarray, design: Design) -> np.ndarray:
-    """Return the factor of each cell that calibrates cell sums (J,) to a design's margins."""
-    _, table = design._joint
-    current = design.totals
-    if any(parts is not None for parts in design.parts):
-        current = tuple(
-            total if parts is None else _share_again(np.bincount(codes, sums), total, parts=parts)
-            for codes, total, parts in zip(table.T, design.totals, design.parts, strict=True)
-        )
-    if len(design.margins) == 1:
-        return np.divide(current[0], sums, out=np.zeros_like(sums), where=sums > 0)
     totals = []
-    for codes, total in zip(table.T, current, strict=True):
-        present = np.bincount(codes, sums, minlength=len(total)) > 0
-        kept = np.where(present, total, 0.0)
-        totals.append(kept * (total.sum() / kept.sum()))
-    return rake_cells(sums, table, totals=totals)
+    for codes, total, parts in zip(table.T, design.totals, design.parts, strict=True):
+        of_codes = np.bincount(codes, sums, minlength=len(total))
+        current = total if parts is None else _share_again(of_codes, total, parts=parts)
+        kept = np.where(of_codes > 0, current, 0.0)
+        totals.append(kept * (current.sum() / kept.sum()))
+    if len(totals) == 1:
+        factors = np.divide(current, sums, out=np.zeros_like(sums), where=sums > 0)
+    else:
+        factors = rake_cells(sums, table, totals=totals)
+    return base_weights * factors[joint]
 
 
 def _share_again(sums: np.ndarray, totals: np.ndarray, *, parts: np.ndarray) -> np.ndarray:
