@@ -350,6 +350,18 @@ def test_the_median_is_where_the_weights_reach_half():
         quantiles(design, series(1, 2, 3), probabilities=(1.0,))
 
 
+def test_the_largest_value_has_an_interval_whatever_the_weights():
+    # Everybody lies at or below it: the beta interval of all, never a share of almost 1
+    rng = np.random.default_rng(4)
+    by = pd.DataFrame({"x": np.repeat(list("abc"), 40)})
+    y = pd.Series(np.tile(np.arange(40.0), 3), name="y")
+    for _ in range(20):
+        design = Design(weights=rng.uniform(0.1, 9, 120))
+        table = quantiles(design, y, by=by, probabilities=(1 - 1e-9,))
+        assert table["estimate"].eq(39).all()
+        assert table["lower"].lt(39).all()
+
+
 # --- differences ----------------------------------------------------------------------------------
 
 

@@ -20,6 +20,7 @@ from tsunagari.weighting import (
     kish_design_effect,
     margins_before_after,
     rake,
+    rake_and_trim,
     tabulate_weights,
     weigh_respondents,
 )
@@ -221,6 +222,20 @@ def test_trimming_keeps_cap_and_margins():
     assert at_cap <= tight.n_trimmed < 200
     for codes, totals in zip(tight.margins, tight.totals, strict=True):
         assert np.bincount(codes, tight.weights) == pytest.approx(totals, rel=1e-10)
+
+
+def test_a_weight_capped_in_an_early_round_counts_as_trimmed():
+    # Calibration multiplies a cell by one factor: whoever has less of it than a mate was capped
+    rng = np.random.default_rng(17)
+    margins = (rng.integers(0, 3, 60), rng.integers(0, 2, 60))
+    base = rng.uniform(0.5, 4, 60)
+    totals = (rng.dirichlet([3] * 3) * 600, rng.dirichlet([3] * 2) * 600)
+    weights, touched = rake_and_trim(base, margins, totals=totals, trim_ratio=2.5)
+    factor = pd.Series(weights / base)
+    most = factor.groupby(joint_codes(margins)[0]).transform("max")
+    assert touched.tolist() == (factor < most * (1 - 1e-9)).tolist()
+    assert touched.sum() == 3
+    assert (weights[touched] < 2.5 * weights.mean() * (1 - 1e-6)).any()  # one is under it again
 
 
 def test_a_cap_that_cannot_be_kept_is_an_error():
