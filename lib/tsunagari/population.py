@@ -315,7 +315,7 @@ def check_digit(code: str) -> str:
         '9'
     """
     total = sum(int(digit) * weight for digit, weight in zip(code, (6, 5, 4, 3, 2), strict=True))
-    return str((11 - total % 11) % 10 if total >= 11 else 11 - total)[-1]
+    return str((11 - total % 11) % 10)
 
 
 def read_register_workbook(

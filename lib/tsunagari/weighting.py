@@ -787,26 +787,22 @@ class _Plan:
     """The weighting part of a study file, with what it may leave out filled in."""
 
     method: str
-    cells: tuple[str, ...] = ()
-    strata: tuple[str, ...] = ()
+    cells: Sequence[str] = ()
+    strata: Sequence[str] = ()
     psu: str | None = None
     fpc: str | None = None
     base_weight: str | None = None
     sample_share: Mapping[str, Sequence[str]] | None = None
-    collapse: tuple[Any, ...] = ()
+    collapse: Sequence[Any] = ()
     minimum_cell_n: int = 1
     trim_ratio: float | None = None
-    margins: tuple[Any, ...] = ()
+    margins: Sequence[Any] = ()
     lonely_psu: str = "collapse"
 
     @classmethod
     def of(cls, settings: Any) -> _Plan:
         given = {name: getattr(settings, name, None) for name in cls.__dataclass_fields__}
-        kept = {name: value for name, value in given.items() if value is not None}
-        for name in ("cells", "strata", "collapse", "margins"):
-            if name in kept:
-                kept[name] = tuple(kept[name])
-        return cls(**kept)
+        return cls(**{name: value for name, value in given.items() if value is not None})
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -105,8 +105,11 @@ def test_all_and_none_are_exact_whatever_the_weights():
     by = pd.DataFrame({"x": np.tile(list("abc"), 40)})
     for _ in range(20):
         design = Design(weights=rng.uniform(0.1, 9, 120))
-        table = percents(design, pd.DataFrame({"all": [1.0] * 120, "none": [0.0] * 120}), by=by)
-        assert set(table["estimate"]) == {100, 0}
+        y = pd.DataFrame({"all": [1.0] * 120, "none": [0.0] * 120})
+        assert set(percents(design, y, by=by)["estimate"]) == {100, 0}
+        gaps = differences(design, y, by=by)
+        assert set(gaps["estimate"]) == {0}
+        assert gaps["p_value"].eq(1).all()
 
 
 def test_an_interval_needs_a_degree_of_freedom():
@@ -230,6 +233,12 @@ def test_what_calibration_fixes_has_no_error_and_no_interval():
     assert (percents(design, men, by=people[["region"]])["lower"].notna()).all()
     same = one(means(design, (men * 0 + 7).rename("all")))
     assert (same["lower"], same["reason"]) == (pytest.approx(7), "")
+    alike = (men * 0 + 7).rename("all")
+    gaps = [
+        difference_between(design, alike, group=men >= 0, other=men == 1, unit="years"),
+        mean_differences(design, alike, by=people[["sex"]]),
+    ]
+    assert all(gap["reason"].eq("").all() and gap["p_value"].eq(1).all() for gap in gaps)
 
 
 def test_an_error_of_nought_among_few_is_not_said_to_be_calibrated():
@@ -296,8 +305,11 @@ def test_domains_are_named_nested_and_ordered():
 
 
 def test_a_domain_nobody_of_which_was_asked_has_no_row():
-    table = percents(equal(4), series(1, 0, np.nan, np.nan), by=pd.DataFrame({"job": list("aabb")}))
-    assert table["domain_value"].tolist() == ["a"]
+    by = pd.DataFrame({"job": list("aabbcc")})
+    for function in (percents, means):
+        table = function(equal(6), series(np.nan, np.nan, 1, 0, 1, 1), by=by)
+        assert table["domain_value"].tolist() == ["b", "c"]
+        assert table["estimate"].tolist() in ([50, 100], [0.5, 1])
 
 
 # --- means, totals, quantiles ---------------------------------------------------------------------
@@ -398,19 +410,21 @@ def test_a_domain_against_the_rest_is_the_two_groups():
     by = pd.DataFrame({"age": np.repeat(list("abcd"), [40, 30, 20, 10])})
     design = Design(weights=rng.uniform(0.2, 4, 100), strata=np.tile([0, 1], 50))
     numbers = ["estimate", "std_error", "lower", "upper", "df", "p_value", "n_cell"]
-    for events in ("ab", "a"):
-        y = pd.Series((rng.random(100) < 0.4) & by["age"].isin(list(events)), name="y")
-        table = differences(design, y.astype(float), by=by).set_index("domain_value")
+    few = pd.Series((rng.random(100) < 0.4) & by["age"].isin(["a", "b"]), name="y").astype(float)
+    fewer = few.where(by["age"] == "a", 0)
+    for y in (few, fewer, 1 - few, 1 - fewer):  # and everybody there
+        table = differences(design, y, by=by).set_index("domain_value")
         for domain in "abcd":
             inside = by["age"] == domain
-            two = one(difference_between(design, y.astype(float), group=inside, other=~inside))
+            two = one(difference_between(design, y, group=inside, other=~inside))
             assert table.loc[domain, numbers].tolist() == pytest.approx(two[numbers].tolist())
 
 
 def test_a_difference_ends_at_100_points():
     y = series(*[1] * 6, *[0] * 6)
-    found = one(differences(equal(12), y, by=pd.DataFrame({"x": list("a" * 6 + "b" * 6)})).iloc[:1])
-    assert (found["estimate"], found["upper"]) == (100, 100)
+    table = differences(equal(12), y, by=pd.DataFrame({"x": list("a" * 6 + "b" * 6)}))
+    assert table[["estimate", "upper"]].iloc[0].tolist() == [100, 100]
+    assert table[["estimate", "lower"]].iloc[1].tolist() == [-100, -100]
 
 
 def test_nobody_in_a_small_group_is_no_proof():
@@ -469,6 +483,8 @@ def test_alpha_by_hand():
     assert table["estimate"].tolist() == pytest.approx([2 / 3, 2 / 3])
     assert table["n_unweighted"].tolist() == [3, 3]
     assert table["item_value"].tolist() == ["weighted", "unweighted"]
+    table = cronbach_alpha(Design(weights=np.array([3.0, 1, 1, 9])), items)
+    assert table["n_effective"].tolist() == pytest.approx([25 / 11, 3])
 
 
 @pytest.mark.parametrize(

@@ -149,6 +149,7 @@ def test_ordinal_logit_of_two_answers_is_the_logit(sample):
     np.testing.assert_allclose(sign * ordinal.coefficients, binary.coefficients, rtol=1e-9)
     np.testing.assert_allclose(ordinal.std_errors, binary.std_errors, rtol=1e-8)
     assert ordinal.df == binary.df
+    assert ordinal.terms["n_events"].tolist() == binary.terms["n_events"].tolist()
 
 
 def test_row_order_and_weight_scale_change_nothing(sample):
@@ -195,6 +196,8 @@ def test_two_by_two_table_by_hand():
     for threshold, mark in ((gap, "▲"), (np.nextafter(gap, 100), "")):
         rows = models.marginal_effect_rows(design, model, point_threshold=threshold)
         assert rows["mark"][1] == mark
+    p_value = 2 * stats.t.sf(30 / (100 * np.sqrt(0.0041 * 200 / 199)), 198)
+    assert effect["p_value"][1] == pytest.approx(p_value)
     assert odds["n_unweighted"].tolist() == [100, 100]
     assert odds["n_cell"].tolist() == [20, 50]  # the fewer of events and non-events
 
@@ -205,6 +208,7 @@ def test_the_rarer_answer_counts_where_most_have_the_event():
     model = bad_fit(factors, outcome)
     facts = models.fact_rows(model).set_index("item_value")["estimate"]
     assert facts["smallest_level_outcome"] == 20
+    assert facts["parameters"] == 1  # the constant aside
     assert facts["events_per_parameter"] == 70
     assert models.odds_ratio_rows(model)["n_cell"].tolist() == [20, 50]
 
@@ -277,8 +281,10 @@ def test_each_minimum_makes_a_level_thin(n, events):
     factors, outcome = people(("a", 300, 100), ("b", 100, 40), ("c", n, events), ("d", 99, 40))
     merged = models.merge_levels(factors, outcome, nets=NETS)
     assert "c" not in set(merged.factors["x"])
-    kept = models.merge_levels(*people(("a", 300, 100), ("b", 99, 40), ("c", 10, 5)), nets=NETS)
-    assert "c" in set(kept.factors["x"])
+    groups = people(("a", 300, 100), ("b", 99, 40), ("c", 10, 5))
+    assert "c" in set(models.merge_levels(*groups, nets=NETS).factors["x"])
+    groups[0]["z"] = np.where(np.arange(409) == 399, "", "1")  # one of c is not complete
+    assert "c" not in set(models.merge_levels(*groups, nets=NETS).factors["x"])
 
 
 def test_thin_level_goes_up_the_tree_until_it_is_large_enough():
@@ -286,6 +292,14 @@ def test_thin_level_goes_up_the_tree_until_it_is_large_enough():
     factors, outcome = people(("a", 200, 60), ("b", 20, 2), ("c", 20, 2), ("d", 60, 30))
     merged = models.merge_levels(factors, outcome, nets=NETS)
     assert sorted(set(merged.factors["x"])) == ["a", "bcd"]
+
+
+def test_the_log_gives_the_stronger_of_two_reasons():
+    # c is thin and joins b; then 28 events are too few for 2 coefficients at 15 each
+    groups = people(("a", 100, 9), ("b", 100, 10), ("c", 9, 4), ("d", 100, 5))
+    merged = models.merge_levels(*groups, nets=NETS, minimum_events_per_parameter=15)
+    assert sorted(set(merged.factors["x"])) == ["a", "bcd"]
+    assert "少ない区分があるため" in merged.log["reason"][0]
 
 
 def test_thin_level_without_a_net_is_left_out_and_counted():
@@ -594,7 +608,7 @@ def test_imputation_fills_gaps_with_answers_of_people_alike():
     assert (filled.loc[inside, "y"] == factors.loc[inside, "x"]).all()
     assert (filled.loc[~inside] == "").all(axis=None)
     # The order of the file changes nothing where chance goes by id
-    factors["y"] = factors["y"].where(factors.index % 3 > 0, "")
+    factors["y"] = rng.choice(["1", "2", ""], 400)
     ids, moved = np.arange(400), rng.permutation(400)
     again = [
         models.impute_levels(
@@ -681,6 +695,20 @@ def test_without_missing_answers_imputation_changes_nothing(sample):
     imputed = rows[rows["domain_value"] == "imputed"]
     np.testing.assert_allclose(imputed["estimate"], main["estimate"], rtol=1e-10)
     np.testing.assert_allclose(imputed["std_error"], main["std_error"], rtol=1e-10)
+    p_values = 2 * stats.t.sf(imputed["estimate"].abs() / imputed["std_error"], imputed["df"])
+    np.testing.assert_allclose(imputed["p_value"], p_values)
+    assert set(main["mark"]) > {"▲"}  # which the variants do not repeat
+    assert set(rows["mark"]) == {"基準", ""}
+
+
+def test_people_of_a_level_left_out_stay_out_of_the_variants():
+    factors, outcome = people(("a", 200, 60), ("b", 200, 60), ("d", 100, 40), ("e", 8, 2))
+    merged = models.merge_levels(factors, outcome, nets={})
+    rows = models.sensitivity_rows(
+        Design(weights=np.ones(508)), outcome, merged=merged, rng=np.random.default_rng(1),
+        n_imputations=2,
+    )  # fmt: skip
+    assert rows.groupby("domain_value")["n_unweighted"].sum().tolist() == [500, 500]
 
 
 # --- clustered studies ----------------------------------------------------------------------------
@@ -743,6 +771,12 @@ def test_a_level_inside_one_sampling_unit_has_no_error():
         assert rows.loc[(measure, "x", "l1"), numbers].notna().all()
     assert np.isnan(rows.loc[("wald_f", "y", "all"), "estimate"])
     assert rows.loc[("wald_f", "x", "all"), "estimate"] >= 0
+    # Units count by the people in the model: of those of a in the second unit nobody answered
+    unit, both = np.repeat(np.arange(40), 10), np.arange(400) % 2
+    outcome = np.where(unit == 1, np.nan, both * (np.arange(400) % 3 > 0))
+    factors = pd.DataFrame({"y": np.where(unit < 2, "a", "b")})
+    model = models.fit_logit(Design(weights=np.ones(400), psu=unit), outcome, factors=factors)
+    assert model.terms["df"].tolist() == [0, 37]
     # With it as the reference the other level has none either
     other = clustered_report(1_500, n_units=40, reference="a").rows
     other = other.set_index(["measure", "item", "item_value"]).loc[("odds_ratio", "y", "b")]

@@ -83,6 +83,9 @@ def test_a_category_unknown_to_the_population_keeps_its_share_of_the_sample():
     design = weigh_respondents(people, ADULTS, settings=settings)
     # N: sex 3 is 1 of 4, so 25 of 100 persons; 75 left: 45 for two men, 30 for the woman
     assert design.weights == pytest.approx([22.5, 22.5, 30, 25, 30, 50])
+    listed = pd.concat([ADULTS, table("region sex population|N 3 7")])  # not taken as known
+    again = weigh_respondents(people, listed, settings=settings)
+    assert again.weights.tolist() == design.weights.tolist()
 
 
 def test_sample_share_follows_base_weights():
@@ -422,6 +425,8 @@ def test_variance_of_a_mean_by_hand():
         pytest.approx([0.8 / 16])
     )
     assert Design(weights=np.ones(4), fpc=np.ones(4)).variances(y) == [0]  # everybody was asked
+    lone = Design(weights=np.ones(1), fpc=np.array([1 + 5e-8]))  # and so, but for rounding, here
+    assert lone.variances(y[:1]) == [0]
     nearly_all = Design(weights=np.ones(4), fpc=np.full(4, 5.0))  # 4 of 5: a fifth is left
     assert nearly_all.variances((y - 0.75) / 4) == pytest.approx([0.2 / 16])
 
