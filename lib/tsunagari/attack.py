@@ -615,18 +615,20 @@ def verify_release(study: Study, folder: Path) -> None:
 
 
 def _find_changed(folder: Path) -> list[str]:
-    """Return what differs from the manifest, the manifest itself and foreign files included."""
+    """Return what differs from the manifest, the manifest itself, links and others' files too."""
     found = {
-        path.name: hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else "folder"
+        path.name: hashlib.sha256(path.read_bytes()).hexdigest()
+        if path.is_file() and not path.is_symlink() else "no file"
         for path in folder.iterdir()
-    }
+    }  # fmt: skip
     try:
         data = (folder / "manifest.json").read_bytes()
         manifest = json.loads(data)
         wanted = manifest["outputs"] | {"manifest.json": manifest["manifest"]}
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return ["manifest.json"]
-    found["manifest.json"] = _hash_manifest(data)
+    if found["manifest.json"] != "no file":
+        found["manifest.json"] = _hash_manifest(data)
     return sorted(n for n in {*wanted, *found} if wanted.get(n) != found.get(n))
 
 

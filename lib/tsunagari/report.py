@@ -33,6 +33,7 @@ from tsunagari.study import (
     NO_ANSWER,
     InputError,
     KernelError,
+    check_wave,
     processed_dir,
     read_table,
 )
@@ -192,9 +193,11 @@ def read_published(study: str, year: int) -> Published:
 
     Raises:
         InputError: The gate has not run yet, or a column is missing.
+        ConfigError: It is another wave's.
     """
     folder = processed_dir(study, year) / "published"
     estimates, about = read_table(folder / "estimates.csv"), read_table(folder / "about.json")
+    check_wave(f"{about.get('study')} {about.get('year')}", name=study, year=year)
     lacking = [name for name in ESTIMATE_COLUMNS if name not in estimates.columns]
     if lacking:
         raise InputError(
