@@ -44,12 +44,11 @@ from tsunagari.release import (
     check_writable,
     discard,
     locked,
-    read_json,
     recover,
     staging,
     swap_in,
 )
-from tsunagari.study import ConfigError, InputError, Study, SurveyError, WriteError
+from tsunagari.study import ConfigError, InputError, Study, SurveyError, WriteError, read_json
 
 GATE = "gate"  # the step between microdata and pages; Python, not a notebook
 REPORT = "07_report_council"
@@ -449,10 +448,27 @@ def build_release(run: Run) -> None:
     except SurveyError:
         shutil.rmtree(folder)  # what failed the attack lies about nowhere
         raise
+    # The very release that was signed stays signed when it is made again.
+    if read_json(run.release / MANIFEST).get("signoff") == attack.hash_release(folder):
+        _lift_mark(folder)
+
+
+def _lift_mark(folder: Path) -> None:
+    """Make of a release its signed edition, whose manifest holds the hash that was signed."""
+    from tsunagari import attack, report
+
+    signed = attack.hash_release(folder)
+    report.lift_mark(folder)
+    outputs = {name: _digest(folder / name) for name in RELEASED}
+    manifest = read_json(folder / MANIFEST) | {"signoff": signed, "outputs": outputs}
+    studies.write_table(folder / MANIFEST, manifest)
+    attack.seal_manifest(folder / MANIFEST)
 
 
 def _describe(run: Run) -> dict[str, Any]:
     """Return the manifest: no time, no path of this machine, no user."""
+    from tsunagari import report
+
     estimates = studies.read_table(run.release_staging / "estimates.csv")
     ledger = estimates[(estimates["table_id"] == "ledger") & (estimates["measure"] == "count")]
     counts = ledger.set_index("item_value")["estimate"]
@@ -462,6 +478,7 @@ def _describe(run: Run) -> dict[str, Any]:
         "study": run.study.name,
         "year": run.study.year,
         "synthetic_inputs": run.study.synthetic_inputs,
+        "signoff": report.UNSIGNED,  # or the hash that was signed
         "rows": {name: None if pd.isna(n) else int(n) for name, n in counts.items()},
         "parameters": run.parameters,
         "inputs": run.inputs,
@@ -590,8 +607,15 @@ def release_report(name: str, year: int) -> dict[str, str]:
             f"reports/{name}/{year} がありません。make report を先に実行してください。",
             f"There is no reports/{name}/{year}: run make report first.",
         )
-    attack.verify_release(study, folder)
-    return attack.sign_release(study, folder)
+    with locked(study.processed_dir):
+        attack.verify_release(study, folder, is_signing=True)
+        signed = attack.sign_release(study, folder)
+        if attack.reviewed_hash(folder) == attack.hash_release(folder):
+            discard(staging(folder))
+            shutil.copytree(folder, staging(folder))
+            _lift_mark(staging(folder))
+            swap_in(folder)
+        return signed
 
 
 def verify_report(folder: Path) -> None:

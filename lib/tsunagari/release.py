@@ -14,11 +14,10 @@ import tempfile
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 
 from filelock import FileLock, Timeout
 
-from tsunagari.study import KernelError, LockedError, WriteError
+from tsunagari.study import KernelError, LockedError, WriteError, read_json
 
 SCRATCH_BYTES = 2**24  # room for a copy of published/ and for what kernels write of their own
 
@@ -83,15 +82,6 @@ def _scratch(left: str) -> Iterator[Path]:
                 "check free space and permissions.",
             ) from error
         yield folder
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    """Return what a JSON file holds; nothing where there is none, or it is torn or no object."""
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
-        return {}
-    return found if isinstance(found, dict) else {}
 
 
 def discard(path: Path) -> None:

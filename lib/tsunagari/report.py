@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import datetime
 import html
+import io
 import re
+import zipfile
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -41,6 +43,9 @@ from tsunagari.study import (
 HIDDEN, MISSING, NONE = "x", "…", "-"
 SYNTHETIC = figures.SYNTHETIC_STAMP
 SYNTHETIC_NOTE = "合成データによる表示例です。実際の人の回答ではなく、調査の結果ではありません。"
+UNSIGNED = "公表前（未署名）"  # on every page and in the workbook until `lift_mark`
+UNSIGNED_NOTE = "確認者の署名がまだありません。外に出さないでください。"
+SIGNED = "署名済み"
 MODEL_BASE = 50  # respondents; a sentence about a model's level needs this base (SDC-1 P3)
 MOST_HIDDEN_ANSWERS = 3  # a table of counts with more leaves them out and says how many
 MANY_COLUMNS = 11  # beyond them an interval is printed under its number, not beside it
@@ -2245,6 +2250,7 @@ def export_html(
     title = title or heading
     is_synthetic = 'class="stamp"' in shown if is_synthetic is None else is_synthetic
     banner = {"banner": SYNTHETIC if is_synthetic else "", "banner_note": SYNTHETIC_NOTE}
+    banner |= {"unsigned": UNSIGNED, "unsigned_note": UNSIGNED_NOTE}
     words = {"page_title": title, "page_subtitle": subtitle}
     page, _ = _exporter().from_notebook_node(notebook, resources=words | banner)
     return _add_contents(page)
@@ -2285,6 +2291,27 @@ def _add_contents(page: str) -> str:
     return page.replace("<!--contents-->", f"<ol>{items}</ol>" if items else "", 1)
 
 
+def lift_mark(folder: Path) -> None:
+    """Take the mark of an unsigned report from page and workbook and leave every other byte.
+
+    Args:
+        folder: Release folder; the workbook then says 署名済み where it said 公表前（未署名）.
+    """
+    page = folder / "council_report.html"
+    text = re.sub(_MARK, "", page.read_text(encoding="utf-8"), flags=re.DOTALL)
+    page.write_text(text, encoding="utf-8", newline="\n")
+    book = folder / "tables.xlsx"
+    with zipfile.ZipFile(io.BytesIO(book.read_bytes())) as old, zipfile.ZipFile(book, "w") as new:
+        for part in old.infolist():
+            data = old.read(part)
+            if part.filename.endswith(".xml"):
+                data = data.replace(UNSIGNED.encode(), SIGNED.encode())
+            new.writestr(part, data)
+
+
+_MARK = r'<(aside|style)\b[^>]*\bunsigned"[^>]*>.*?</\1>\n?'
+
+
 # --- the workbook ---------------------------------------------------------------------------------
 
 _CREATED = datetime.datetime(2000, 1, 1)  # fixed: the same rows give the same bytes
@@ -2323,7 +2350,8 @@ def _cover_rows(published: Published) -> pd.DataFrame:
     table = _facts_table(published)
     rows = [(one.text, two.text, "".join(two.rows)) for one, two in table.groups[0][1]]
     return pd.DataFrame(
-        [("題名", published.title, ""), *rows], columns=["項目", "内容", ROW_COLUMN]
+        [("題名", published.title, ""), ("公表の段階", UNSIGNED, ""), *rows],
+        columns=["項目", "内容", ROW_COLUMN],
     )
 
 
@@ -2400,13 +2428,14 @@ _STATUS_LABELS = {
 def _write_sheet(
     book: xlsxwriter.Workbook, name: str, table: pd.DataFrame, *, published: Published
 ) -> None:
-    """Write one sheet: header row first; the banner in a column of its own and on every print."""
+    """Write one sheet: header row first; banner (in a column too) and mark on every print."""
     sheet = book.add_worksheet(name)
     bold = book.add_format({"bold": True, "text_wrap": True, "valign": "top"})
     words = book.add_format({"text_wrap": True, "valign": "top"})
+    sheet.set_header(f"&L&B{UNSIGNED}")
     if published.is_synthetic:
         table = table.assign(データの種類=SYNTHETIC)
-        sheet.set_header(f"&C&B{SYNTHETIC}")
+        sheet.set_header(f"&L&B{UNSIGNED}&C&B{SYNTHETIC}")
         sheet.set_footer(f"&C{SYNTHETIC}　&P / &N")
         sheet.set_tab_color("#f0c000")
     for column, title in enumerate(table.columns):

@@ -712,6 +712,15 @@ def read_table(path: Path) -> Any:
     return table.astype(dict.fromkeys(numbers, float))
 
 
+def read_json(path: Path) -> dict[str, Any]:
+    """Return what a JSON file holds; nothing where there is none, or it is torn or no object."""
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
 def write_table(path: Path, table: Any) -> None:
     """Write a table as parquet or CSV, or a dictionary as JSON; the same input, the same bytes.
 
