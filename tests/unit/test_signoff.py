@@ -289,33 +289,36 @@ def record(archive):
     return {path.relative_to(archive.parent): path.read_bytes() for path in paths if path.is_file()}
 
 
-@pytest.mark.parametrize(
-    "spoil",
-    [
-        *map(torn, ("estimates.csv", "truth.csv", "about.json")),
-        *map(lost, ("estimates.csv", "truth.csv", "about.json")),
-        lambda archive: (next(archive.glob("2022-*")) / "more.csv").write_text("x"),
-        lambda archive: shutil.rmtree(next(archive.glob("2022-*"))),
-        lambda archive: shutil.rmtree(archive),
-        lambda archive: archive.with_suffix(".json").unlink(),
-        lambda archive: archive.with_suffix(".json").write_text("[]"),
-        lambda archive: os.truncate(archive.with_suffix(".json"), 30),
-    ],
-)
-def test_a_torn_or_lost_record_of_a_signed_release_stops_the_next(root, released, spoil):
+SPOILT = [
+    *map(torn, ("estimates.csv", "truth.csv", "about.json")),
+    *map(lost, ("estimates.csv", "truth.csv", "about.json")),
+    lambda archive: (next(archive.glob("2022-*")) / "more.csv").write_text("x"),
+    lambda archive: shutil.rmtree(next(archive.glob("2022-*"))),
+    lambda archive: archive.with_suffix(".json").unlink(),
+    lambda archive: archive.with_suffix(".json").write_text("[]"),
+    lambda archive: os.truncate(archive.with_suffix(".json"), 30),
+    shutil.rmtree,
+]
+
+
+def test_a_torn_or_lost_record_of_a_signed_release_stops_the_next(root, released, tmp_path):
     study, folder = released
     signed_edition(study, folder)
     archive = root / "data/processed/ehime/releases"
-    whole = record(archive)
-    name = next(archive.glob("2022-*")).name
-    spoil(archive)
-    for step in (
-        lambda: disclosure.publish(study),
-        lambda: attack.attack_study(study, folder),
-        lambda: attack.verify_release(study, folder),
-    ):
+    whole, name = record(archive), next(archive.glob("2022-*")).name
+    shutil.copytree(archive, tmp_path / "backup")
+    index = archive.with_suffix(".json").read_bytes()
+    for spoil in SPOILT:
+        shutil.rmtree(archive)
+        shutil.copytree(tmp_path / "backup", archive)
+        archive.with_suffix(".json").write_bytes(index)
+        assert len(disclosure.read_archive(study)) == 1
+        spoil(archive)
         with pytest.raises(DisclosureError, match=f"E-ARCHIVE: .*{name}"):
-            step()
+            disclosure.read_archive(study)
+    for step in (disclosure.publish, lambda study: attack.verify_release(study, folder)):
+        with pytest.raises(DisclosureError, match="E-ARCHIVE"):
+            step(study)
     pipeline.release_report("ehime", 2022)  # as the message says
     assert record(archive) == whole
 
