@@ -86,7 +86,7 @@ def hash_inputs(study: Study) -> dict[str, str]:
     """
     root = studies.repository_root()
     waves = [study] + ([study.previous] if study.previous else [])
-    named = [path for path in study.raw_dir.iterdir() if path.is_file()]
+    named = [p for p in study.raw_dir.iterdir() if p.is_file() and p.name != "recipe.yaml"]
     named += (root / "data/raw/national").glob("*.csv")
     named += [wave.responses_path for wave in waves]
     hashes = {p.relative_to(root).as_posix(): _digest(p) for p in named if p.name[0] != "."}

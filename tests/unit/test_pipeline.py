@@ -355,10 +355,12 @@ def test_an_input_that_changes_during_the_run_is_noticed(root):
 
 def test_manifest_names_inputs_but_not_files_beside_the_answers(root):
     (root / "data/raw/ehime/2022/田中さんの納品.csv").write_text("x")
+    (root / "data/raw/ehime/recipe.yaml").write_text("n: 1")  # makes a sample, no report
     run(root)
     manifest = (root / "reports/ehime/2022/manifest.json").read_text(encoding="utf-8")
     assert "data/raw/ehime/2022/responses.csv" in manifest
     assert "田中" not in manifest
+    assert "recipe" not in manifest
     (root / "data/raw/ehime/2022/田中さんの納品.csv").write_text("y")
     assert executed(run(root))[0] == "01_clean_responses"
 
