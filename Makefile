@@ -67,8 +67,8 @@ release: $(READY)  ## check a report again and record the reviewer's sign-off
 verify: $(READY)  ## recompute hashes and repeat the attack on any release (RELEASE=folder)
 	@$(PY) -m tsunagari.pipeline verify '$(RELEASE)'
 
-synthetic: $(READY)  ## write the synthetic sample again from its seed
-	@$(PY) -m tsunagari.synthetic
+synthetic: $(READY)  ## write the synthetic sample of every wave again, by the recipe
+	@$(PY) -m tsunagari.synthetic '$(STUDY)' '$(YEAR)'
 
 # Holds the lock of every report meanwhile: a run would lose what it works on.
 define CLEAN

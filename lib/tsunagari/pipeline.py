@@ -63,7 +63,8 @@ STEPS = (
 RELEASED = ("council_report.html", "estimates.csv", "tables.xlsx")
 MANIFEST = "manifest.json"  # of them
 
-SIGNOFF = "signoff.yaml"  # what a reviewer says of a finished release; no input of the next
+SIGNOFF = "signoff.yaml"  # what a reviewer says of a finished release
+NO_INPUT = (SIGNOFF, "recipe.yaml")  # and what makes a sample
 
 _RECORDS = "private/steps.json"
 _LAST = "private/last_release.csv"  # estimates of the last release that differed
@@ -110,7 +111,7 @@ def hash_inputs(study: Study) -> dict[str, str]:
     for folder in (study.raw_dir, *(wave.wave_dir for wave in waves)):
         for name, path in _files(folder).items():
             answers = next((w.responses_path for w in waves if w.wave_dir == folder), None)
-            if path in public or name == SIGNOFF or (answers is None and "/" in name):
+            if path in public or name in NO_INPUT or (answers is None and "/" in name):
                 continue
             group = f"responses{path.suffix}" if path == answers else "*"
             group = f"{folder.relative_to(root).as_posix()}/{group}"

@@ -136,6 +136,7 @@ def test_no_path_climbs_out_of_its_folder():
         ("data/raw/ehime/2022/responses_synthetic.csv", False),
         ("data/raw/ehime/study.yaml", False),
         ("data/raw/ehime/codebook.csv", False),
+        ("data/raw/ehime/recipe.yaml", False),
         ("data/raw/ehime/population.csv", False),
         ("data/raw/national/benchmarks.csv", False),
         ("lib/tsunagari/study.py", False),

@@ -426,6 +426,7 @@ def test_inputs_are_named_as_the_study_calls_them_and_hashed_with_a_key(root):
              for path in raw.rglob("*") if path.is_file()}  # fmt: skip
     told = {plain[value] for value in first.values() if value in plain}
     assert told == {"study.yaml", "codebook.csv", "population.csv"}
+    (raw / "recipe.yaml").write_text("n: 1")  # makes a sample, no report
     assert inputs(root) == first
     key = root / "data/processed/input.key"
     assert key.stat().st_mode & 0o777 == 0o600
