@@ -272,7 +272,8 @@ def list_figures(published: pd.DataFrame, about: dict[str, Any]) -> Figures:
     quantities = _quantities(about)
     for key, named in _named_quantities(published, quantities).items():
         numbers[key] |= {_number(token) for text in named for token in _TOKEN.findall(text)}
-    return Figures(numbers, frozenset(quantities.values()), _find_labels(texts | wordings))
+    quoted = {f"「{label}」" for label in quantities.values()}
+    return Figures(numbers, frozenset(quantities.values()), _find_labels(texts | wordings | quoted))
 
 
 def _quantities(about: dict[str, Any]) -> dict[tuple[str, str], str]:
@@ -343,6 +344,16 @@ def _tokens(passage: Passage, figures: Figures) -> list[str]:
         if _UNIT.match(after) or _RANGE.match(after):
             found.append(match.group())
     return found
+
+
+def _name_spot(passage: Passage, token: str, figures: Figures) -> str:
+    """Say where an untraced number stands: the words around it, never the number itself."""
+    place = passage.text.find(token)
+    label = next((q for q in figures.quantities if passage.text.startswith(q, place)), None)
+    if label:
+        return f"{passage.place}: the label 「{label}」 beside no row of its own: put it in 「」"
+    around = re.sub(r"\d", "#", passage.text[max(0, place - 20) : place + 20].strip())
+    return f"{passage.place}: a number that is no published row, in 「{around}」"
 
 
 # --- bounds on every hidden cell ------------------------------------------------------------------
@@ -515,7 +526,7 @@ def attack_release(
     )
     figures = list_figures(published, about)
     untraced = find_untraced(read_release(folder), figures)
-    problems += sorted({f"{p.place}: a number that is no published row" for p, _ in untraced})
+    problems += sorted({_name_spot(passage, token, figures) for passage, token in untraced})
     corrected = [each for each in problems if each.endswith(_EARLIER)]
     if corrected == problems != []:
         raise DisclosureError(
@@ -677,9 +688,10 @@ def _keep(study: Study, folder: Path) -> None:
     if name in found and found[name] == listed.get(name):
         return
     new = kept / f".{name}"
-    write_table(new / "estimates.csv", read_table(folder / "estimates.csv"))
-    write_table(new / "truth.csv", study.load("private/estimates.csv"))
-    write_table(new / "about.json", study.load("published/about.json"))
+    new.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(folder / "estimates.csv", new / "estimates.csv")
+    shutil.copyfile(study.processed_dir / "private/estimates.csv", new / "truth.csv")
+    shutil.copyfile(study.processed_dir / "published/about.json", new / "about.json")
     shutil.rmtree(kept / name, ignore_errors=True)
     new.rename(kept / name)
     listed[name] = disclosure.hash_archive(study)[name]

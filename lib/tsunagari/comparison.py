@@ -1,4 +1,4 @@
-"""Is the prefecture higher or lower than the nation, or than last year: gaps, tests, verdicts.
+"""Is the prefecture higher or lower than the nation, or than last year: gaps and tests.
 
 A published figure enters with the sampling variance of its unweighted n. A total is never judged
 raw: the verdict belongs to figures of one age band, or to figures brought to one age mix. Every
@@ -8,20 +8,18 @@ row carries the caveat on how the two surveys were taken, so that no table can l
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from scipy import stats
 
+from tsunagari.benchmark import age_mix, check_benchmark, match_answers, nearest_mix
 from tsunagari.estimation import proportion_intervals
 from tsunagari.study import ESTIMATE_COLUMNS, NO_ANSWER, Item, ModelError
+from tsunagari.verdicts import NOT_COMPARABLE, PENDING
 from tsunagari.weighting import Design
-
-HIGHER, LOWER = "高い", "低い"
-NOT_CLEAR, NOT_COMPARABLE = "差は確認できない", "比較できない"
-VERDICTS = (HIGHER, LOWER, NOT_CLEAR, NOT_COMPARABLE)
 
 MODE_CAVEAT = (
     "本調査は割り当てたウェブ回答、全国調査は郵送で依頼した無作為標本で、方式の違いによる差を含む。"
@@ -34,39 +32,7 @@ MINIMUM_BASE_N = 50  # SDC-1 P3: tests need this base
 # of some people only has another mix, while item nonresponse and another year stay well within.
 MIX_TOLERANCE = 0.10
 
-NO_ANSWER_LABEL = "無回答"  # of a published row, whatever its code
-COMPOSITION_ITEM = "respondents"  # of the benchmark table: who answered, in percent
-BENCHMARK_COLUMNS = (
-    "year item item_value item_label domain domain_value percent n base source certainty"
-).split()
-
-
-def adjust_p_values(p_values: np.ndarray) -> np.ndarray:
-    """Return Benjamini-Hochberg adjusted p-values of one family; NaN stays NaN and does not count.
-
-    Args:
-        p_values: Shape (m,).
-
-    Returns:
-        Shape (m,), at least as large as the input and at most 1.
-
-    References:
-        Benjamini and Hochberg (1995), JRSS B 57(1); R: p.adjust(method="BH").
-
-    Example:
-        >>> adjust_p_values(np.array([0.01, 0.04, 0.03])).tolist()
-        [0.03, 0.04, 0.04]
-    """
-    values = np.asarray(p_values, dtype=float)
-    adjusted = np.full(values.shape, np.nan)
-    tested = np.flatnonzero(~np.isnan(values))
-    if len(tested) == 0:
-        return adjusted
-    order = tested[np.argsort(-values[tested], kind="stable")]
-    m = len(order)
-    steps = values[order] * m / np.arange(m, 0, -1)
-    adjusted[order] = np.minimum(np.minimum.accumulate(steps), 1.0)
-    return adjusted
+UNVERIFIED = "unverified"  # certainty of a published figure that is shown and never judged
 
 
 # --- our side: shares and their influence -------------------------------------------------------
@@ -195,6 +161,7 @@ class _Published:
     share: float
     n: float
     source: str
+    certainty: str = ""
     problem: str = ""
     note: str = ""
 
@@ -203,131 +170,28 @@ class _Published:
         return self.share * (1 - self.share) / self.n
 
 
-def check_benchmark(benchmark: pd.DataFrame) -> pd.DataFrame:
-    """Return the benchmark table with its types, or say what is wrong with it.
-
-    Args:
-        benchmark: Columns year, item, item_value, item_label, domain, domain_value, percent, n,
-            base, source, certainty; one row a published figure.
-
-    Returns:
-        The same rows; `percent` and `n` float, `year` Int64, everything else text.
-
-    Raises:
-        ModelError: BENCHMARK_COLUMNS, BENCHMARK_VALUES or BENCHMARK_DUPLICATES.
-    """
-    lacking = [column for column in BENCHMARK_COLUMNS if column not in benchmark]
-    if lacking:
-        names = ", ".join(lacking)
-        raise ModelError(
-            "BENCHMARK_COLUMNS",
-            f"全国値の表に列 {names} がありません。",
-            f"The benchmark table lacks the columns {names}.",
-        )
-    table = benchmark.astype(
-        {name: "string" for name in BENCHMARK_COLUMNS if name not in ("year", "percent", "n")}
-    )
-    for column in ("year", "percent", "n"):
-        table[column] = pd.to_numeric(table[column], errors="coerce").astype(float)
-    text = [name for name in BENCHMARK_COLUMNS if name not in ("year", "percent", "n")]
-    table[text] = table[text].fillna("")
-    wrong = ~table["percent"].between(0, 100) | (table["n"] <= 0) | table["year"].isna()
-    keys = ["year", "item", "item_value", "domain", "domain_value"]
-    for code, bad, ja, en in (
-        ("BENCHMARK_VALUES", wrong, "年・割合・人数が範囲外", "a year, percent or n out of range"),
-        ("BENCHMARK_DUPLICATES", table.duplicated(keys), "重複した行", "duplicate rows"),
-    ):
-        if bad.any():
-            where = ", ".join(str(i + 2) for i in np.flatnonzero(bad)[:10])
-            raise ModelError(
-                code,
-                f"全国値の表に{ja}があります(行 {where})。直してください。",
-                f"The benchmark table has {en} (rows {where}): put them right.",
-            )
-    return table.astype({"year": "Int64"})
-
-
-def age_mix(
-    benchmark: pd.DataFrame, *, year: int, axis: str, within: tuple[str, str] | None = None
-) -> dict[str, float]:
-    """Return people per age band among the respondents of the published survey.
-
-    Args:
-        benchmark: The benchmark table.
-        year: Year of the published survey.
-        axis: Name of the age variable, "age_band".
-        within: A domain and its value, such as ("sex", "1"), inside which the mix is wanted.
-
-    Returns:
-        Band to people: the unweighted n of the figures by age, or else the composition (item
-        "respondents", domain = `axis`) times its n. Empty when neither is published.
-    """
-    table = benchmark[benchmark["year"] == year]
-    own = table[(table["domain"] == axis) & table["n"].notna()]
-    is_share = own["item"] == COMPOSITION_ITEM
-    if within is None:
-        counts = _band_counts(own[~is_share], position=0)
-        shares = own[is_share]
-        people = shares["percent"].astype(float) * shares["n"].astype(float) / 100
-        return counts or dict(zip(shares["domain_value"], people, strict=True))
-    for position, name in enumerate((f"{axis} x {within[0]}", f"{within[0]} x {axis}")):
-        rows = table[table["domain"] == name]
-        pairs = rows["domain_value"].str.split(" x ")
-        other = pairs.map(lambda parts, first=position: parts[1:] if first == 0 else parts[:-1])
-        inside = other.map(" x ".join) == within[1]
-        if inside.any():
-            return _band_counts(rows[inside.astype(bool)], position=-position)
-    return {}
-
-
-def _band_counts(rows: pd.DataFrame, *, position: int) -> dict[str, float]:
-    """Return n per band from the item that publishes the most bands."""
-    rows = rows[rows["n"].notna()]
-    if rows.empty:
-        return {}
-    bands = rows["domain_value"].str.split(" x ").str[position]
-    per_item = rows.assign(band=bands).drop_duplicates(["item", "band"])
-    widest = per_item["item"].value_counts().sort_index(kind="stable").idxmax()
-    chosen = per_item[per_item["item"] == widest]
-    return dict(zip(chosen["band"], chosen["n"].astype(float), strict=True))
-
-
-def _nearest_mix(
-    benchmark: pd.DataFrame, *, year: int, axis: str, within: tuple[str, str] | None
-) -> tuple[dict[str, float], str]:
-    """Return the age mix of the year, or of the nearest year that has one (A26), and a note."""
-    years = sorted(benchmark["year"].unique(), key=lambda other: (abs(other - year), other))
-    for other in years:
-        mix = age_mix(benchmark, year=other, axis=axis, within=within)
-        if mix:
-            note = "" if other == year else f"全国の年齢構成は{other}年の回答者のもの。"
-            return mix, note
-    return {}, ""
-
-
 def _read_published(
     row: Mapping[str, Any] | None,
     *,
     base: str,
-    excluded: Collection[str],
     no_answer: Collection[str],
     mix: Mapping[str, float],
 ) -> _Published:
     if row is None:
-        return _Published(np.nan, np.nan, "", "全国値が公表されていない。")
-    share, n, source = row["percent"] / 100, float(row["n"]), row["source"]
-    if any(str(row["certainty"]).startswith(mark) for mark in excluded):
-        return _Published(share, n, source, "全国値の出典が確認できていない。")
+        return _Published(np.nan, np.nan, "", problem="全国値が公表されていない。")
+    found = _Published(row["percent"] / 100, float(row["n"]), row["source"], row["certainty"])
+    if found.certainty == UNVERIFIED:
+        return replace(found, problem="全国値の出典が確認できていない。")
     if row["base"] and row["base"] != base:
-        return _Published(share, n, source, "無回答を分母に含めるかどうかが全国と異なる。")
-    if row["item_value"] in no_answer or row["item_label"] == NO_ANSWER_LABEL:
-        return _Published(share, n, source, "無回答の割合は調査の方式で決まる。")
-    if np.isnan(n) and row["domain_value"] in mix:
+        return replace(found, problem="無回答を分母に含めるかどうかが全国と異なる。")
+    if row["item_value"] in no_answer:
+        return replace(found, problem="無回答の割合は調査の方式で決まる。")
+    if np.isnan(found.n) and row["domain_value"] in mix:
         note = "全国値の回答者数は、年代構成から求めた。"  # A26
-        return _Published(share, float(mix[row["domain_value"]]), source, note=note)
-    if np.isnan(n):
-        return _Published(share, n, source, "全国値の回答者数が公表されていない。")
-    return _Published(share, n, source)
+        return replace(found, n=float(mix[row["domain_value"]]), note=note)
+    if np.isnan(found.n):
+        return replace(found, problem="全国値の回答者数が公表されていない。")
+    return found
 
 
 # --- comparison with published figures ----------------------------------------------------------
@@ -345,7 +209,6 @@ class _Comparison:
     axis: str
     age: np.ndarray
     base: str
-    excluded: tuple[str, ...]
     no_answer: frozenset[str]
     mixes: dict[tuple[str, str] | None, tuple[dict[str, float], str]] = field(default_factory=dict)
 
@@ -359,7 +222,7 @@ class _Comparison:
     def nearest_mix(self, within: tuple[str, str] | None) -> tuple[dict[str, float], str]:
         """Return the age mix to bring a domain to, worked out once a domain."""
         if within not in self.mixes:
-            self.mixes[within] = _nearest_mix(
+            self.mixes[within] = nearest_mix(
                 self.table, year=self.year, axis=self.axis, within=within
             )
         return self.mixes[within]
@@ -368,7 +231,6 @@ class _Comparison:
         return _read_published(
             self.figures.get((value, domain, domain_value)),
             base=self.base,
-            excluded=self.excluded,
             no_answer=self.no_answer,
             mix=self.mix if domain == self.axis else {},
         )
@@ -408,15 +270,12 @@ def compare_with_benchmark(
     year: int,
     age: pd.Series,
     by: pd.DataFrame | None = None,
-    benchmark_item: str | None = None,
     labels: Mapping[str, str] | None = None,
     base: str = "asked",
     no_answer: Collection[str] = (NO_ANSWER,),
     wave: int | None = None,
-    point_threshold: float = 3.0,
     confidence: float = 0.95,
     caveat: str = MODE_CAVEAT,
-    excluded: tuple[str, ...] = ("unverified",),
     nested: bool = True,
 ) -> pd.DataFrame:
     """Compare one question with the percentages a national survey published.
@@ -426,25 +285,22 @@ def compare_with_benchmark(
     ages get a gap but no verdict of their own; the verdict stands with the figures on one age mix:
     ours on the mix of the national respondents always, theirs on ours where they publish every
     band. The variance is the design's plus p(1-p)/n of the published side, the reference t with
-    our degrees of freedom, p adjusted within the table (Benjamini-Hochberg).
+    our degrees of freedom.
 
     Args:
         design: The survey design, n rows.
         indicators: 0/1 per answer, shape (n, k), NaN outside the base, columns are codes or nets.
-        benchmark: Published figures, columns as `check_benchmark` says.
-        item: Our name of the question, for `table_id` and `item`.
+        benchmark: Published figures in our names and codes (`benchmark.translate`).
+        item: The question's name, here and in the table.
         year: Year of the published survey.
         age: Age band of everybody, shape (n,), named like the benchmark's domain ("age_band").
         by: Further domain variables, shape (n, m), named like the benchmark's domains.
-        benchmark_item: The question's name in the benchmark table, when it differs.
         labels: Label of every answer.
         base: "asked" or "answered": what `indicators` were made with.
         no_answer: Answers that are none; the way of asking decides them, so they are not judged.
         wave: Our survey year.
-        point_threshold: Smallest gap in points that may carry a mark.
         confidence: Of intervals and verdicts.
         caveat: What every row says about the two ways of asking.
-        excluded: Certainties (beginnings) that are never judged.
         nested: Whether published domains of two variables have rows, and enter the family of
             tests; their counts give the age mix inside a domain either way.
 
@@ -452,8 +308,8 @@ def compare_with_benchmark(
         Estimates rows of `national_<item>`: measures percent (ours), percent_benchmark,
         percent_age_standardised, percent_benchmark_age_standardised, difference_points,
         difference_points_age_standardised, difference_points_benchmark_age_standardised. `verdict`
-        is one of VERDICTS on every difference that may be judged; `reason` says why not, then the
-        caveat.
+        is PENDING on every difference that may be judged, or NOT_COMPARABLE; `reason` says why,
+        then the caveat.
 
     Raises:
         ModelError: The benchmark table is wrong, or tables differ in length.
@@ -465,12 +321,11 @@ def compare_with_benchmark(
         design=design,
         indicators=indicators,
         table=table,
-        item=benchmark_item or item,
+        item=item,
         year=year,
         axis=axis,
         age=frame[axis].to_numpy(),
         base=base,
-        excluded=excluded,
         no_answer=frozenset(no_answer),
     )
     rows = []
@@ -483,7 +338,6 @@ def compare_with_benchmark(
         rows,
         facts=facts,
         labels=labels or {},
-        point_threshold=point_threshold,
         confidence=confidence,
         caveat=caveat,
     )
@@ -569,7 +423,7 @@ def _published_figure(cell: _Cell) -> dict[str, Any]:
     theirs = cell.theirs
     error = np.sqrt(theirs.variance) if theirs.n > 0 else np.nan
     key = cell.key | {"n_unweighted": theirs.n, "n_effective": theirs.n, "n_cell": np.nan}
-    key |= {"source": theirs.source, "reason": theirs.problem}
+    key |= {"source": theirs.source, "certainty": theirs.certainty, "reason": theirs.problem}
     return _figure("percent_benchmark", share=theirs.share, error=error, **key)
 
 
@@ -693,9 +547,7 @@ def compare_item(
     year: int,
     axis: str,
     by: Collection[str] = (),
-    benchmark_item: str | None = None,
     wave: int | None = None,
-    point_threshold: float = 3.0,
     confidence: float = 0.95,
     caveat: str = MODE_CAVEAT,
     nested: bool = True,
@@ -710,9 +562,7 @@ def compare_item(
         year: Year of the published survey.
         axis: Name of the age variable.
         by: Further domain variables, such as sex.
-        benchmark_item: The question's name in the benchmark table, when it differs.
         wave: Our survey year.
-        point_threshold: Smallest gap in points that may carry a mark.
         confidence: Of intervals and verdicts.
         caveat: What every row says about the two ways of asking.
         nested: As for `compare_with_benchmark`.
@@ -721,7 +571,7 @@ def compare_item(
         As `compare_with_benchmark`; no rows where that year published nothing.
     """
     table = check_benchmark(benchmark)
-    own = table[(table["item"] == (benchmark_item or item.name)) & (table["year"] == year)]
+    own = table[(table["item"] == item.name) & (table["year"] == year)]
     if own.empty:
         return pd.DataFrame(columns=list(ESTIMATE_COLUMNS))
     base = "answered" if (own["base"] == "answered").mean() > 0.5 else "asked"
@@ -733,19 +583,17 @@ def compare_item(
         year=year,
         age=respondents[axis],
         by=respondents[list(by)],
-        benchmark_item=benchmark_item,
         labels=item.labels,
         base=base,
         no_answer={*item.missing, NO_ANSWER},
         wave=wave,
-        point_threshold=point_threshold,
         confidence=confidence,
         caveat=caveat,
         nested=nested,
     )
 
 
-# --- verdicts -----------------------------------------------------------------------------------
+# --- the rows ------------------------------------------------------------------------------------
 
 
 def _finish(
@@ -753,11 +601,10 @@ def _finish(
     *,
     facts: dict[str, Any],
     labels: Mapping[str, str],
-    point_threshold: float,
     confidence: float,
     caveat: str,
 ) -> pd.DataFrame:
-    """Add intervals, tests, adjusted p, verdicts, marks and the caveat to one table's rows."""
+    """Add intervals, tests, what is to be judged, and the caveat to one table's rows."""
     columns = [*ESTIMATE_COLUMNS, "judged", "problem"]
     table = pd.DataFrame(rows).reindex(columns=columns) if rows else pd.DataFrame(columns=columns)
     table = table.assign(**facts, item_label=[labels.get(v, v) for v in table["item_value"]])
@@ -768,11 +615,8 @@ def _finish(
     ratio = (table["estimate"].abs() / table["std_error"]).where(is_gap)
     table["p_value"] = 2 * stats.t.sf(ratio, table["df"])
     judged = table["judged"].fillna(value=False).astype(bool)
-    table["p_adjusted"] = adjust_p_values(table["p_value"].where(judged).to_numpy(float))
-    table["verdict"] = _verdicts(table, judged=judged, alpha=1 - confidence)
-    holds = table["verdict"].isin([HIGHER, LOWER]) & (table["estimate"].abs() >= point_threshold)
-    signs = np.where(table["estimate"] > 0, "▲", "▽")
-    table["mark"] = np.where(holds, signs, "")
+    is_open = table["problem"].fillna("") == ""
+    table["verdict"] = np.where(judged, np.where(is_open, PENDING, NOT_COMPARABLE), "")
     table["reason"] = table["problem"].fillna("") + table["reason"].fillna("") + caveat
     return table.reindex(columns=list(ESTIMATE_COLUMNS))
 
@@ -797,20 +641,6 @@ def _intervals(
     )
     lower[used], upper[used] = (end * 100 for end in ends)
     return lower, upper
-
-
-def _verdicts(table: pd.DataFrame, *, judged: pd.Series, alpha: float) -> np.ndarray:
-    holds = table["p_adjusted"] < alpha
-    return np.select(
-        [
-            ~judged,
-            table["problem"].fillna("") != "",
-            holds & (table["estimate"] > 0),
-            holds & (table["estimate"] < 0),
-        ],
-        ["", NOT_COMPARABLE, HIGHER, LOWER],
-        default=NOT_CLEAR,
-    )
 
 
 # --- waves --------------------------------------------------------------------------------------
@@ -842,7 +672,6 @@ def compare_waves(
     item: str,
     labels: Mapping[str, str] | None = None,
     no_answer: Collection[str] = (NO_ANSWER,),
-    point_threshold: float = 3.0,
     confidence: float = 0.95,
     caveat: str = WAVE_CAVEAT,
 ) -> pd.DataFrame:
@@ -860,7 +689,6 @@ def compare_waves(
         item: Name of the question.
         labels: Label of every answer.
         no_answer: Answers that are none; they are left out.
-        point_threshold: Smallest gap in points that may carry a mark.
         confidence: Of intervals and verdicts.
         caveat: What every row says.
 
@@ -883,7 +711,6 @@ def compare_waves(
         rows,
         facts=facts,
         labels=labels or {},
-        point_threshold=point_threshold,
         confidence=confidence,
         caveat=caveat,
     )
@@ -909,7 +736,7 @@ def _wave_cell(
     rows, shares, events, problem = [], [], [], drifted
     for design, side in (later, earlier):
         if key["item_value"] not in side.indicators:
-            problem = problem or "片方の年にしかない選択肢。"
+            problem = problem or "片方の年にしかない（または文言のちがう）選択肢。"
             continue
         mask = np.ones(len(side.indicators), dtype=bool)
         if key["domain"] != "all":
@@ -964,46 +791,57 @@ def compare_item_waves(
     *,
     now: tuple[int, Item, pd.DataFrame],
     before: tuple[int, Item, pd.DataFrame],
-    by: Collection[str] = (),
+    by: Collection[tuple[Item, Item]] = (),
     base: str = "asked",
-    point_threshold: float = 3.0,
     confidence: float = 0.95,
     caveat: str = WAVE_CAVEAT,
 ) -> pd.DataFrame:
     """Compare one item of the study between two waves: base, labels, versions come from the items.
+
+    The earlier wave's answers and groups enter under the codes that mean the same now; an answer
+    or a net that means something else, whatever its code or name, is one of one wave only.
 
     Args:
         design_now: Design of the later wave.
         design_before: Design of the earlier wave.
         now: Year, item and respondents of the later wave.
         before: Year, item and respondents of the earlier wave.
-        by: Domain variables both waves have.
+        by: Domain variables both waves have: the later wave's item and the earlier one's.
         base: "asked" or "answered".
-        point_threshold: Smallest gap in points that may carry a mark.
         confidence: Of intervals and verdicts.
         caveat: What every row says.
 
     Returns:
         As `compare_waves`.
     """
-    sides = [
-        WaveSide(
-            wave=year,
-            indicators=item.indicators(respondents, base=base),
-            by=respondents[list(by)],
-            version=item.version,
-        )
-        for year, item, respondents in (now, before)
-    ]
+    (year, item, respondents), (year_before, item_before, people_before) = now, before
+    same = match_answers(item, item_before)
+    values = item_before.indicators(people_before, base=base)
+    values = values.rename(columns=lambda code: same.get(code, f"{code}@{year_before}"))
+    values = values.loc[:, ~values.columns.duplicated()]  # a net of one code is that code
+    domains = {
+        ours.name: people_before[theirs.name].map(match_answers(ours, theirs))
+        for ours, theirs in by
+    }
     return compare_waves(
         design_now,
         design_before,
-        now=sides[0],
-        before=sides[1],
-        item=now[1].name,
-        labels={**before[1].labels, **now[1].labels},
-        no_answer={*now[1].missing, NO_ANSWER},
-        point_threshold=point_threshold,
+        now=WaveSide(
+            wave=year,
+            indicators=item.indicators(respondents, base=base),
+            by=respondents[[ours.name for ours, _ in by]],
+            version=item.version,
+        ),
+        before=WaveSide(
+            wave=year_before,
+            indicators=values,
+            by=pd.DataFrame(domains, index=people_before.index),
+            version=item_before.version,
+        ),
+        item=item.name,
+        labels={f"{code}@{year_before}": label for code, label in item_before.labels.items()}
+        | item.labels,
+        no_answer={*item.missing, NO_ANSWER},
         confidence=confidence,
         caveat=caveat,
     )

@@ -15,22 +15,26 @@ import pandas as pd
 from scipy.optimize import Bounds, LinearConstraint, milp
 from scipy.sparse import csr_array, hstack
 
+from tsunagari.benchmark import read_benchmark
 from tsunagari.study import (
     ESTIMATE_COLUMNS,
     NO_ANSWER,
     Disclosure,
     DisclosureError,
     InputError,
+    Marks,
     Study,
     parse_condition,
     read_json,
     read_table,
     repository_root,
 )
+from tsunagari.verdicts import PENDING, find_families, give_verdicts
 
 # Keys stay on a suppressed row; everything else on it is a number or follows from one.
 KEY_COLUMNS = (
-    "wave table_id measure unit domain domain_value item item_value item_label weighting source"
+    "wave table_id measure unit domain domain_value item item_value item_label weighting source "
+    "certainty"
 ).split()
 HIDDEN_COLUMNS = [
     name for name in ESTIMATE_COLUMNS if name not in (*KEY_COLUMNS, "status", "reason")
@@ -87,17 +91,60 @@ def publish(study: Study) -> pd.DataFrame:
         DisclosureError: A figure cannot be judged, or what is left could point at a person.
     """
     estimates = collect_parts(study)
-    study.save("private/estimates.csv", estimates)
     questionnaire = read_questionnaire(study)
     settings = study.config.disclosure
     reasons = judge(
         estimates, settings=settings, questionnaire=questionnaire, archive=read_archive(study)
     )
+    estimates = judge_differences(
+        estimates, reasons, questionnaire=questionnaire, marks=study.config.marks
+    )
+    study.save("private/estimates.csv", estimates)
     study.save("private/gate.csv", estimates[KEY_COLUMNS].assign(reason=reasons))
     published = round_published(apply_reasons(estimates, reasons, settings=settings))
     study.save("published/estimates.csv", published)
     study.save("published/about.json", _clean(describe_study(study)))
     return published
+
+
+def judge_differences(
+    estimates: pd.DataFrame, reasons: pd.Series, *, questionnaire: Questionnaire, marks: Marks
+) -> pd.DataFrame:
+    """Return the rows with verdicts and marks, tests adjusted over what is shown alone.
+
+    Args:
+        estimates: Rows at full precision.
+        reasons: From `judge`.
+        questionnaire: What is known of the variables.
+        marks: Level and threshold of the study.
+    """
+    is_hidden = reasons.notna()
+    verdict = estimates["verdict"].mask(is_hidden & (estimates["verdict"] == PENDING), "")
+    rows = estimates.assign(verdict=verdict, p_value=estimates["p_value"].mask(is_hidden))
+    texts = zip(rows["item"].fillna(""), rows["item_value"].fillna(""), strict=True)
+    pairs = [item_pairs(*text, questionnaire=questionnaire) for text in texts]
+    names = pd.DataFrame(
+        [(str(own), str(_with_others(own, questionnaire=questionnaire))) for own in pairs],
+        columns=["answers", "tests"],
+        index=rows.index,
+    )
+    families = find_families(rows, answers=names["answers"], tests=names["tests"])
+    judged = give_verdicts(
+        rows, families, alpha=1 - marks.confidence, point_threshold=marks.point_threshold
+    )
+    return judged.assign(p_value=estimates["p_value"])
+
+
+def _with_others(own: Key, *, questionnaire: Questionnaire) -> Any:
+    """Return a name that an answer shares with all others together: one test judges both."""
+    ((name, code), *more) = own
+    missing = questionnaire.missing.get(name, (NO_ANSWER,))
+    if more or "=" in name or code in missing:
+        return own
+    nets = questionnaire.nets.get(name, {})
+    codes = {c for c in questionnaire.codes.get(name, ()) if c not in nets and c not in missing}
+    inside = span_of(code, nets=nets)
+    return name, sorted([sorted(inside), sorted(codes - inside)])
 
 
 def archive_dir(study: Study) -> Path:
@@ -1115,7 +1162,11 @@ def _rounding_slack(linked: LinkedTables, node: int) -> float:
 def _nearly_everybody(
     linked: LinkedTables, *, settings: Disclosure, questionnaire: Questionnaire
 ) -> list[int]:
-    """Return bases that lack a few people of another population that holds them (SDC-1 P11)."""
+    """Return bases of a population that differs by a few people from another one (SDC-1 P11).
+
+    What counts is who was asked: that a few did not answer one of two questions asked of the same
+    people makes no other population.
+    """
     populations: dict[Key, list[tuple[int, tuple[Key, ...]]]] = {}
     for node in linked.bases:
         rest, conditions = _filter_of(linked.keys[node], questionnaire=questionnaire)
@@ -1125,11 +1176,28 @@ def _nearly_everybody(
     found = []
     for rest, known in populations.items():
         k = threshold_of((*rest, ("?", "1")), settings=settings, questionnaire=questionnaire)
+        asked = {node: _n_led(linked, rest, conditions) for node, conditions in known}
         for (wide, fewer), (node, conditions) in product(known, known):
-            is_within = all(any(set(c) <= set(w) for c in conditions) for w in fewer)
-            if is_within and 0 < linked.counts[wide] - linked.counts[node] < k:
+            is_within, is_same = _holds(fewer, conditions), _holds(conditions, fewer)
+            n_wide, n = (asked[each] or linked.counts[each] for each in (wide, node))
+            if is_within and not is_same and 0 < n_wide - n < k:
                 found.append(node)
+            if node == wide and asked[node] and 0 < linked.counts[node] - asked[node] < k:
+                found.append(node)  # answered by a few whom no answer led to it
     return found
+
+
+def _holds(wide: tuple[Key, ...], narrow: tuple[Key, ...]) -> bool:
+    """Return whether all whom some conditions lead to a question fulfil others too."""
+    return all(any(set(one) <= set(other) for one in narrow) for other in wide)
+
+
+def _n_led(linked: LinkedTables, rest: Key, conditions: tuple[Key, ...]) -> float | None:
+    """Return how many people the one condition of a filter leads to a question, where shown."""
+    if len(conditions) != 1:
+        return None
+    parts = [linked.index.get(tuple(sorted((*rest, pair)))) for pair in conditions[0]]
+    return None if None in parts else sum(linked.counts[part] for part in parts)
 
 
 def threshold_of(key: Key, *, settings: Disclosure, questionnaire: Questionnaire) -> int:
@@ -1446,25 +1514,37 @@ def _hide_dependents(
     dependent = ours & both.isin(set(both[hidden])) & reasons.isna()
     over_time = ours & measure.str.startswith("difference") & table.str.startswith("waves_")
     dependent |= over_time & keys.isin(set(keys[hidden])) & reasons.isna()
-    dependent |= _on_hidden_side(estimates, hidden, items=items) & reasons.isna()
+    dependent |= (
+        _of_hidden_total(estimates, hidden, items=items, questionnaire=questionnaire)
+        & reasons.isna()
+    )
     dependent |= _of_left_out_level(estimates, reasons) & reasons.isna()
     reasons = reasons.mask(dependent, DEPENDENT)
     return _hide_second_mean(estimates, reasons)
 
 
-def _on_hidden_side(estimates: pd.DataFrame, hidden: pd.Series, *, items: pd.Series) -> pd.Series:
-    """Return gaps to the rest of an axis, and tests of a table, where a cell of it is hidden.
+def _of_hidden_total(
+    estimates: pd.DataFrame, hidden: pd.Series, *, items: pd.Series, questionnaire: Questionnaire
+) -> pd.Series:
+    """Return gaps that give a hidden share back with the shown one, and tests of hidden cells.
 
-    The gap of a shown category gives back the share of all others, be it one that is hidden or the
-    few whom the axis leaves out; F has digits enough to tell which counts of four cells fit.
+    A gap to everybody else gives the total back. Where the axis leaves out people of a code that
+    the population does not know, it is a gap to the other categories and gives those back. F has
+    digits enough to tell which counts of four cells fit.
     """
     table, measure = estimates["table_id"].fillna(""), estimates["measure"].fillna("")
     wave, domain = estimates["wave"].fillna("").astype(str), estimates["domain"].fillna("")
-    line = pd.Series(list(zip(wave, domain, items, strict=True)), index=estimates.index)
+    answer = pd.Series(list(zip(wave, items, strict=True)), index=estimates.index)
+    line = pd.Series(list(zip(answer, domain, strict=True)), index=estimates.index)
+    missing = questionnaire.missing
+    odd = {n for n, codes in questionnaire.outside.items() if set(codes) - set(missing.get(n, ()))}
+    is_apart = domain.map(lambda text: bool(odd & set(text.split(" x "))))
+    is_total = hidden & (domain == "all")
+    tells = answer.isin(set(answer[is_total])) | (is_apart & line.isin(set(line[hidden])))
     is_gap = (measure == "difference_points") & table.str.startswith(("cross_", "headline"))
-    is_test = measure == "rao_scott_f"
     tables = wave + "|" + table
-    return (is_gap & line.isin(set(line[hidden]))) | (is_test & tables.isin(set(tables[hidden])))
+    is_test = (measure == "rao_scott_f") & tables.isin(set(tables[hidden]))
+    return (is_gap & tells) | is_test
 
 
 def _of_left_out_level(estimates: pd.DataFrame, reasons: pd.Series) -> pd.Series:
@@ -1736,5 +1816,9 @@ def _describe_benchmark(study: Study) -> dict[str, Any] | None:
     benchmark = study.config.benchmark
     if benchmark is None:
         return None
-    year = study.wave.benchmark_year
-    return {"label": benchmark.label, "year": year, "n": None, "caveat": benchmark.caveat}
+    return {
+        "label": benchmark.label,
+        "year": study.wave.benchmark_year,
+        "caveat": benchmark.caveat,
+        "not_compared": list(read_benchmark(study).not_compared),
+    }

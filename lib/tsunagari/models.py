@@ -17,8 +17,8 @@ import pandas as pd
 import statsmodels.api as sm
 from scipy import linalg, optimize, special, stats
 
-from tsunagari.comparison import adjust_p_values
 from tsunagari.study import ESTIMATE_COLUMNS, NO_ANSWER, Item, ModelError
+from tsunagari.verdicts import adjust_p_values
 from tsunagari.weighting import Design
 
 MINIMUM_EVENTS_PER_PARAMETER = 10.0  # Peduzzi et al. (1996); events = the rarer of the two answers

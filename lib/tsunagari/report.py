@@ -29,6 +29,7 @@ from traitlets.config import Config
 
 from tsunagari import figures
 from tsunagari.attack import ROW_COLUMN, row_keys
+from tsunagari.comparison import UNVERIFIED
 from tsunagari.disclosure import clean_text, is_whole
 from tsunagari.study import (
     ESTIMATE_COLUMNS,
@@ -39,6 +40,7 @@ from tsunagari.study import (
     processed_dir,
     read_table,
 )
+from tsunagari.verdicts import HIGHER, LOWER, NOT_CLEAR, NOT_COMPARABLE
 
 HIDDEN, MISSING, NONE = "x", "…", "-"
 SYNTHETIC = figures.SYNTHETIC_STAMP
@@ -46,12 +48,15 @@ SYNTHETIC_NOTE = "合成データによる表示例です。実際の人の回�
 UNSIGNED = "公表前（未署名）"  # on every page and in the workbook until `lift_mark`
 UNSIGNED_NOTE = "確認者の署名がまだありません。外に出さないでください。"
 SIGNED = "署名済み"
+CSV_NOTE = (
+    "estimates.csv を Excel でそのまま開くと、10-12 のような番号が日付に変わることがあります。"
+    "番号を使うときは、このファイルの「一覧」を使うか、「データ」の「テキストまたは CSV から」で"
+    "文字列として読み込んでください。"
+)
 MODEL_BASE = 50  # respondents; a sentence about a model's level needs this base (SDC-1 P3)
 MOST_HIDDEN_ANSWERS = 3  # a table of counts with more leaves them out and says how many
 MANY_COLUMNS = 11  # beyond them an interval is printed under its number, not beside it
 SHORT_TABLE_ROWS = 16  # such a table is not broken over two printed pages
-HIGHER, LOWER = "高い", "低い"
-NOT_CLEAR, NOT_COMPARABLE = "差は確認できない", "比較できない"
 
 # Names that say what a question is about, where a study has no indicator that does.
 _LONELY_NAMES = ("lonely", "ucla")
@@ -1078,7 +1083,7 @@ def _nation(published: Published, item: str, value: str | None, **domain: str) -
 
 def _usable(row: Row | None) -> bool:
     """Whether a published national figure may stand in a figure: its source is verified."""
-    return row is not None and not _is_hidden(row) and "確認できていない" not in row["reason"]
+    return row is not None and not _is_hidden(row) and row["certainty"] != UNVERIFIED
 
 
 def _judged(found: dict[str, Any]) -> Row | None:
@@ -1420,8 +1425,7 @@ def _benchmark_text(benchmark: dict[str, Any]) -> str:
     if not benchmark:
         return ""
     text = str(benchmark.get("label", ""))
-    text += f"（{benchmark['year']}年）" if benchmark.get("year") else ""
-    return text + (f" n={benchmark['n']:,}" if benchmark.get("n") else "")
+    return text + (f"（{benchmark['year']}年）" if benchmark.get("year") else "")
 
 
 def _ledger_table(published: Published) -> Iterator[Table]:
@@ -1481,8 +1485,10 @@ def _how_to_read(published: Published) -> list[str]:
         "整数）。"
         "合計が100%にならないことがあります。",
         f"信頼区間は{published.confidence}%です。{_error_note(published)}です。",
-        f"▲ は高い、▽ は低いことを示します。そのほかの人との差が、検定の数を調整しても"
-        f"{published.confidence}%の水準で確かめられ、かつ{points}ポイント以上のときだけ付けます。",
+        f"▲ は高い、▽ は低いことを示します。そのほかの人との差が、示した検定の数を調整しても"
+        f"{published.confidence}%の水準で確かめられ、かつ{points}ポイント以上のときだけ付けます。"
+        "「高い」「低い」は、検定だけで判断します"
+        "（もとの割合が小さい指標では、小さな差にも意味があるため）。",
         f"n に付く * は参考値（n が{reference}未満）、† は n が{low}未満です。"
         "参考値は文で取り上げません。",
         f"x は秘匿です。n が{least}未満の区分や、該当する人が少ない数は、"
@@ -1796,6 +1802,10 @@ def _comparison(published: Published) -> Iterator[Block]:
             )
         )
         yield Text((clean_text(benchmark["caveat"]),), kind="warning")
+        if lacking := benchmark.get("not_compared"):
+            listed = "・".join(map(clean_text, lacking))
+            text = f"全国の公表値のうち、{listed}別の値は、同じ集計がないため比べていません。"
+            yield Text((text,), kind="note")
         yield from _nation_picture(published)
         yield from _nation_tables(published, items)
     else:
@@ -2031,8 +2041,7 @@ def _forest_picture(
         factor=[published.label(item) for item in ratios["item"]],
         is_reference=(ratios["mark"] == "基準").to_numpy(bool),
     )
-    sure = ratios[(ratios["p_adjusted"] < 0.05) & (ratios["status"] == "published")]
-    named = list(dict.fromkeys(published.label(item) for item in sure["item"]))
+    named = [published.label(item) for item in _effect_rows(published, outcome)["item"].unique()]
     measure = published.label(outcome)
     size = published.rows(f"model_{outcome}", item="model", item_value="n")
     words = _words(
@@ -2357,7 +2366,7 @@ def _cover_rows(published: Published) -> pd.DataFrame:
 
 def _sheet_notes(published: Published) -> list[str]:
     notes = [text for block in _limits(published) for text in block.lines]
-    return list(dict.fromkeys([*_how_to_read(published), *notes]))
+    return list(dict.fromkeys([*_how_to_read(published), *notes, CSV_NOTE]))
 
 
 def _flat_rows(published: Published, prefix: str) -> pd.DataFrame:

@@ -5,24 +5,27 @@ from __future__ import annotations
 import difflib
 import json
 import os
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import pandas as pd
 import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 NO_ANSWER = "no_answer"  # asked, and no usable answer was given; never a code of a questionnaire
+
+ALIKE = str.maketrans("ヶヵ〜−—―", "ケカ~---")  # written one for the other, also by encodings
 
 ESTIMATE_COLUMNS = (
     "wave table_id measure unit domain domain_value item item_value item_label estimate std_error "
     "lower upper df p_value p_adjusted n_unweighted n_effective weighting mark verdict status "
-    "reason source n_cell"
+    "reason source certainty n_cell"
 ).split()
 _ESTIMATE_NUMBERS = (
     "estimate std_error lower upper df p_value p_adjusted n_unweighted n_effective n_cell"
@@ -34,7 +37,8 @@ _CODEBOOK_COLUMNS = (
 ).split()
 _TYPES = ("SA", "MA", "NUM", "OA", "ID", "DATE")
 _ROLES = ("answer", "exclusive", "no_answer", "refused", "dont_know", "not_applicable")
-_MISSING_ROLES = ("no_answer", "refused", "dont_know", "not_applicable")
+_UNTIDY_CODE = r"[\uff01-\uff5e\u3000]|^\s|\s$"
+MISSING_ROLES = ("no_answer", "refused", "dont_know", "not_applicable")
 
 
 # --- errors -----------------------------------------------------------------------------------
@@ -106,11 +110,13 @@ class LockedError(SurveyError):
 
 # --- study.yaml ---------------------------------------------------------------------------------
 
-Code = Annotated[str, BeforeValidator(str)]
+Code = str  # as written, also without quotes: see _AsWritten
 
 
 class _Part(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, populate_by_name=True, allow_inf_nan=False
+    )
 
 
 class Wave(_Part):
@@ -130,7 +136,7 @@ class Wave(_Part):
 class FileFormat(_Part):
     """How the answers are delivered."""
 
-    format: Literal["csv", "xlsx", "sav"] = "csv"
+    format: Literal["csv", "xlsx", "sav", "dta"] = "csv"
     encodings: tuple[str, ...] = ("utf-8-sig", "utf-8", "cp932")
     unknown_columns: Literal["error", "ignore"] = "error"
     how_to_get: str | None = None
@@ -145,11 +151,17 @@ class Columns(_Part):
 
 
 class MultiAnswer(_Part):
-    """What a chosen and an unchosen option hold; "code" is the option's own code."""
+    """What a chosen and an unchosen option hold; "code" is the option's own code.
+
+    not_asked: marks of whom the question was not put to. mentions: by item, the columns that hold
+    the first, second, ... answer.
+    """
 
     chosen: Code = "1"
     unchosen: Code = "0"
     separator: str | None = None
+    not_asked: tuple[Code, ...] = ()
+    mentions: dict[str, tuple[str, ...]] = Field(default_factory=dict)
 
 
 class Design(_Part):
@@ -310,11 +322,18 @@ class Disclosure(_Part):
 
 
 class Benchmark(_Part):
-    """Which published figures stand beside ours, and how questions map (ours: theirs)."""
+    """Which published figures stand beside ours, and how questions map (ours: theirs).
+
+    Region, age and sex map by `design`, another axis by `axes` or its name. Answers are matched by
+    what they mean; `answers` maps those that are worded otherwise (by their name of the question,
+    theirs: ours, null where we have none).
+    """
 
     label: str
     table: str = "national"
     items: dict[str, str]
+    axes: dict[str, str] = Field(default_factory=dict)
+    answers: dict[str, dict[Code, Code | None]] = Field(default_factory=dict)
     caveat: str
 
 
@@ -366,6 +385,8 @@ class Item:
         sensitive: Whether the disclosure policy counts the item as sensitive.
         question_no: Number in the questionnaire; empty for a derived item.
         version: Version of the question in this wave.
+        limits: For bands of a number the ends of every code, both included.
+        scale: Version of the scale, such as "ucla3-4"; empty for what is none.
     """
 
     name: str
@@ -382,6 +403,8 @@ class Item:
     sensitive: bool = False
     question_no: str = ""
     version: str = "1"
+    limits: dict[str, tuple[float, float]] = field(default_factory=dict)
+    scale: str = ""
 
     def indicators(self, respondents: pd.DataFrame, *, base: str = "asked") -> pd.DataFrame:
         """Return one 0/1 column for every code and net of this item.
@@ -520,6 +543,12 @@ def _check_codebook_rows(table: pd.DataFrame) -> list[str]:
     roles = table["role"].replace("", "answer")
     for row in table.index[~roles.isin(_ROLES)]:
         problems.append(f"{row} 行目 role は {'/'.join(_ROLES)} のどれか (one of these)")
+    for row in table.index[table["code"].str.contains(_UNTIDY_CODE)]:
+        problems.append(f"{row} 行目 code が全角か、前後に空白がある (full-width or with spaces)")
+    for name in ("min", "max"):
+        is_number = np.isfinite(pd.to_numeric(table[name].replace("", "0"), errors="coerce"))
+        for row in table.index[~is_number]:
+            problems.append(f"{row} 行目 {name} が数でない (not a number)")
     kinds = table["variable"].map(first.set_index("variable")["type"])
     owner = np.where(kinds == "MA", table["item"], table["variable"])
     coded = table.assign(owner=owner)[kinds.isin(["SA", "MA"])]
@@ -640,6 +669,12 @@ def _check_filters(rules: dict[str, list[Condition]], codebook: Codebook) -> Non
 # --- the study ----------------------------------------------------------------------------------
 
 
+# What a spreadsheet takes for a formula (OWASP ASVS 1.2.10), full-width forms too; an apostrophe of
+# our own before it, or one that was there already.
+_FORMULA = re.compile("^(?='*[=+@\t\r\0＝＋－＠-])")
+_MARKED_FORMULA = "^'(?='*[=+@\t\r\0＝＋－＠-])"
+
+
 def repository_root() -> Path:
     """Return the folder that holds data/ and reports/: the repository, or TSUNAGARI_ROOT."""
     return Path(os.environ.get("TSUNAGARI_ROOT") or Path(__file__).resolve().parents[2])
@@ -707,7 +742,10 @@ def read_table(path: Path) -> Any:
         return pd.read_parquet(path)
     if path.suffix == ".json":
         return json.loads(path.read_text(encoding="utf-8"))
-    table = pd.read_csv(path, dtype=str, keep_default_na=False, na_values=[""], encoding="utf-8")
+    table = pd.read_csv(
+        path, dtype=str, keep_default_na=False, na_values=[""], encoding="utf-8-sig"
+    )
+    table = table.apply(lambda column: column.str.replace(_MARKED_FORMULA, "", regex=True))
     numbers = [name for name in _ESTIMATE_NUMBERS if name in table.columns]
     return table.astype(dict.fromkeys(numbers, float))
 
@@ -724,7 +762,9 @@ def read_json(path: Path) -> dict[str, Any]:
 def write_table(path: Path, table: Any) -> None:
     """Write a table as parquet or CSV, or a dictionary as JSON; the same input, the same bytes.
 
-    A dictionary of tables named .xlsx becomes a workbook, a sheet a table.
+    A dictionary of tables named .xlsx becomes a workbook, a sheet a table. A CSV is one that Excel
+    opens: a mark of UTF-8, and a text that would be a formula begins with an apostrophe, which
+    `read_table` takes away again.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     if path.suffix == ".parquet":
@@ -739,7 +779,10 @@ def write_table(path: Path, table: Any) -> None:
         text = json.dumps(table, ensure_ascii=False, indent=1)
         path.write_text(text + "\n", encoding="utf-8")
     else:
-        table.to_csv(path, index=False, encoding="utf-8", lineterminator="\n")
+        texts = table.select_dtypes(exclude=["number", "bool"]).astype(object)
+        safe = texts.map(lambda text: _FORMULA.sub("'", text) if isinstance(text, str) else text)
+        table = table.assign(**{str(name): safe[name] for name in safe})
+        table.to_csv(path, index=False, encoding="utf-8-sig", lineterminator="\n")
 
 
 @dataclass(frozen=True)
@@ -794,8 +837,8 @@ class Study:
         if not found.is_file():
             raise InputError(
                 "RESPONSES_FOLDER",
-                f"{found.name} がファイルではなくフォルダーです。回答ファイルを置いてください。",
-                f"{found.name} is a folder, not a file: put the answer file there.",
+                "responses がファイルではなくフォルダーです。回答ファイルを置いてください。",
+                "responses is a folder, not a file: put the answer file there.",
             )
         return found
 
@@ -841,12 +884,10 @@ class Study:
             stamp_wave(self.processed_dir, name=self.name, year=self.year)
         return read_table(path)
 
-    def load_benchmark(self) -> pd.DataFrame:
-        """Return the published figures that stand beside ours; empty without a benchmark."""
-        plan = self.config.benchmark
-        if plan is None:
-            return pd.DataFrame()
-        return read_table(repository_root() / "data/raw" / plan.table / "benchmarks.csv")
+    @property
+    def benchmark_dir(self) -> Path:
+        """Folder of the published figures that stand beside ours."""
+        return repository_root() / "data/raw" / self.config.benchmark.table
 
     @cached_property
     def items(self) -> dict[str, Item]:
@@ -864,7 +905,7 @@ class Study:
     def _question(self, name: str, columns: pd.DataFrame) -> Item:
         first = columns.iloc[0]
         codes = self.codebook.codes[self.codebook.codes["item"] == name]
-        is_missing = codes["role"].isin(_MISSING_ROLES)
+        is_missing = codes["role"].isin(MISSING_ROLES)
         counted = codes["role"].isin(["refused", "dont_know"])
         to_labels = codes.set_index("code")["code_label"]
         options = to_labels[(~is_missing).to_numpy()].to_dict()
@@ -884,11 +925,13 @@ class Study:
             sensitive=bool((columns["sensitive"] == "high").any()),
             question_no=first["question_no"],
             version=first["version"],
+            scale=first["scale"],
         )
 
     def _derived(self, name: str) -> Item:
         rule = self.config.derive[name]
         classes = rule.bands if rule.kind == "bands" else rule.classes
+        parts = self.config.derive.get(rule.bands_of or "", rule)
         return Item(
             name=name,
             label=rule.label,
@@ -897,6 +940,8 @@ class Study:
             options={each.code: each.label for each in classes},
             nets=self._nets(name),
             sensitive=rule.sensitive == "high",
+            limits={b.code: (b.from_, np.inf if b.to is None else b.to) for b in rule.bands},
+            scale=parts.scale or "",
         )
 
     @property
@@ -943,7 +988,8 @@ def open_study(name: str, year: int) -> Study:
     codebook = read_codebook(folder / name / "codebook.csv", year=year)
     skip_rules(codebook)
     study = Study(name=name, year=year, config=config, codebook=codebook)
-    _raise_study_file(_check_names(study) + _check_nets(study) + _check_encodings(config.file))
+    problems = _check_names(study) + _check_nets(study) + _check_encodings(config.file)
+    _raise_study_file(problems + _check_reserved(study))
     return study
 
 
@@ -957,9 +1003,18 @@ def _raise_study_file(problems: list[str]) -> None:
         )
 
 
+class _AsWritten(yaml.SafeLoader):
+    """Leaves every plain value the text it is, so that the codes Yes, 01 and 12:30 stay so."""
+
+    yaml_implicit_resolvers: ClassVar = {
+        mark: [rule for rule in rules if rule[0].endswith((":null", ":merge"))]
+        for mark, rules in yaml.SafeLoader.yaml_implicit_resolvers.items()
+    }
+
+
 def _read_study_file(path: Path) -> StudyFile:
     try:
-        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
+        raw = yaml.load(path.read_text(encoding="utf-8"), Loader=_AsWritten)
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         mark = getattr(error, "problem_mark", None)
         line = f"{mark.line + 1} 行目付近で" if mark else ""
@@ -1021,9 +1076,8 @@ def _check_names(study: Study) -> list[str]:
         sources = (rule.bands_of, rule.recode_of, *rule.sum_of)
         uses += [(f"derive.{name}", source, variables) for source in sources]
     uses += [("recode", name, tabulated) for name in config.recode]
-    for name in (*config.weighting.cells, *config.weighting.strata):
-        uses.append(("weighting.cells/strata", name, variables))
-    uses.append(("weighting.base_weight", config.weighting.base_weight, columns))
+    several = [name for name, item in study.items.items() if item.kind == "MA"]
+    uses += [("multi_answer.mentions", name, several) for name in config.multi_answer.mentions]
     uses += [(f"indicators.{n}.item", i.item, tabulated) for n, i in config.indicators.items()]
     uses += [("tables.axes", name, tabulated) for axis in study.axes for name in axis]
     uses += [("tables.crosses", name, tabulated) for name in config.tables.crosses]
@@ -1036,6 +1090,8 @@ def _check_names(study: Study) -> list[str]:
     uses += [("model.reference", name, config.model.factors) for name in config.model.reference]
     compared = config.benchmark.items if config.benchmark else {}
     uses += [("benchmark.items", name, tabulated) for name in compared]
+    own_axes = config.benchmark.axes if config.benchmark else {}
+    uses += [("benchmark.axes", name, tabulated) for name in own_axes]
     uses += [
         (
             f"waves.{year}.previous",
@@ -1050,7 +1106,7 @@ def _check_names(study: Study) -> list[str]:
         f"derive.{name}: bands_of+bands, sum_of, recode_of+classes の一つ (exactly one)"
         for name in unclear
     ]
-    return [p for p in problems if p] + _check_codes(study) + _check_weighting(config.weighting)
+    return [p for p in problems if p] + _check_codes(study) + _check_weighting(study)
 
 
 def _unknown(key: str, name: str, known: list[str]) -> str | None:
@@ -1076,8 +1132,21 @@ def _check_codes(study: Study) -> list[str]:
     ]
 
 
-def _check_weighting(weighting: Weighting) -> list[str]:
-    problems = []
+def _check_weighting(study: Study) -> list[str]:
+    weighting, kinds = study.config.weighting, study.codebook.columns["type"].to_dict()
+    kinds |= {n: "NUM" if rule.kind == "sum" else "SA" for n, rule in study.config.derive.items()}
+    wanted = [("cells", name, ("SA",)) for name in weighting.cells]
+    wanted += [("margins", name, ("SA",)) for margin in weighting.margins for name in margin.by]
+    wanted += [("strata", name, ("SA", "NUM", "OA")) for name in weighting.strata]
+    wanted += [("psu", weighting.psu, ("SA", "NUM", "OA")), ("fpc", weighting.fpc, ("NUM",))]
+    wanted += [("base_weight", weighting.base_weight, ("NUM",))]
+    problems = [
+        f"weighting.{key}: {name} の type は {'・'.join(allowed)} に (type must be one of these)"
+        for key, name, allowed in wanted
+        if name in kinds and kinds[name] not in allowed
+    ]
+    unknown = [_unknown(f"weighting.{key}", name, list(kinds)) for key, name, _ in wanted if name]
+    problems += filter(None, unknown)
     if weighting.method == "given" and not weighting.base_weight:
         problems.append("weighting.base_weight: method: given では必須 (required)")
     if weighting.method == "given" and (weighting.cells or weighting.margins):
@@ -1099,6 +1168,17 @@ def _check_encodings(file: FileFormat) -> list[str]:
         except (LookupError, ValueError):
             unknown.append(name)
     return [f"file.encodings: {n} という文字コードはない (unknown encoding)" for n in unknown]
+
+
+def _check_reserved(study: Study) -> list[str]:
+    """Return every name, code and net that estimates.csv would read as something else."""
+    problems = []
+    for name, item in study.items.items():
+        codes = (*item.options, *item.missing, *item.no_answer, *item.not_asked, *item.nets)
+        for text in (name, *codes):
+            if " x " in text or text in ("all", NO_ANSWER):
+                problems.append(f"{name}: {text} は使えない名前・コード (reserved for our tables)")
+    return problems
 
 
 def _check_nets(study: Study) -> list[str]:

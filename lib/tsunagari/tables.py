@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from tsunagari.cleaning import clean_responses, read_responses
-from tsunagari.comparison import adjust_p_values, compare_item, compare_item_waves
+from tsunagari.comparison import compare_item, compare_item_waves
 from tsunagari.estimation import (
     ROW_COLUMNS,
     cronbach_alpha,
@@ -18,11 +18,12 @@ from tsunagari.estimation import (
 )
 from tsunagari.models import ModelReport, binary_outcome, model_outcome, sensitivity_rows
 from tsunagari.population import load_targets
-from tsunagari.study import ESTIMATE_COLUMNS, Item, ModelError, Study
+from tsunagari.study import ESTIMATE_COLUMNS, NO_ANSWER, Item, ModelError, Study
 from tsunagari.weighting import Design, weigh_respondents
 
 INDICATOR_VALUE = "1"  # item_value of an indicator: the share that has it
 _SEPARATOR = "\x1f"  # between item and item_value where they share one column name
+_OUTSIDE = "~"  # the people in no domain of an axis
 
 
 def _finish(parts: list[pd.DataFrame], study: Study, design: Design) -> pd.DataFrame:
@@ -217,13 +218,21 @@ def _answered_domains(values: pd.DataFrame, *, by: pd.DataFrame) -> np.ndarray:
 
 
 def _percents_and_gaps(
-    study: Study, values: pd.DataFrame, *, design: Design, frames: list[pd.DataFrame]
+    study: Study,
+    values: pd.DataFrame,
+    *,
+    design: Design,
+    frames: list[pd.DataFrame],
 ) -> pd.DataFrame:
-    """Return percents in every domain and their gaps to the rest, one pass a frame.
+    """Return percents in every domain and their gaps to everybody else, one pass a frame.
 
-    `values` has columns (item, item_value), so that all items of the plan share the pass.
+    Everybody else counts those who gave no answer on the axis, so that a gap tells no more than the
+    share and the total beside it. Where the axis leaves out a code that the population does not
+    know, it is the other categories: rounded gaps would tell the answers of those few people.
+    `values` has columns (item, item_value): all items share the pass.
     """
-    confidence = study.config.marks.confidence
+    confidence, shares = study.config.marks.confidence, study.config.weighting.sample_share
+    is_whole = not any(set(shares.get(name, ())) - {NO_ANSWER} for name in frames[0])
     names = {_SEPARATOR.join(column): column for column in values.columns}
     flat = values.set_axis(list(names), axis=1)
     parts = []
@@ -233,11 +242,13 @@ def _percents_and_gaps(
         if some.any():
             parts.append(percents(design, flat.loc[:, some], by=by, confidence=confidence))
         if several.any():
-            gaps = differences(design, flat.loc[:, several], by=by, confidence=confidence)
+            everybody = by.mask(by.isna().any(axis=1) & is_whole, _OUTSIDE)
+            gaps = differences(design, flat.loc[:, several], by=everybody, confidence=confidence)
             n = gaps["n_unweighted"]
             rest = n.groupby(gaps["item_value"]).transform("sum") - n
             is_tested = np.minimum(n, rest) >= study.config.disclosure.base_low
-            parts.append(gaps.assign(p_value=gaps["p_value"].where(is_tested)))
+            gaps = gaps.assign(p_value=gaps["p_value"].where(is_tested))
+            parts.append(gaps[gaps["domain_value"] != " x ".join([_OUTSIDE] * by.shape[1])])
     rows = pd.concat(parts or [pd.DataFrame()], ignore_index=True).reindex(columns=ROW_COLUMNS)
     columns = pd.DataFrame(rows["item_value"].map(names).tolist(), columns=["item", "item_value"])
     return rows.assign(item=columns["item"], item_value=columns["item_value"])
@@ -256,9 +267,8 @@ def cross_tables(study: Study, respondents: pd.DataFrame, *, design: Design) -> 
 
     Returns:
         Rows of the estimates table, `table_id` cross_<axis>__<item>: measure percent, and
-        difference_points against the rest, tested where both sides have `disclosure.base_low`
-        people (SDC-1 P3). `mark` stands on both where the adjusted test holds and the gap reaches
-        the study's point threshold.
+        difference_points against everybody else, tested where both sides have
+        `disclosure.base_low` people (SDC-1 P3).
     """
     base = study.config.tables.base
     items = [study.items[name] for name in study.config.tables.crosses]
@@ -275,7 +285,7 @@ def cross_tables(study: Study, respondents: pd.DataFrame, *, design: Design) -> 
         parts.append(rows)
     if not parts:
         return pd.DataFrame(columns=ESTIMATE_COLUMNS)
-    rows = _marked(study, parts)
+    rows = pd.concat(parts, ignore_index=True)
     labels = {item.name: item.labels for item in items}
     rows["item_label"] = [
         labels[name][value] for name, value in zip(rows["item"], rows["item_value"], strict=True)
@@ -294,8 +304,8 @@ def cross_tests(study: Study, respondents: pd.DataFrame, *, design: Design) -> p
         design: Their weights and design, n rows.
 
     Returns:
-        One row a table, measure rao_scott_f, `p_adjusted` over all tables (Benjamini-Hochberg): of
-        the domains that the table shows by the answers. One side alone has no row.
+        One row a table, measure rao_scott_f: of the domains that the table shows by the answers.
+        One side alone has no row.
     """
     parts = []
     items = [study.items[name] for name in study.config.tables.crosses]
@@ -315,7 +325,7 @@ def cross_tests(study: Study, respondents: pd.DataFrame, *, design: Design) -> p
     tests = pd.concat(parts, ignore_index=True)
     tests = tests.assign(domain="all", domain_value="all", item_value="")
     tests["item_label"] = "クロス表の検定（Rao-Scott F）"
-    return tests.assign(p_adjusted=adjust_p_values(tests["p_value"].to_numpy()))
+    return tests
 
 
 def _test(design: Design, domains: pd.Series, *, answers: pd.Series) -> pd.DataFrame:
@@ -325,41 +335,6 @@ def _test(design: Design, domains: pd.Series, *, answers: pd.Series) -> pd.DataF
     except ModelError as error:
         row = {"measure": "rao_scott_f", "unit": "ratio", "p_value": np.nan, "reason": error.ja}
         return pd.DataFrame([row])
-
-
-def _marked(study: Study, parts: list[pd.DataFrame]) -> pd.DataFrame:
-    """Return all tables together, marked as the study says."""
-    marks = study.config.marks
-    return mark_differences(
-        pd.concat(parts, ignore_index=True),
-        alpha=1 - marks.confidence,
-        point_threshold=marks.point_threshold,
-    )
-
-
-def mark_differences(rows: pd.DataFrame, *, alpha: float, point_threshold: float) -> pd.DataFrame:
-    """Return rows with adjusted p-values, and marks on differences and percents.
-
-    Args:
-        rows: Percents and differences; a table and item are one family of tests.
-        alpha: Level of the test, such as 0.05.
-        point_threshold: Smallest gap in points that may carry a mark.
-
-    Returns:
-        The rows with `p_adjusted` (Benjamini-Hochberg) and `mark` (▲ above, ▽ below the rest).
-    """
-    is_gap = rows["measure"] == "difference_points"
-    gaps = rows[is_gap]
-    families = gaps.groupby(["table_id", "item"], sort=False)["p_value"]
-    adjusted = families.transform(lambda p_values: adjust_p_values(p_values.to_numpy()))
-    is_sure = (adjusted < alpha) & (gaps["estimate"].abs() >= point_threshold)
-    mark = pd.Series(np.where(gaps["estimate"] > 0, "▲", "▽"), index=gaps.index)
-    gaps = gaps.assign(p_adjusted=adjusted, mark=mark.where(is_sure, ""))
-    keys = ["table_id", "domain", "domain_value", "item", "item_value"]
-    shares = rows[~is_gap].drop(columns="mark", errors="ignore")
-    marked = shares.merge(gaps[[*keys, "mark"]], on=keys, how="left", validate="one_to_one")
-    shares = shares.assign(mark=marked["mark"].fillna("").to_numpy())
-    return pd.concat([shares, gaps]).sort_index()
 
 
 # --- indicators -----------------------------------------------------------------------------------
@@ -385,7 +360,7 @@ def headline_table(study: Study, respondents: pd.DataFrame, *, design: Design) -
 
     Returns:
         Rows of the estimates table, `table_id` headline, item the indicator's name, item_value
-        "1"; along the axes also difference_points against the rest, with marks.
+        "1"; along the axes also difference_points against everybody else.
     """
     values = indicator_values(study, respondents)
     overall = percents(design, values, confidence=study.config.marks.confidence)
@@ -400,7 +375,7 @@ def headline_table(study: Study, respondents: pd.DataFrame, *, design: Design) -
         rows = _percents_and_gaps(study, values, design=design, frames=frames)
         own = {name for name, each in study.config.indicators.items() if axis == [each.item]}
         parts.append(rows[~rows["item"].isin(own)].assign(table_id="headline " + " x ".join(axis)))
-    rows = _marked(study, parts)
+    rows = pd.concat(parts, ignore_index=True)
     labels = {name: each.label for name, each in study.config.indicators.items()}
     rows = rows.assign(table_id="headline", item_label=rows["item"].map(labels))
     return _finish([rows], study, design)
@@ -438,7 +413,7 @@ def national_tables(
         study: The wave; `benchmark.items` maps questions, the wave names the published year.
         respondents: Cleaned respondents, shape (n, any).
         design: Their weights and design, n rows.
-        benchmark: The published figures, one row a figure.
+        benchmark: The published figures in our names and codes (`benchmark.read_benchmark`).
 
     Returns:
         Rows of the estimates table, `table_id` national_<item>; empty for a study without a
@@ -458,14 +433,12 @@ def national_tables(
             year=year,
             axis=axis,
             by=[each for each in axes if each != name],
-            benchmark_item=theirs,
             wave=study.year,
-            point_threshold=study.config.marks.point_threshold,
             confidence=study.config.marks.confidence,
             caveat=plan.caveat,
             nested=False,
         )
-        for name, theirs in plan.items.items()
+        for name in plan.items
     ]
     return pd.concat(parts, ignore_index=True).reindex(columns=ESTIMATE_COLUMNS)
 
@@ -491,9 +464,8 @@ def wave_tables(
             design_before,
             now=(study.year, study.items[name], respondents),
             before=(study_before.year, study_before.items[name], respondents_before),
-            by=[region] if name != region else [],
+            by=[(study.items[region], study_before.items[region])] if name != region else [],
             base=study.config.tables.base,
-            point_threshold=study.config.marks.point_threshold,
             confidence=study.config.marks.confidence,
         )
         for name in study.config.tables.crosses

@@ -21,9 +21,7 @@ def test_columns_and_keys(benchmarks):
     keys = ["year", "item", "item_value", "domain", "domain_value"]
     assert (
         list(benchmarks.columns)
-        == (
-            "year item item_value item_label domain domain_value percent n base source certainty"
-        ).split()
+        == ("year item item_value domain domain_value percent n base source certainty").split()
     )
     assert not benchmarks[keys].duplicated().any()
     assert benchmarks["percent"].between(0, 100).all()

@@ -8,8 +8,18 @@ import pandas as pd
 import pytest
 
 from tsunagari import comparison
-from tsunagari.comparison import HIGHER, LOWER, NOT_CLEAR, NOT_COMPARABLE, WaveSide
+from tsunagari.benchmark import check_benchmark
+from tsunagari.comparison import WaveSide
 from tsunagari.study import ESTIMATE_COLUMNS, Item, ModelError
+from tsunagari.verdicts import (
+    HIGHER,
+    LOWER,
+    NOT_CLEAR,
+    NOT_COMPARABLE,
+    adjust_p_values,
+    find_families,
+    give_verdicts,
+)
 from tsunagari.weighting import Design, post_stratify
 
 from .test_models import DESIGNS, REFERENCE, make_design
@@ -72,11 +82,11 @@ def test_wave_difference_agrees_with_r_on_the_stacked_design(truth):
 
 def test_adjusted_p_values_agree_with_p_adjust(truth):
     p = np.array(truth["p_adjust"]["p"])
-    np.testing.assert_allclose(comparison.adjust_p_values(p), truth["p_adjust"]["bh"], rtol=1e-12)
-    with_gap = comparison.adjust_p_values(np.r_[np.nan, p])
+    np.testing.assert_allclose(adjust_p_values(p), truth["p_adjust"]["bh"], rtol=1e-12)
+    with_gap = adjust_p_values(np.r_[np.nan, p])
     assert np.isnan(with_gap[0])
     np.testing.assert_allclose(with_gap[1:], truth["p_adjust"]["bh"], rtol=1e-12)
-    assert comparison.adjust_p_values(np.array([])).size == 0
+    assert adjust_p_values(np.array([])).size == 0
 
 
 # --- by hand --------------------------------------------------------------------------------------
@@ -87,7 +97,6 @@ def published(value, percent, n, *, domain="all", at="all", **other):
         "year": 2022,
         "item": "q",
         "item_value": value,
-        "item_label": value,
         "domain": domain,
         "domain_value": at,
         "percent": percent,
@@ -114,12 +123,19 @@ def bands(value="1", young=15.0, old=5.0, **other):
     ]
 
 
-def compare(benchmark, *, survey=None, **options):
+def with_verdicts(rows, *, point_threshold=3.0):
+    names = rows["item_value"].fillna("")
+    families = find_families(rows, answers=names, tests=names)
+    return give_verdicts(rows, families, alpha=0.05, point_threshold=point_threshold)
+
+
+def compare(benchmark, *, survey=None, point_threshold=3.0, **options):
     design, indicators, age = survey or small_survey()
     settings = {"item": "q", "year": 2022, "age": age, "wave": 2023} | options
-    return comparison.compare_with_benchmark(
+    rows = comparison.compare_with_benchmark(
         design, indicators, benchmark=pd.DataFrame(benchmark), **settings
     )
+    return with_verdicts(rows, point_threshold=point_threshold)
 
 
 def pick(rows, measure, domain="all", value="all"):
@@ -197,11 +213,14 @@ def test_mark_needs_test_and_point_threshold():
 
 def test_verdicts_go_by_the_adjusted_p():
     rows = compare([published("1", 7.5, 4000), *bands()])
-    judged = rows[rows["verdict"] != ""]
-    adjusted = comparison.adjust_p_values(judged["p_value"].to_numpy())
-    np.testing.assert_allclose(judged["p_adjusted"], adjusted)
-    expected = np.where(adjusted < 0.05, HIGHER, NOT_CLEAR)
-    assert judged["verdict"].tolist() == expected.tolist()
+    judged = rows[rows["verdict"] != ""].sort_values("p_value")
+    # the k-th smallest of m p-values times m / k, no larger than those after it
+    m = len(judged)
+    steps = [p * m / k for k, p in enumerate(judged["p_value"], start=1)]
+    expected = [min(steps[k:]) for k in range(m)]
+    assert judged["p_adjusted"].tolist() == pytest.approx(expected)
+    assert judged["verdict"].tolist() == [HIGHER if p < 0.05 else NOT_CLEAR for p in expected]
+    assert 0 < sum(p < 0.05 for p in expected) < m
     assert (rows.loc[rows["verdict"] == "", "p_adjusted"]).isna().all()
 
 
@@ -260,7 +279,10 @@ def test_question_asked_of_some_people_is_not_put_on_everybodys_age_mix():
     gap = pick(rows, STANDARDISED)
     assert gap["verdict"] == NOT_COMPARABLE
     assert "対象者の年齢構成" in gap["reason"]
-    assert pick(compare([published("1", 7.5, 4300), *bands()]), STANDARDISED)["verdict"] == HIGHER
+    # The mix of 4,000 people serves a figure of 10 % more or fewer people, and no further.
+    for n, is_compared in ((4399, True), (3601, True), (4401, False), (3599, False)):
+        gap = pick(compare([published("1", 7.5, n), *bands("other")]), STANDARDISED)
+        assert (gap["verdict"] != NOT_COMPARABLE) == is_compared, n
 
 
 def test_age_mix_of_the_nearest_year_stands_in_and_is_named():
@@ -305,7 +327,7 @@ def test_other_domains_need_the_age_mix_inside_them():
     assert not plain["domain"].str.contains(" x ").any()
     assert pick(plain, STANDARDISED, "sex", "1")["estimate"] == pytest.approx(4.5)
     tested = plain[plain["p_adjusted"].notna()]
-    again = comparison.adjust_p_values(tested["p_value"].to_numpy(float))
+    again = adjust_p_values(tested["p_value"].to_numpy(float))
     assert tested["p_adjusted"].to_numpy() == pytest.approx(again)
 
 
@@ -328,6 +350,21 @@ def test_nobody_with_the_answer_still_has_an_interval():
     own = (upper / 1.971957) ** 2  # t with 199 degrees of freedom
     assert gap["std_error"] == pytest.approx(100 * np.sqrt(own + 0.03 * 0.97 / 1000), rel=1e-5)
     assert gap["verdict"] == LOWER
+
+
+@pytest.mark.parametrize(("n_young", "is_judged"), [(49, False), (50, True)])
+def test_a_base_of_fifty_is_judged_and_one_of_forty_nine_is_not(n_young, is_judged):
+    _, indicators, _ = small_survey()
+    age = pd.Series(["young"] * n_young + ["old"] * (400 - n_young), name="age_band")
+    survey = (Design(weights=np.ones(400)), indicators.iloc[::-1].reset_index(drop=True), age)
+    rows = compare([published("1", 7.5, 4000), *bands(young=10.0)], survey=survey)
+    gap = pick(rows, "difference_points", "age_band", "young")
+    assert (gap["verdict"] != NOT_COMPARABLE) == is_judged
+    now, before = (
+        WaveSide(wave=year, indicators=survey[1], by=age.to_frame()) for year in (2023, 2022)
+    )
+    gap = pick(waves(now, before), "difference_points", "age_band", "young")
+    assert (gap["verdict"] != NOT_COMPARABLE) == is_judged
 
 
 def test_empty_band_of_the_mix_is_named():
@@ -356,7 +393,7 @@ def test_duplicate_rows_and_missing_columns_of_the_benchmark():
     with pytest.raises(ModelError, match="BENCHMARK_DUPLICATES"):
         compare([published("1", 7.5, 4000), published("1", 7.0, 4000)])
     with pytest.raises(ModelError, match="BENCHMARK_COLUMNS.*certainty"):
-        comparison.check_benchmark(pd.DataFrame([published("1", 1, 1)]).drop(columns="certainty"))
+        check_benchmark(pd.DataFrame([published("1", 1, 1)]).drop(columns="certainty"))
     design, indicators, age = small_survey()
     with pytest.raises(ModelError, match="COMPARISON_LENGTH"):
         compare([published("1", 7.5, 4000)], survey=(design, indicators[:10], age))
@@ -375,7 +412,7 @@ def wave_sides(**later):
 
 def waves(now, before):
     design = Design(weights=np.ones(400))
-    return comparison.compare_waves(design, design, now=now, before=before, item="q")
+    return with_verdicts(comparison.compare_waves(design, design, now=now, before=before, item="q"))
 
 
 def test_unchanged_question_has_no_gap_and_twice_the_variance():
@@ -421,6 +458,9 @@ def test_large_change_is_marked():
 # --- the notebook's calls -------------------------------------------------------------------------
 
 
+AGE = Item("age_band", "年代", "年代", "SA", {"young": "若い", "old": "年上"})
+
+
 def question(**parts):
     labels = {"1": "ある", "2": "ない"}
     return Item(name="q", label="問", short_label="問", kind="SA", options=labels, **parts)
@@ -439,7 +479,7 @@ def test_item_is_compared_on_the_base_the_nation_published():
     common = {"item": item, "year": 2022, "axis": "age_band"}
     for base, n in (("asked", 400), ("answered", 390)):
         benchmark = pd.DataFrame([published("1", 7.5, 4000, base=base), *bands(base=base)])
-        rows = comparison.compare_item(design, people, benchmark=benchmark, **common)
+        rows = with_verdicts(comparison.compare_item(design, people, benchmark=benchmark, **common))
         row = pick(rows, "percent")
         assert row["n_unweighted"] == n
         assert row["item_label"] == "ある"
@@ -460,6 +500,7 @@ def test_item_is_compared_between_waves_with_its_version():
             design,
             now=(2023, question(version=version), people),
             before=(2022, question(), people),
-            by=["age_band"],
+            by=[(AGE, AGE)],
         )
+        rows = with_verdicts(rows)
         assert set(rows.loc[rows["unit"] == "points", "verdict"]) == {verdict}
