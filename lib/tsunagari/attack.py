@@ -688,9 +688,10 @@ def _keep(study: Study, folder: Path) -> None:
     if name in found and found[name] == listed.get(name):
         return
     new = kept / f".{name}"
-    write_table(new / "estimates.csv", read_table(folder / "estimates.csv"))
-    write_table(new / "truth.csv", study.load("private/estimates.csv"))
-    write_table(new / "about.json", study.load("published/about.json"))
+    new.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(folder / "estimates.csv", new / "estimates.csv")
+    shutil.copyfile(study.processed_dir / "private/estimates.csv", new / "truth.csv")
+    shutil.copyfile(study.processed_dir / "published/about.json", new / "about.json")
     shutil.rmtree(kept / name, ignore_errors=True)
     new.rename(kept / name)
     listed[name] = disclosure.hash_archive(study)[name]

@@ -216,7 +216,7 @@ def test_hostile_answers_left_no_trace_and_the_page_has_its_policy(root, release
     found = find_leaks(release, [text[:40] for text in sample.HOSTILE.values()])
     assert found == []
     page = (release / "council_report.html").read_text(encoding="utf-8")
-    estimates = (release / "estimates.csv").read_text(encoding="utf-8")
+    estimates = (release / "estimates.csv").read_text(encoding="utf-8-sig")
     assert not re.search(sample.CONTROLS, page + estimates)
     assert sample.dangers(page) == []
     policy = next(tag for tag in re.findall("<meta[^>]*>", page) if "Security-Policy" in tag)
