@@ -271,7 +271,8 @@ def list_figures(published: pd.DataFrame, about: dict[str, Any]) -> Figures:
     quantities = _quantities(about)
     for key, named in _named_quantities(published, quantities).items():
         numbers[key] |= {_number(token) for text in named for token in _TOKEN.findall(text)}
-    return Figures(numbers, frozenset(quantities.values()), _find_labels(texts | wordings))
+    quoted = {f"「{label}」" for label in quantities.values()}
+    return Figures(numbers, frozenset(quantities.values()), _find_labels(texts | wordings | quoted))
 
 
 def _quantities(about: dict[str, Any]) -> dict[tuple[str, str], str]:
@@ -342,6 +343,16 @@ def _tokens(passage: Passage, figures: Figures) -> list[str]:
         if _UNIT.match(after) or _RANGE.match(after):
             found.append(match.group())
     return found
+
+
+def _name_spot(passage: Passage, token: str, figures: Figures) -> str:
+    """Say where an untraced number stands: the words around it, never the number itself."""
+    place = passage.text.find(token)
+    label = next((q for q in figures.quantities if passage.text.startswith(q, place)), None)
+    if label:
+        return f"{passage.place}: the label 「{label}」 beside no row of its own: put it in 「」"
+    around = re.sub(r"\d", "#", passage.text[max(0, place - 20) : place + 20].strip())
+    return f"{passage.place}: a number that is no published row, in 「{around}」"
 
 
 # --- bounds on every hidden cell ------------------------------------------------------------------
@@ -462,7 +473,7 @@ def attack_release(
     )
     figures = list_figures(published, about)
     untraced = find_untraced(read_release(folder), figures)
-    problems += sorted({f"{p.place}: a number that is no published row" for p, _ in untraced})
+    problems += sorted({_name_spot(passage, token, figures) for passage, token in untraced})
     if problems:
         listed = "; ".join(problems[:8])
         raise DisclosureError(

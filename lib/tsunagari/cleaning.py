@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.compute
 
 from tsunagari import coding, reading
-from tsunagari.coding import Coded, CodedSheet, derive_variables, tidy_cell
+from tsunagari.coding import Coded, CodedSheet, derive_variables, label_key, tidy_cell
 from tsunagari.reading import RawResponses, read_responses, show_rows
 from tsunagari.study import (
     ESTIMATE_COLUMNS,
@@ -47,14 +47,13 @@ __all__ = [
     "scale_directions",
 ]
 
-RULE_VERSION = "2"  # raised whenever a rule of this room or of coding changes its outcome
+RULE_VERSION = "4"  # raised whenever a rule of this room or of coding changes its outcome
 CONFLICT_LIMIT = 0.01  # share of rows whose id stands for different answers; standard ID-02
 _PERIOD = re.compile(
     r"(\d{4})年\s*(\d{1,2})月?(?:\d{1,2}日)?(?:\s*[〜～~\-から]+\s*(?:(\d{4})年)?(\d{1,2})月)?"
 )
 SAME_ANSWERS_COLUMNS = 30  # in a shorter questionnaire two people do give the same answers
 HIGH_NONRESPONSE_PCT = 20.0  # above it a question is marked; standard MIS-04
-_TRAILER_ROWS = 5  # a total or a remark stands among the last rows
 _PERSONAL = (  # in an id: e-mail address, phone number, a Japanese name
     r"[^@\s]+@[^@\s]+\.[^@\s]+",
     r"(^|[^\d-])0\d{1,4}[-( ]\d{1,4}[-) ]\d{3,4}(\D|$)|^0[789]0\d{8}$",
@@ -143,7 +142,7 @@ def clean_responses(raw: RawResponses, study: Study) -> Cleaned:
     counted = ~_decided(decisions, "exclude", n=len(raw.table))
     table = coding.split_multiple(raw.table, study, counted=counted)
     table, corrections = _correct(table, decisions)
-    sheet = coding.code_cells(table, study, origin=raw.origin, counted=counted)
+    sheet = coding.code_cells(table, study, day_zero=raw.day_zero, counted=counted)
     _refuse_bad_corrections(sheet, decisions, age=study.config.design.age)
     _refuse_second_header(sheet, study=study)
     rows = _Rows(sheet, study=study, decisions=decisions)
@@ -166,7 +165,8 @@ def clean_responses(raw: RawResponses, study: Study) -> Cleaned:
 
 # --- decisions ----------------------------------------------------------------------------------
 
-_DECISION_COLUMNS = "file_row respondent_id variable decision new_value reason".split()
+_DECISION_COLUMNS = "file_row file_sha256 respondent_id variable decision new_value reason".split()
+_HASH_LENGTH = 12  # characters of the file's hash that confirm a row number
 
 
 def read_decisions(study: Study, *, raw: RawResponses) -> pd.DataFrame:
@@ -190,14 +190,14 @@ def read_decisions(study: Study, *, raw: RawResponses) -> pd.DataFrame:
     ids = raw.table[study.config.columns.respondent_id].astype("str").map(tidy_cell)
     places: list[int] = []
     for row in given.itertuples():
-        found, mistakes = _place_decision(row, ids=ids, study=study)
+        found, mistakes = _place_decision(row, ids=ids, study=study, sha256=raw.facts["sha256"])
         places.append(found)
         problems += [f"{row.Index} 行目 {mistake}" for mistake in mistakes]
     twice = given.assign(position=places).duplicated(["position", "variable"])
     problems += [f"{line} 行目 同じ対象が二度 (decided twice)" for line in given.index[twice]]
     if problems:
         raise _decisions_error(problems)
-    return given.assign(position=places).drop(columns=["file_row", "respondent_id"])
+    return given.assign(position=places).drop(columns=_DECISION_COLUMNS[:3])
 
 
 def _load_decisions(path: Path) -> pd.DataFrame:
@@ -224,14 +224,27 @@ def _load_decisions(path: Path) -> pd.DataFrame:
     return given[(given != "").any(axis=1)]
 
 
-def _place_decision(row: Any, *, ids: pd.Series, study: Study) -> tuple[int, list[str]]:
-    """Return which row of the table a decision is about, and its mistakes."""
+def _place_decision(
+    row: Any, *, ids: pd.Series, study: Study, sha256: str
+) -> tuple[int, list[str]]:
+    """Return which row of the table a decision is about, and its mistakes.
+
+    Where the id does not say who it is, the file's hash must confirm the row: in another delivery
+    another person may stand there.
+    """
     mistakes = []
     is_row = ids.index.astype("str") == row.file_row
     is_id = (ids == tidy_cell(row.respondent_id)).to_numpy()
     found = np.flatnonzero(is_row if row.file_row else is_id & bool(row.respondent_id))
     if row.file_row and row.respondent_id and is_row.any() and not (is_row & is_id).any():
         mistakes.append("file_row と respondent_id が別の人 (row and id do not belong together)")
+    confirmed = row.file_sha256.lower().ljust(_HASH_LENGTH, "-")
+    if row.file_row and is_id.sum() != 1 and not sha256.startswith(confirmed):
+        mistakes.append(
+            f"file_row だけでは別のファイルで別の人になる。この行を確かめて file_sha256 に "
+            f"{sha256[:_HASH_LENGTH]} と書くか、respondent_id で示す (check the row, then write "
+            "this file_sha256, or name the respondent_id)"
+        )
     if len(found) != 1:
         mistakes.append(f"対象が {len(found)} 行 (not exactly one row)")
     if row.decision not in ("accept", "correct", "exclude"):
@@ -365,20 +378,22 @@ class _Rows:
         return is_blank
 
     def _is_trailer(self) -> np.ndarray:
+        """Find remarks in few cells, what follows the first of them, and totals in any."""
         mask = np.zeros(len(self.raw), dtype=bool)
-        last = np.arange(max(0, len(self.raw) - _TRAILER_ROWS), len(self.raw))
+        last = np.arange(max(0, len(self.raw) - reading.TRAILER_ROWS), len(self.raw))
         columns = [self.sheet.log.raw_values(last, name) for name in self.raw.columns]
         for position, texts in zip(last, zip(*columns, strict=True), strict=True):
-            filled = [text for text in texts if text.strip()]
-            few = len(filled) <= max(2, len(columns) // 4)
-            mask[position] = bool(few and filled and reading.TRAILER.match(filled[0]))
+            filled = [tidy_cell(text) for text in texts if tidy_cell(text)]
+            if 0 < len(filled) <= max(2, len(columns) // 4):
+                mask[position] = mask.any() or bool(reading.TRAILER.match(filled[0]))
+            mask[position] |= bool(reading.TRAILER.fullmatch(self.ids.iloc[position]))
         return mask
 
     # ids
 
     def _tidy_ids(self) -> pd.Series:
         plain = self.given_ids
-        if plain.str.isascii().all():
+        if plain.str.isascii().all() and not plain.str.startswith('="').any():
             return plain.str.strip()
         return plain.map(tidy_cell)
 
@@ -475,14 +490,15 @@ class _Rows:
         return mask
 
     def _judge_cells(self) -> None:
-        """Set aside who has no value in a weighting cell, given shares of the sample apart."""
-        weighting = self.study.config.weighting
-        if not weighting.cells:
-            return
-        cells = derive_variables(_frame(self.sheet, weighting.cells, study=self.study), self.study)
-        for name in weighting.cells:
-            usable = set(self.study.items[name].options) | set(weighting.sample_share.get(name, ()))
-            self.give("NO_CELL", ~cells[name].isin(usable).to_numpy())
+        """Set aside who has no place among weighting cells, margins, strata, sampling units."""
+        plan = self.study.config.weighting
+        margins = [name for margin in plan.margins for name in margin.by]
+        names = [n for n in (*plan.cells, *margins, *plan.strata, plan.psu, plan.fpc) if n]
+        table = derive_variables(_frame(self.sheet, names, study=self.study), self.study)
+        for name in names:
+            usable = {*self.study.items[name].options, *plan.sample_share.get(name, ())}
+            is_in = table[name].isin(usable) if usable else table[name].notna()
+            self.give("NO_CELL", ~is_in.to_numpy(bool))
 
     # response quality
 
@@ -537,6 +553,30 @@ class _Rows:
             gone = np.all([u | s for u, s in zip(unanswered, skipped, strict=True)], axis=0)
             gone &= np.any(unanswered, axis=0)
             log.flag(np.flatnonzero(gone & (self.reasons == 0)), "", flag="PARTIAL")
+            self._close_unopened(np.flatnonzero(gone))
+
+    def _close_unopened(self, rows: np.ndarray) -> None:
+        """Take options all unchosen, after the last answer of who dropped out, for no answer.
+
+        REDCap and its like deliver 0 for every option of a form that was never opened (A28).
+        """
+        kinds, items = self.sheet.book.kinds, self.sheet.book.items
+        asked = [v for v, kind in kinds.items() if kind in ("SA", "MA", "OA")]
+        for name in dict.fromkeys(items[v] if kinds[v] == "MA" else v for v in reversed(asked)):
+            column = self.sheet.columns.get(name)
+            if column is None:
+                given = self.sheet.texts[name].notna().to_numpy()
+            elif name in kinds and kinds[name] != "MA":
+                given = column.is_given & ~column.among(column.no_answer)
+            else:
+                options = self.sheet.book.options(name)
+                given = np.any([self.sheet.columns[v].among(["1"]) for v in options], axis=0)
+                empty = rows[column.among(["answered"])[rows] & ~given[rows]]
+                self.sheet.log.blank(empty, name, reason="NOT_OPENED")
+                codes = column.codes.copy()
+                codes[empty] = column.names.index(NO_ANSWER)
+                self.sheet.columns[name] = replace(column, codes=codes)
+            rows = rows[~given[rows]]
 
 
 def field_period(text: str) -> tuple[str, str] | None:
@@ -627,7 +667,7 @@ def _refuse_second_header(sheet: CodedSheet, *, study: Study) -> None:
     if len(bad) > len(coded) / 2:
         raise InputError(
             "HEADER_SECOND_ROW",
-            f"2 行目は回答は見出しのようです（{len(bad)} 列が文字）。2 行目を消してください。",
+            f"2 行目は回答ではなく見出しのようです（{len(bad)} 列が文字）。消してください。",
             f"Row 2 looks like a second header, not like answers ({len(bad)} columns hold words): "
             "delete it.",
         )
@@ -676,7 +716,11 @@ def _frame(sheet: CodedSheet, names: Iterable[str | None], *, study: Study) -> p
             rule = derive[name]
             wanted += [n for n in (rule.bands_of, rule.recode_of, *rule.sum_of) if n]
     everyone = np.arange(len(sheet.log.raw))
-    found = {n: _column(sheet.columns[n], keep=everyone) for n in wanted if n not in derive}
+    found = {
+        n: _column(sheet.columns[n], keep=everyone) if n in sheet.columns else sheet.texts[n].array
+        for n in wanted
+        if n not in derive
+    }
     return pd.DataFrame(found, index=sheet.log.raw.index)
 
 
@@ -901,7 +945,7 @@ def compare_before_after(raw: RawResponses, cleaned: Cleaned, *, study: Study) -
     design = study.config.design
     nobody = np.zeros(len(raw.table), dtype=bool)  # what cleaning accepted does not stop here
     table = coding.split_multiple(raw.table, study, counted=nobody)
-    before = coding.code_cells(table, study, origin=raw.origin, counted=nobody)
+    before = coding.code_cells(table, study, day_zero=raw.day_zero, counted=nobody)
     frame = _frame(before, [design.region, design.age_band, design.sex], study=study)
     frame = derive_variables(frame, study)
     parts = []
@@ -1007,7 +1051,7 @@ def _compare_item(name: str, *, study: Study, previous: Study) -> list[tuple[str
     codes, old = _all_labels(study, name), _all_labels(previous, name)
     came, went = [c for c in codes if c not in old], [c for c in old if c not in codes]
     both = [c for c in codes if c in old]
-    reworded = [c for c in both if tidy_cell(codes[c]) != tidy_cell(old[c])]
+    reworded = [c for c in both if label_key(codes[c]) != label_key(old[c])]
     cut = now.version != then.version
     if came:
         found.append((name, "code_new", ", ".join(came), False))

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import date, datetime, timedelta, timezone
+from datetime import date, datetime, timedelta
 from typing import NamedTuple
 
 import numpy as np
@@ -20,16 +21,18 @@ import pyarrow as pa
 
 from tsunagari.reading import show_rows
 from tsunagari.study import (
+    ALIKE,
+    MISSING_ROLES,
     NO_ANSWER,
     Condition,
     ConfigError,
     Derived,
     InputError,
+    MultiAnswer,
     Study,
     parse_condition,
     skip_rules,
 )
-from tsunagari.study import MultiAnswer as MultiAnswerMarks
 
 BAD_CELL_LIMIT = 0.02  # share of an item's answers; above it the codebook or the file is wrong
 BAD_CELL_MINIMUM = 5  # cells; fewer never stop a run, whatever their share of a small sample
@@ -59,9 +62,14 @@ _ERA_DATE = re.compile(
     r"(明治|大正|昭和|平成|令和|[MTSHR])\s*(元|\d{1,2})[年.\-/](\d{1,2})[月.\-/](\d{1,2})(?!\d)日?"
 )
 _PLAIN_DATE = re.compile(r"(\d{4})[-/.年](\d{1,2})[-/.月](\d{1,2})(?!\d)日?")
-_SERIAL_DAYS = (30_000, 60_000)  # 1982 to 2064: what a date cell of Excel can be
+_CLOCK = re.compile(
+    r"(午前|午後|[AP]M)?\s*(\d{1,2}):(\d\d)(?::\d\d(?:[.,]\d+)?)?\s*(午前|午後|[AP]M)?(.*)", re.I
+)
+_OFFSET = re.compile(r"(?:Z|UTC|GMT)?(?:([+-])(\d{1,2}):?(\d\d)?)?")
+_MENTION = "\x1f"  # between mentions put together; no part of a text
+_STATA_MISSING = re.compile(r"\.[a-z]")
+_SERIAL_YEARS = range(1982, 2064)  # what a date cell of Excel can be
 TEXT = pd.StringDtype(na_value=np.nan)  # what pandas means by "str", made once
-JAPAN = timezone(timedelta(hours=9), "Asia/Tokyo")
 
 
 class Judgement(NamedTuple):
@@ -188,7 +196,8 @@ class Book:
     required: dict[str, bool]
     limits: dict[str, tuple[float, float]]
     codes: dict[str, list[tuple[str, str, str]]]
-    marks: MultiAnswerMarks
+    marks: MultiAnswer
+    missing: dict[str, str]  # role of marks for no answer that no option and no number can be
 
     @classmethod
     def of(cls, study: Study) -> Book:
@@ -198,15 +207,24 @@ class Book:
         names = ("variable", "code", "code_label", "role")
         for variable, *rest in zip(*(codes[name] for name in names), strict=True):
             listed.setdefault(variable, []).append(tuple(rest))
+        kinds = columns["type"].to_dict()
+        roles = {
+            (code, role)
+            for variable, rest in listed.items()
+            for code, _, role in rest
+            if kinds[variable] == "SA" and role in MISSING_ROLES and not code.isdigit()
+        } | {(mark, "not_applicable") for mark in study.config.multi_answer.not_asked}
+        told = Counter(code for code, _ in roles)  # one of two meanings is none
         ends = zip(columns["min"], columns["max"], strict=True)
         limits = [(float(low or -np.inf), float(high or np.inf)) for low, high in ends]
         return cls(
-            kinds=columns["type"].to_dict(),
+            kinds=kinds,
             items=columns["item"].to_dict(),
             required=(columns["required"] != "no").to_dict(),
             limits=dict(zip(columns.index, limits, strict=True)),
             codes=listed,
             marks=study.config.multi_answer,
+            missing={code: role for code, role in roles if told[code] == 1},
         )
 
     def options(self, item: str) -> list[str]:
@@ -220,13 +238,27 @@ class Book:
 def tidy_cell(text: str) -> str:
     """Return a cell in NFKC without hidden characters and outer spaces, for matching only.
 
+    Excel's ="001", which keeps a text from becoming a number, is 001.
+
     Example:
-        >>> tidy_cell("　１２ ")
-        '12'
+        >>> tidy_cell("　１２ "), tidy_cell('="001"')
+        ('12', '001')
     """
+    if text.startswith('="') and text.endswith('"'):
+        text = text[2:-1]
     if text.isascii():
         return text.strip()
     return _HIDDEN.sub("", unicodedata.normalize("NFKC", text)).strip()
+
+
+def label_key(text: str) -> str:
+    """Return a label as it is matched: in NFKC, ヶ and ケ, 〜 and ～ alike.
+
+    Example:
+        >>> label_key("１ヶ月〜") == label_key("1ケ月～")
+        True
+    """
+    return tidy_cell(text).translate(ALIKE)
 
 
 def _bad_text(text: str, tidy: str) -> str:
@@ -248,7 +280,7 @@ def judge_code(text: str, *, codes: Mapping[str, str], labels: Mapping[str, str]
     Args:
         text: The delivered cell.
         codes: Code by its plain form, such as {"1": "1", "2": "2"}.
-        labels: Code by its label in NFKC, labels of two codes left out.
+        labels: Code by its label as `label_key` gives it, labels of two codes left out.
 
     Returns:
         The code, or the reason why there is none; both empty for a blank.
@@ -264,17 +296,22 @@ def judge_code(text: str, *, codes: Mapping[str, str], labels: Mapping[str, str]
         return Judgement(codes[tidy], rule="NFKC")
     if _WHOLE.fullmatch(tidy) and str(int(float(tidy))) in codes:
         return Judgement(codes[str(int(float(tidy)))], rule="WHOLE_NUMBER")
-    if tidy in labels:
-        return Judgement(labels[tidy], rule="LABEL")
+    if label_key(tidy) in labels:
+        return Judgement(labels[label_key(tidy)], rule="LABEL")
     return Judgement(reason=_bad_text(text, tidy) or "NOT_A_CODE")
 
 
-def judge_number(text: str, *, lowest: float, highest: float) -> Judgement:
-    """Return the number of a cell; units, thousands separators and words are never guessed at."""
+def judge_number(
+    text: str, *, lowest: float, highest: float, missing: Iterable[str] = ()
+) -> Judgement:
+    """Return the number of a cell; units, thousands separators and words are never guessed at.
+
+    A mark of `missing`, or a missing value of Stata (.a to .z), is a blank.
+    """
     if len(text) < 16 and text.isdigit() and text.isascii() and lowest <= int(text) <= highest:
         return Judgement(float(text))
     tidy = tidy_cell(text)
-    if tidy == "":
+    if tidy == "" or tidy in missing or _STATA_MISSING.fullmatch(tidy):
         return Judgement()
     if CONTROL.search(text):
         return Judgement(reason="CONTROL_CHARACTER")
@@ -288,18 +325,21 @@ def judge_number(text: str, *, lowest: float, highest: float) -> Judgement:
     return Judgement(number, rule="" if tidy == text else "NFKC")
 
 
-def judge_date(text: str, *, origin: str = "csv") -> Judgement:
+def judge_date(
+    text: str, *, day_zero: date | None = None, missing: Iterable[str] = ()
+) -> Judgement:
     """Return a cell as an ISO date: Western, Japanese era, or Excel's day number from Excel.
 
     Args:
         text: The delivered cell. A time with an offset is turned to Japan's day.
-        origin: "xlsx" allows day numbers.
+        day_zero: The day that a day number 0 stands for; None where numbers are no dates.
+        missing: Marks that are blanks, as .a to .z are.
 
     Returns:
         The date, or the reason why there is none. Day and month are never guessed.
     """
     tidy = tidy_cell(text)
-    if tidy == "":
+    if tidy == "" or tidy in missing or _STATA_MISSING.fullmatch(tidy):
         return Judgement()
     plain, era = _PLAIN_DATE.match(tidy), _ERA_DATE.match(tidy)
     try:
@@ -307,21 +347,33 @@ def judge_date(text: str, *, origin: str = "csv") -> Judgement:
             return _era_day(era)
         if plain:
             day = date(*(int(part) for part in plain.groups()))
-            rest = tidy[plain.end() :].strip()
-            if re.search(r"\d(Z|[+-]\d\d:?\d\d)$", rest):
-                moment = datetime.fromisoformat(f"{day.isoformat()}T{rest.lstrip('T')}")
-                day = moment.astimezone(JAPAN).date()
-            return Judgement(day.isoformat(), rule="" if day.isoformat() == tidy else "DATE")
-        if re.fullmatch(r"\d{5}(\.\d+)?", tidy) and origin == "xlsx":
-            days = int(float(tidy))
-            if _SERIAL_DAYS[0] <= days <= _SERIAL_DAYS[1]:
-                found = date(1899, 12, 30) + timedelta(days=days)
+            found = _day_in_japan(day, tidy[plain.end() :])
+            if found:
+                return Judgement(found.isoformat(), rule="" if day.isoformat() == tidy else "DATE")
+        elif day_zero and re.fullmatch(r"\d{5}(\.\d+)?", tidy):
+            found = day_zero + timedelta(days=int(float(tidy)))
+            if found.year in _SERIAL_YEARS:
                 return Judgement(found.isoformat(), rule="EXCEL_DATE")
     except ValueError:
         return Judgement(reason="IMPOSSIBLE_DATE")
-    return Judgement(
-        reason=_ERROR_VALUES.__contains__(tidy) and "EXCEL_ERROR_VALUE" or "NOT_A_DATE"
-    )
+    return Judgement(reason="EXCEL_ERROR_VALUE" if tidy in _ERROR_VALUES else "NOT_A_DATE")
+
+
+def _day_in_japan(day: date, rest: str) -> date | None:
+    """Return the day after what follows a date: None for a time in a zone that is not known."""
+    clock = _CLOCK.search(rest)
+    zone = re.sub(r"\s|\(.*\)$", "", clock[5]).upper() if clock else ""
+    if zone in ("", "JST", "日本時間", "日本標準時", "ASIA/TOKYO"):
+        return day
+    offset = _OFFSET.fullmatch(zone)
+    if offset is None:
+        return None
+    sign, hours, minutes = offset.groups()
+    ahead = timedelta(hours=int(hours or 0), minutes=int(minutes or 0)) * (-1 if sign == "-" else 1)
+    half = (clock[1] or clock[4] or "").lower()
+    hour = int(clock[2]) % 12 + 12 * (half in ("pm", "午後")) if half else int(clock[2])
+    moment = datetime(day.year, day.month, day.day, hour, int(clock[3])) - ahead
+    return (moment + timedelta(hours=9)).date()
 
 
 def _era_day(match: re.Match[str]) -> Judgement:
@@ -341,7 +393,7 @@ def _era_day(match: re.Match[str]) -> Judgement:
 
 
 def _judge(
-    variable: str, judge: Callable[[str], Judgement], *, log: CellLog
+    variable: str, judge: Callable[[str], Judgement], *, log: CellLog, is_option: bool = False
 ) -> tuple[np.ndarray, list[Judgement]]:
     """Judge every distinct text of a column; return each row's place among the judgements."""
     column = log.column(variable)
@@ -354,19 +406,21 @@ def _judge(
         new = [str(found[place].value) for place in column.places[rows]]
         log.repair(rows, variable, new=new, rule=rule)
     if any(each.reason for each in found):
-        _refuse_bad_cells(variable, column, found=found, log=log)
+        _refuse_bad_cells(variable, column, found=found, log=log, is_option=is_option)
     return column.places, found
 
 
 def _refuse_bad_cells(
-    variable: str, column: TextColumn, *, found: list[Judgement], log: CellLog
+    variable: str, column: TextColumn, *, found: list[Judgement], log: CellLog, is_option: bool
 ) -> None:
     """Refuse a column in which too many cells are not what the codebook says."""
     texts, places = column.texts, column.places[log.counted]
     is_bad = np.array([bool(each.reason) for each in found])
     counts = np.bincount(places, minlength=len(found))
     n_given = counts[[tidy_cell(text) != "" for text in texts]].sum()
-    missing_look = np.array([tidy_cell(text) in _MISSING_LOOKS for text in texts]) & is_bad
+    looks = (tidy_cell(text) for text in texts)
+    is_mark = [look in _MISSING_LOOKS or bool(_STATA_MISSING.fullmatch(look)) for look in looks]
+    missing_look = np.array(is_mark) & is_bad
     n_missing, n_bad = counts[missing_look].sum(), counts[is_bad].sum()
     many = max(BAD_CELL_MINIMUM - 1, BAD_CELL_LIMIT * n_given)
     if n_missing > max(2, UNDECLARED_MISSING_LIMIT * n_given):
@@ -379,12 +433,16 @@ def _refuse_bad_cells(
         return
     rows = log.raw.index[log.counted][bad[places]]
     share = 100 * len(rows) / n_given
+    ja_todo, en_todo = "コードブックに書き足す", "declare them in the codebook"
+    if is_option:
+        marks = "study.yaml multi_answer (chosen, unchosen, not_asked, mentions)"
+        ja_todo, en_todo = f"{marks} を見直す", f"see {marks}"
     raise InputError(
         code,
         f"{variable} に{ja}が {len(rows)} 件（{share:.1f}%）あります（{show_rows(rows)} 行目）。"
-        "コードブックに書き足すか、ファイルを直してください。",
-        f"{variable} has {len(rows)} {en} ({share:.1f}%; rows {show_rows(rows)}): declare them in "
-        "the codebook or mend the file.",
+        f"{ja_todo}か、ファイルを直してください。",
+        f"{variable} has {len(rows)} {en} ({share:.1f}%; rows {show_rows(rows)}): {en_todo} or "
+        "mend the file.",
     )
 
 
@@ -397,7 +455,7 @@ def code_single(variable: str, *, book: Book, log: CellLog) -> Coded:
             codes.setdefault(str(int(float(code))), code)
     labels: dict[str, str] = {}
     for code, label, _ in book.codes.get(variable, []):
-        plain = tidy_cell(label)
+        plain = label_key(label)
         labels[plain] = "" if plain in labels else code  # a label of two codes says nothing
     labels = {label: code for label, code in labels.items() if label and code}
     places, found = _judge(
@@ -414,15 +472,21 @@ def code_number(variable: str, *, book: Book, log: CellLog) -> Coded:
     """Return a number column; blanks and bad cells are NaN."""
     lowest, highest = book.limits[variable]
     places, found = _judge(
-        variable, lambda text: judge_number(text, lowest=lowest, highest=highest), log=log
+        variable,
+        lambda text: judge_number(text, lowest=lowest, highest=highest, missing=book.missing),
+        log=log,
     )
     values = (np.nan if each.value is None else each.value for each in found)
     return Coded(numbers=np.array([*values, np.nan], dtype=float)[places])
 
 
-def code_date(variable: str, *, log: CellLog, origin: str) -> Coded:
+def code_date(variable: str, *, book: Book, log: CellLog, day_zero: date | None) -> Coded:
     """Return a date column as ISO text; blanks and bad cells have none."""
-    places, found = _judge(variable, lambda text: judge_date(text, origin=origin), log=log)
+    places, found = _judge(
+        variable,
+        lambda text: judge_date(text, day_zero=day_zero, missing=book.missing),
+        log=log,
+    )
     values = sorted({each.value for each in found if each.value})
     order = {value: place for place, value in enumerate(values)}
     lookup = np.array([*(order.get(each.value, -1) for each in found), -1], dtype=np.int32)
@@ -451,37 +515,28 @@ def code_text(variable: str, *, log: CellLog) -> pd.Series:
 # --- multi-answer -------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class MultiAnswer:
-    """A multi-answer question: chosen (k, n), and who gave anything at all, shape (n,)."""
+def code_multiple(item: str, *, book: Book, log: CellLog) -> tuple[np.ndarray, np.ndarray, Coded]:
+    """Return which options are chosen, whom a mark puts outside the base, and who answered.
 
-    variables: tuple[str, ...]
-    chosen: np.ndarray
-    is_given: np.ndarray
-    status: Coded
-
-
-def code_multiple(item: str, *, book: Book, log: CellLog) -> MultiAnswer:
-    """Return a multi-answer question's columns as chosen or not.
+    Returns:
+        Bool, shape (k, n); bool, shape (n,); answered, no_answer or none.
 
     Raises:
         InputError: Its columns use other marks than the study file says.
     """
-    variables = tuple(book.options(item))
-    chosen = np.zeros((len(variables), len(log.raw)), dtype=bool)
-    is_zero = np.zeros(len(log.raw), dtype=bool)
+    variables, n = book.options(item), len(log.raw)
+    chosen = np.zeros((len(variables), n), dtype=bool)
+    seen = {kind: np.zeros(n, dtype=bool) for kind in ("0", "not_applicable", "no_answer")}
     has_blank = False
     for k, variable in enumerate(variables):
-        marks = _marks(book, code=book.codes[variable][0][0])
-        places, found = _judge(
-            variable, lambda text, m=marks: judge_code(text, codes=m, labels={}), log=log
-        )
-        chosen[k] = np.array([*(each.value == "1" for each in found), False])[places]
-        zero = [each.value == "0" for each in found]
-        if any(zero):
-            is_zero |= np.array([*zero, False])[places]
-        has_blank |= any(each.value is None and not each.reason for each in found)
-    if book.marks.unchosen != "" and has_blank and not is_zero.any() and chosen.any():
+        marks, judge = _option_marks(variable, book=book)
+        places, found = _judge(variable, judge, log=log, is_option=True)
+        kinds = np.array([marks.get(each.value, "") for each in found] + [""])
+        chosen[k] = (kinds == "1")[places]
+        for kind in set(kinds) - {"", "1"}:
+            seen[kind if kind in seen else "no_answer"] |= (kinds == kind)[places]
+        has_blank |= any(each == Judgement() for each in found)
+    if book.marks.unchosen != "" and has_blank and not seen["0"].any() and chosen.any():
         raise InputError(
             "MULTI_ANSWER_CODING",
             f'{item} は選ばなかった選択肢が空白です。study.yaml の multi_answer.unchosen を "" に'
@@ -490,19 +545,26 @@ def code_multiple(item: str, *, book: Book, log: CellLog) -> MultiAnswer:
             "or mend the file.",
         )
     _settle_exclusive(item, variables, chosen=chosen, book=book, log=log)
-    return _multi_status(variables, chosen=chosen, is_zero=is_zero, book=book)
+    status = _multi_status(variables, chosen=chosen, seen=seen, book=book)
+    outside = seen["not_applicable"] & ~chosen.any(axis=0)
+    return chosen, outside, status
 
 
-def _marks(book: Book, *, code: str) -> dict[str, str]:
-    rule = book.marks
-    marks = {code if rule.chosen == "code" else rule.chosen: "1"}
-    if rule.unchosen != "":
-        marks[rule.unchosen] = "0"
-    return marks
+def _option_marks(
+    variable: str, *, book: Book
+) -> tuple[dict[str, str], Callable[[str], Judgement]]:
+    """Return what each mark of an option says (1, 0 or a role), and what judges its cells."""
+    code, label, _ = book.codes[variable][0]
+    rule, key = book.marks, label_key(label)
+    chosen = code if rule.chosen == "code" else rule.chosen
+    marks = {**book.missing, **({rule.unchosen: "0"} if rule.unchosen else {}), chosen: "1"}
+    codes = {mark: mark for mark in marks}
+    labels = {key: chosen} if key else {}
+    return marks, lambda text: judge_code(text, codes=codes, labels=labels)
 
 
 def _settle_exclusive(
-    item: str, variables: tuple[str, ...], *, chosen: np.ndarray, book: Book, log: CellLog
+    item: str, variables: list[str], *, chosen: np.ndarray, book: Book, log: CellLog
 ) -> None:
     """Where "none of these" stands beside other answers, keep the others; `chosen` is changed."""
     alone = np.array([book.codes[variable][0][2] != "answer" for variable in variables])
@@ -518,8 +580,8 @@ def _settle_exclusive(
 
 
 def _multi_status(
-    variables: tuple[str, ...], *, chosen: np.ndarray, is_zero: np.ndarray, book: Book
-) -> MultiAnswer:
+    variables: list[str], *, chosen: np.ndarray, seen: Mapping[str, np.ndarray], book: Book
+) -> Coded:
     """Say of every row whether the question was answered.
 
     Nothing chosen is an answer only where every option is marked unchosen, the question offers no
@@ -529,11 +591,10 @@ def _multi_status(
     answers = np.array([role in ("answer", "exclusive") for role in roles])
     status = np.full(chosen.shape[1], -1, dtype=np.int8)
     if not book.required[variables[0]] and "exclusive" not in roles:
-        status[is_zero if book.marks.unchosen != "" else slice(None)] = 0
-    for k in np.flatnonzero(~answers):
-        status[chosen[k]] = 1
+        status[seen["0"] if book.marks.unchosen != "" else slice(None)] = 0
+    status[seen["no_answer"] | chosen[~answers].any(axis=0)] = 1
     status[chosen[answers].any(axis=0)] = 0
-    return MultiAnswer(variables, chosen, is_zero, Coded(("answered", NO_ANSWER), status))
+    return Coded(("answered", NO_ANSWER), status)
 
 
 # --- skip logic ---------------------------------------------------------------------------------
@@ -561,28 +622,30 @@ class CodedSheet:
 
     Attributes:
         columns: Single answers, numbers and dates by variable, multi-answer options by column.
-        multiple: Multi-answer questions by item, empty once skip logic is settled.
         texts: Free text by variable.
         log: Cells blanked, cells tidied, rows that stand out.
         book: The codebook.
     """
 
     columns: dict[str, Coded]
-    multiple: dict[str, MultiAnswer]
     texts: dict[str, pd.Series]
     log: CellLog
     book: Book
 
 
 def code_cells(
-    raw: pd.DataFrame, study: Study, *, origin: str = "csv", counted: np.ndarray | None = None
+    raw: pd.DataFrame,
+    study: Study,
+    *,
+    day_zero: date | None = None,
+    counted: np.ndarray | None = None,
 ) -> CodedSheet:
     """Judge every cell of a file against the codebook, then settle who was asked what.
 
     Args:
         raw: Text as delivered, multi-answer questions split, shape (n, any), index file_row.
         study: The wave.
-        origin: csv, xlsx or sav.
+        day_zero: As in `RawResponses`.
         counted: Rows whose bad cells may stop the file, shape (n,); None: all.
 
     Returns:
@@ -601,18 +664,21 @@ def code_cells(
         elif kind == "NUM":
             columns[variable] = code_number(variable, book=book, log=log)
         elif kind == "DATE":
-            columns[variable] = code_date(variable, log=log, origin=origin)
+            columns[variable] = code_date(variable, book=book, log=log, day_zero=day_zero)
         elif kind == "OA":
             texts[variable] = code_text(variable, log=log)
     items = dict.fromkeys(book.items[v] for v, kind in book.kinds.items() if kind == "MA")
     multiple = {item: code_multiple(item, book=book, log=log) for item in items}
-    sheet = CodedSheet(columns, multiple, texts, log, book)
-    _settle_skips(sheet, rules)
-    multiple.clear()  # their bytes are those of `columns` now
+    sheet = CodedSheet(columns, texts, log, book)
+    _settle_skips(sheet, rules, multiple)
     return sheet
 
 
-def _settle_skips(sheet: CodedSheet, rules: Mapping[str, list[Condition]]) -> None:
+def _settle_skips(
+    sheet: CodedSheet,
+    rules: Mapping[str, list[Condition]],
+    multiple: dict[str, tuple[np.ndarray, np.ndarray, Coded]],
+) -> None:
     """Mark who was not asked, blank answers given all the same; fills `sheet.columns`."""
     n, kinds = len(sheet.log.raw), sheet.book.kinds
     everyone, nobody = np.ones(n, dtype=bool), np.zeros(n, dtype=bool)
@@ -625,26 +691,40 @@ def _settle_skips(sheet: CodedSheet, rules: Mapping[str, list[Condition]]) -> No
         parts = rules.get(variable)
         asked, is_open = holds(parts, sheet.columns, n=n) if parts else (everyone, nobody)
         if kinds[variable] == "MA":
-            _settle_multiple(name, asked, is_open=is_open, sheet=sheet)
+            coded = multiple.pop(name)
+            _settle_multiple(name, asked, is_open=is_open, sheet=sheet, coded=coded)
         elif kinds[variable] == "OA":
             _settle_text(variable, asked, is_open=is_open, sheet=sheet)
         else:
             sheet.columns[variable] = _settle_column(variable, asked, is_open=is_open, sheet=sheet)
 
 
+def _leave_unasked(
+    log: CellLog, variable: str, told: np.ndarray, *, asked: np.ndarray, is_open: np.ndarray
+) -> None:
+    """Log answers, shape (n,), of people whom no answer led to the question.
+
+    Where the filter itself has no answer they are not counted either (SDC-1 P11): the base of the
+    question would differ by those few from the people who were led to it.
+    """
+    log.blank(np.flatnonzero(told & ~asked & ~is_open), variable, reason="SKIP_VIOLATION")
+    log.blank(np.flatnonzero(told & is_open), variable, reason="FILTER_MISSING")
+
+
 def _settle_column(
     variable: str, asked: np.ndarray, *, is_open: np.ndarray, sheet: CodedSheet
 ) -> Coded:
     """Return a column blank where it was not asked and no_answer where nothing usable was said."""
-    column, log = sheet.columns[variable], sheet.log
+    column = sheet.columns[variable]
     given = column.is_given
     if asked.all():
         if NO_ANSWER not in column.names or given.all():
             return column
     else:
-        log.blank(np.flatnonzero(given & ~asked & ~is_open), variable, reason="SKIP_VIOLATION")
-        log.flag(np.flatnonzero(given & is_open), variable, flag="FILTER_MISSING")
-    used = given & (asked | is_open)
+        roles = [(code, role) for code, _, role in sheet.book.codes.get(variable, [])]
+        told = given & ~column.among(code for code, role in roles if role == "not_applicable")
+        _leave_unasked(sheet.log, variable, told, asked=asked, is_open=is_open)
+    used = given & asked
     if column.numbers is not None:
         return Coded(numbers=np.where(used, column.numbers, np.nan))
     if NO_ANSWER not in column.names:
@@ -661,80 +741,145 @@ def _settle_text(
     if asked.all():
         return
     text = sheet.texts[variable]
-    given = text.notna().to_numpy()
-    rows = np.flatnonzero(given & ~asked & ~is_open)
-    sheet.log.blank(rows, variable, reason="SKIP_VIOLATION")
-    sheet.log.flag(np.flatnonzero(given & is_open), variable, flag="FILTER_MISSING")
-    sheet.texts[variable] = text.mask(~(asked | is_open))
+    told = text.notna().to_numpy()
+    _leave_unasked(sheet.log, variable, told, asked=asked, is_open=is_open)
+    sheet.texts[variable] = text.mask(~asked)
 
 
 def _settle_multiple(
-    item: str, asked: np.ndarray, *, is_open: np.ndarray, sheet: CodedSheet
+    item: str,
+    asked: np.ndarray,
+    *,
+    is_open: np.ndarray,
+    sheet: CodedSheet,
+    coded: tuple[np.ndarray, np.ndarray, Coded],
 ) -> None:
     """Settle a multi-answer question and file its options as columns of their own."""
-    multiple, log = sheet.multiple[item], sheet.log
-    any_chosen = multiple.chosen.any(axis=0)
-    used = asked | (is_open & any_chosen)
+    chosen, outside, answered = coded
+    asked = asked & ~outside
+    variables = sheet.book.options(item)
     if not asked.all():
-        for k, variable in enumerate(multiple.variables):
-            rows = np.flatnonzero(multiple.chosen[k] & ~used)
-            log.blank(rows, variable, reason="SKIP_VIOLATION")
-        log.flag(np.flatnonzero(is_open & any_chosen), item, flag="FILTER_MISSING")
-    status = multiple.status.codes.copy()
+        for k, variable in enumerate(variables):
+            _leave_unasked(sheet.log, variable, chosen[k], asked=asked, is_open=is_open)
+    status = answered.codes.copy()
     status[asked & (status < 0)] = 1
-    status[~used] = -1
-    sheet.columns[item] = Coded(multiple.status.names, status)
-    codes = multiple.chosen.view(np.int8)  # the same bytes: 0 and 1 now, -1 where not asked
-    if not used.all():
-        codes[:, ~used] = -1
-    for k, variable in enumerate(multiple.variables):
-        sheet.columns[variable] = Coded(("0", "1"), codes[k])
+    status[~asked] = -1
+    sheet.columns[item] = Coded(answered.names, status)
+    codes = chosen.view(np.int8)  # the same bytes: 0 and 1 now, -1 where not asked
+    if not asked.all():
+        codes[:, ~asked] = -1
+    sheet.columns.update({v: Coded(("0", "1"), codes[k]) for k, v in enumerate(variables)})
 
 
 def split_multiple(raw: pd.DataFrame, study: Study, *, counted: np.ndarray) -> pd.DataFrame:
-    """Return the table with multi-answer questions given in one cell as one column an option.
+    """Return the table with one column an option, however multi-answer questions were given.
+
+    An item may stand in one cell between separators, or as first, second, third mention.
 
     Raises:
-        InputError: The study file names no separator, or cells of `counted` rows, shape (n,),
-            hold something else than codes between separators.
+        InputError: The study file names no separator; `counted` rows, shape (n,), hold something
+            else than codes or labels; or an item stands in one cell and in columns, which differ.
     """
-    codes, new = study.codebook.codes, {}
-    given = [name for name in raw.columns if name not in study.codebook.columns.index]
-    book = Book.of(study) if given else None
-    for item in given:
-        separator = study.config.multi_answer.separator
-        mine = codes[codes["item"] == item]
-        column = raw[item].astype("category")
-        parts = [_split_cell(text, separator) for text in column.cat.categories]
-        is_known = np.array([set(each) <= set(mine["code"]) for each in parts] or [True])
-        is_odd = ~is_known[column.cat.codes] & counted
-        if separator is None or is_odd.any():
-            rows = raw.index[is_odd] if separator else raw.index
-            raise InputError(
-                "MULTI_ANSWER_SEPARATOR",
-                f"{item} は一つのセルに複数の回答があり、{len(rows)} 行を分けられません"
-                f"（{show_rows(rows)} 行目）。study.yaml の multi_answer.separator を確かめて"
-                "ください。",
-                f"{item} holds several answers in one cell and {len(rows)} rows cannot be split "
-                f"({show_rows(rows)}): see multi_answer.separator in study.yaml.",
-            )
-        for variable, code in zip(mine["variable"], mine["code"], strict=True):
-            marks = {mark: text for text, mark in _marks(book, code=code).items()}
-            texts = [
-                marks["1"] if code in each else (marks.get("0", "") if each else "")
-                for each in parts
-            ]
-            kinds = sorted(set(texts))
-            lookup = np.array([kinds.index(text) for text in texts], dtype=np.int8)
-            new[variable] = pd.Categorical.from_codes(
-                lookup[column.cat.codes], categories=pd.Index(kinds, dtype="str")
-            )
+    book, rule, new = Book.of(study), study.config.multi_answer, {}
+    plain = unicodedata.normalize("NFKC", rule.separator or "")
+    for item in dict.fromkeys(book.items[v] for v, kind in book.kinds.items() if kind == "MA"):
+        mark = plain.strip() or plain[-1:]  # a comma with a space is a comma; white space stays
+        if item in rule.mentions:
+            mark, columns = _MENTION, [raw[name].astype("str") for name in rule.mentions[item]]
+            cells = columns[0].str.cat(columns[1:], sep=mark).astype("category")
+        elif item in raw and item not in book.kinds:
+            cells = raw[item].astype("category")
+        else:
+            continue
+        names = _names_in_cell(item, mark=mark, book=book)
+        parts = [_split_cell(text, mark, names=names) for text in cells.cat.categories]
+        is_odd = np.array([None in each for each in parts])[cells.cat.codes] & counted
+        if not mark or is_odd.any():
+            raise _unsplit(item, raw.index[is_odd] if mark else raw.index)
+        split = {v: _option_texts(v, parts, book=book) for v in book.options(item)}
+        split = {v: pd.Series(texts).take(cells.cat.codes) for v, texts in split.items()}
+        given = [] if item in rule.mentions else [v for v in split if v in raw]
+        _refuse_other_answers(item, raw[given], split=split, book=book, counted=counted)
+        new |= {v: column.array for v, column in split.items() if v not in given}
     return raw.assign(**new) if new else raw
 
 
-def _split_cell(text: str, separator: str | None) -> list[str]:
-    mark = tidy_cell(separator or ",") or " "
-    return [part.strip() for part in tidy_cell(text).split(mark) if part.strip()]
+def _names_in_cell(item: str, *, mark: str, book: Book) -> dict[str, str]:
+    """Return what may stand between separators: codes, labels, marks; "" for no mention."""
+    options = [book.codes[variable][0] for variable in book.options(item)]
+
+    def key(text: str) -> str:
+        return mark.join(_pieces(text, mark))
+
+    labels = Counter(key(label) for _, label, _ in options)
+    names = {key(label): code for code, label, _ in options if labels[key(label)] == 1}
+    names |= {key(text): text for text in book.missing}
+    names |= {key(book.marks.unchosen): ""} if mark == _MENTION else {}
+    return names | {key(code): code for code, _, _ in options}
+
+
+def _pieces(text: str, mark: str) -> list[str]:
+    plain = label_key(text)
+    return [piece.strip() for piece in (plain.split(mark) if mark else [plain]) if piece.strip()]
+
+
+def _split_cell(text: str, mark: str, *, names: Mapping[str, str]) -> list[str | None]:
+    """Return what stands in a cell, None for what has no name; a name may hold separators."""
+    pieces, found = _pieces(text, mark), []
+    while pieces:
+        n = next((n for n in range(len(pieces), 0, -1) if mark.join(pieces[:n]) in names), 1)
+        found.append(names.get(mark.join(pieces[:n])))
+        pieces = pieces[n:]
+    return found
+
+
+def _option_texts(variable: str, parts: list[list[str | None]], *, book: Book) -> pd.Categorical:
+    """Return what the column of an option would hold for each of the cells."""
+    code, rule = book.codes[variable][0][0], book.marks
+    chosen, texts = code if rule.chosen == "code" else rule.chosen, []
+    for each in parts:
+        told = [part for part in each if part not in book.missing]
+        texts.append(chosen if code in told else rule.unchosen if told else (each or [""])[0])
+    return pd.Categorical(pd.array(texts, dtype="str"))
+
+
+def _refuse_other_answers(
+    item: str,
+    given: pd.DataFrame,
+    *,
+    split: Mapping[str, pd.Series],
+    book: Book,
+    counted: np.ndarray,
+) -> None:
+    """Refuse an item whose one cell and whose columns do not say the same."""
+    differ = np.zeros(len(given), dtype=bool)
+    for variable, column in given.items():
+        marks, judge = _option_marks(variable, book=book)
+        pair = []
+        for each in (column.astype("category").array, split[variable].array):
+            is_chosen = [marks.get(judge(text).value or "") == "1" for text in each.categories]
+            pair.append(np.array(is_chosen)[each.codes])
+        differ |= pair[0] != pair[1]
+    rows = given.index[differ & counted]
+    if len(rows):
+        raise InputError(
+            "MULTI_ANSWER_TWICE",
+            f"{item} は一つのセルと選択肢ごとの列の両方にあり、{len(rows)} 行で答えがちがいます"
+            f"（{show_rows(rows)} 行目）。正しい方だけを残したファイルを受け取り直してください。",
+            f"{item} stands in one cell and in a column an option, and {len(rows)} rows differ "
+            f"({show_rows(rows)}): ask for a file with the right ones only.",
+        )
+
+
+def _unsplit(item: str, rows: pd.Index) -> InputError:
+    return InputError(
+        "MULTI_ANSWER_SEPARATOR",
+        f"{item} は一つのセルに複数の回答があり、{len(rows)} 行を分けられません"
+        f"（{show_rows(rows)} 行目）。study.yaml の multi_answer と、選択肢のコード・ラベルを"
+        "確かめてください。",
+        f"{item} holds several answers in one cell and {len(rows)} rows cannot be split "
+        f"({show_rows(rows)}): see multi_answer in study.yaml, and the options' codes and labels.",
+    )
 
 
 # --- derived variables --------------------------------------------------------------------------

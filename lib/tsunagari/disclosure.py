@@ -1123,7 +1123,11 @@ def _rounding_slack(linked: LinkedTables, node: int) -> float:
 def _nearly_everybody(
     linked: LinkedTables, *, settings: Disclosure, questionnaire: Questionnaire
 ) -> list[int]:
-    """Return bases that lack a few people of another population that holds them (SDC-1 P11)."""
+    """Return bases of a population that differs by a few people from another one (SDC-1 P11).
+
+    What counts is who was asked: that a few did not answer one of two questions asked of the same
+    people makes no other population.
+    """
     populations: dict[Key, list[tuple[int, tuple[Key, ...]]]] = {}
     for node in linked.bases:
         rest, conditions = _filter_of(linked.keys[node], questionnaire=questionnaire)
@@ -1133,11 +1137,28 @@ def _nearly_everybody(
     found = []
     for rest, known in populations.items():
         k = threshold_of((*rest, ("?", "1")), settings=settings, questionnaire=questionnaire)
+        asked = {node: _n_led(linked, rest, conditions) for node, conditions in known}
         for (wide, fewer), (node, conditions) in product(known, known):
-            is_within = all(any(set(c) <= set(w) for c in conditions) for w in fewer)
-            if is_within and 0 < linked.counts[wide] - linked.counts[node] < k:
+            is_within, is_same = _holds(fewer, conditions), _holds(conditions, fewer)
+            n_wide, n = (asked[each] or linked.counts[each] for each in (wide, node))
+            if is_within and not is_same and 0 < n_wide - n < k:
                 found.append(node)
+            if node == wide and asked[node] and 0 < linked.counts[node] - asked[node] < k:
+                found.append(node)  # answered by a few whom no answer led to it
     return found
+
+
+def _holds(wide: tuple[Key, ...], narrow: tuple[Key, ...]) -> bool:
+    """Return whether all whom some conditions lead to a question fulfil others too."""
+    return all(any(set(one) <= set(other) for one in narrow) for other in wide)
+
+
+def _n_led(linked: LinkedTables, rest: Key, conditions: tuple[Key, ...]) -> float | None:
+    """Return how many people the one condition of a filter leads to a question, where shown."""
+    if len(conditions) != 1:
+        return None
+    parts = [linked.index.get(tuple(sorted((*rest, pair)))) for pair in conditions[0]]
+    return None if None in parts else sum(linked.counts[part] for part in parts)
 
 
 def threshold_of(key: Key, *, settings: Disclosure, questionnaire: Questionnaire) -> int:

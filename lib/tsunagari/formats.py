@@ -1,8 +1,8 @@
-"""What does an Excel or SPSS file really hold, as text: opened with suspicion, nothing guessed.
+"""What does an Excel, SPSS or Stata file really hold, as text: opened with suspicion, not guessed.
 
 A workbook is checked as a zip of XML before it is parsed (size, entities, formulas without values,
-merged cells); an SPSS file is converted in a process of its own, with limits, because a crafted
-one can bring its reader down.
+merged cells); an SPSS or Stata file is converted in a process of its own, with limits, because a
+crafted one can bring its reader down.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ import sys
 import tempfile
 import zipfile
 import zlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -30,7 +30,9 @@ from tsunagari.study import InputError
 
 ROWS_SHOWN = 10  # file rows named in a message
 UNPACKED_LIMIT_BYTES = 200_000_000  # disclosure standard XLS-10
-CONVERT_SECONDS, CONVERT_BYTES = 120, 4_000_000_000  # limits of the process that reads SPSS files
+CONVERT_SECONDS, CONVERT_BYTES = 120, 4_000_000_000  # limits of the process that reads .sav, .dta
+_EXACT = 1e15  # whole numbers from here on may have been rounded on the way, as Excel does
+_NO_ENCODING_FITS = 3  # exit code of that process
 _PROLOG_BYTES = 65_536  # a DTD stands before the first element
 _DISGUISES = (  # first bytes of files that are often given a wrong name
     (b"PK\x03\x04", "zip・Excel (zip or xlsx)"),
@@ -45,7 +47,15 @@ _DISGUISES = (  # first bytes of files that are often given a wrong name
     (b"SQLite format 3", "SQLite"),
     (b"\x1f\x8b", "gzip"),
 )
-_WANTED = {"csv": (), "xlsx": ("zip",), "sav": ("SPSS",)}
+_STATA = re.compile(rb"<stata_dta>|[h-s][\x01\x02]\x01")  # release 117 and later, 104 to 115
+_WANTED = {"csv": (), "xlsx": ("zip",), "sav": ("SPSS",), "dta": ("Stata",)}
+_MOMENTS = {  # formats of dates, what one unit of their numbers is, and the day of number 0
+    "sav": [(r"([AEJS]?DATE|DATETIME|YMDHMS)\d", timedelta(seconds=1), datetime(1582, 10, 14))],
+    "dta": [
+        (r"%-?t?d", timedelta(days=1), datetime(1960, 1, 1)),
+        (r"%-?t[cC]", timedelta(milliseconds=1), datetime(1960, 1, 1)),
+    ],
+}
 _BROKEN = (  # what a damaged workbook raises; RuntimeError: a part encrypted or oddly packed
     *(zipfile.BadZipFile, zlib.error, RuntimeError, CalamineError),
     *(ElementTree.ParseError, KeyError, ValueError),
@@ -60,8 +70,9 @@ class Sheet:
         header: Names of the columns.
         rows: Text of every record, each as long as the widest.
         facts: What is known of the file beside its cells.
-        numeric: Names of columns, with the file rows of cells that are numbers and not text.
-        labels: Value labels by variable (SPSS).
+        numeric: Names of columns, with the file rows of cells that are numbers and may have been
+            text: any of Excel, of SPSS and Stata those of 16 digits and more.
+        labels: Value labels by variable (SPSS, Stata).
     """
 
     header: list[str]
@@ -83,19 +94,19 @@ def show_rows(rows: Iterable[int]) -> str:
     return ", ".join(listed[:ROWS_SHOWN]) + more
 
 
-def refuse_disguise(data: bytes, *, path: Path, wanted: str) -> None:
+def refuse_disguise(data: bytes, *, wanted: str) -> None:
     """Refuse a file whose first bytes show that it is not what its name says.
 
     Args:
         data: The first 4,096 bytes.
-        path: Named in the message.
-        wanted: "csv", "xlsx" or "sav".
+        wanted: "csv", "xlsx", "sav" or "dta".
 
     Raises:
         InputError: It is an HTML page, a git-lfs pointer, an archive, or another format.
     """
     start = data[:4096].lstrip(b"\xef\xbb\xbf \t\r\n").lower()
     found = next((name for magic, name in _DISGUISES if data.startswith(magic)), None)
+    found = "Stata" if _STATA.match(data) else found
     if start.startswith((b"<!doctype html", b"<html", b"<?xml", b"<head", b"<script")):
         found = "HTML・XML のページ（ダウンロードの失敗） (an HTML or XML page: a failed download)"
     elif start.startswith(b"version https://git-lfs"):
@@ -103,14 +114,14 @@ def refuse_disguise(data: bytes, *, path: Path, wanted: str) -> None:
     elif found is None and wanted != "csv":
         found = "文字だけのファイル (plain text)"
     if found is not None and not found.startswith(_WANTED[wanted] or ("\0",)):
-        raise _refuse("FORMAT", path, ja=f"は {wanted} ではなく {found} です", en=f"is {found}")
+        raise _not_right(ja=f"は {wanted} ではなく {found} です", en=f"is {found}")
 
 
-def _refuse(code: str, path: Path, *, ja: str, en: str) -> InputError:
+def _not_right(*, ja: str, en: str, code: str = "FORMAT") -> InputError:
     return InputError(
         code,
-        f"{path.name} {ja}。正しいファイルを置き直してください。",
-        f"{path.name} {en}. Put the right file there.",
+        f"responses {ja}。正しいファイルを置き直してください。",
+        f"responses {en}. Put the right file there.",
     )
 
 
@@ -138,40 +149,45 @@ def read_workbook(path: Path, *, sheet: str | None) -> Sheet:
         is_locked = "EncryptedPackage".encode("utf-16-le") in path.read_bytes()
         ja = "はパスワードで暗号化されています" if is_locked else "は旧形式の Excel（.xls）です"
         en = "is encrypted" if is_locked else "is an old .xls workbook"
-        raise _refuse("ENCRYPTED" if is_locked else "FORMAT", path, ja=ja, en=en)
-    refuse_disguise(start, path=path, wanted="xlsx")
+        raise _not_right(ja=ja, en=en, code="ENCRYPTED" if is_locked else "FORMAT")
+    refuse_disguise(start, wanted="xlsx")
     try:
         with zipfile.ZipFile(path) as archive:
-            _check_archive(archive, path=path)
+            _check_archive(archive)
             facts = _workbook_facts(archive)
-            name = _choose_sheet(path, sheet, facts=facts)
-            part = _sheet_part(archive, name)
-            errors = _check_sheet(part, path=path, name=name)
+            name = _choose_sheet(sheet, facts["sheets"])
+            errors, hidden = _check_sheet(_sheet_part(archive, name), name=name)
         book = CalamineWorkbook.from_path(path)
         cells = book.get_sheet_by_name(name).to_python(skip_empty_area=False)
     except _BROKEN as error:
-        raise _refuse(
-            "FORMAT", path, ja="を Excel ファイルとして読めません", en="cannot be read as Excel"
+        raise _not_right(
+            ja="を Excel ファイルとして読めません", en="cannot be read as Excel"
         ) from error
-    return _to_sheet(cells, errors, facts=facts | {"sheet": name})
+    found = _to_sheet(cells, errors, facts=facts | {"sheet": name})
+    hidden = [row for row in hidden if 2 <= row < len(found.rows) + 2]
+    if hidden:
+        facts["notes"].append(
+            f"Excel で非表示の行が {len(hidden)} 行あります（{show_rows(hidden)} 行目）。"
+            "ほかの行と同じく使います。"
+        )
+    return found
 
 
-def _check_archive(archive: zipfile.ZipFile, *, path: Path) -> None:
+def _check_archive(archive: zipfile.ZipFile) -> None:
     """Refuse a workbook that unpacks to too much, or that defines entities of its own."""
     if sum(part.file_size for part in archive.infolist()) > UNPACKED_LIMIT_BYTES:
         limit = UNPACKED_LIMIT_BYTES // 1_000_000
-        raise _refuse(
-            "RESOURCE_LIMIT",
-            path,
+        raise _not_right(
             ja=f"は展開すると {limit} MB をこえます（空の書式だけの行がありませんか）",
             en=f"unpacks to more than {limit} MB (are there rows of formats only?)",
+            code="RESOURCE_LIMIT",
         )
     for part in archive.namelist():
         if part.endswith((".xml", ".rels")):
             with archive.open(part) as file:
                 start = file.read(_PROLOG_BYTES).replace(b"\0", b"")  # so UTF-16 hides nothing
                 if b"<!" in start.replace(b"<!--", b"").replace(b"<![CDATA[", b""):
-                    raise _refuse("FORMAT", path, ja="に DTD があります", en="holds a DTD")
+                    raise _not_right(ja="に DTD があります", en="holds a DTD")
 
 
 def _workbook_facts(archive: zipfile.ZipFile) -> dict[str, Any]:
@@ -192,26 +208,25 @@ def _workbook_facts(archive: zipfile.ZipFile) -> dict[str, Any]:
     }
 
 
-def _choose_sheet(path: Path, sheet: str | None, *, facts: dict[str, Any]) -> str:
-    names = facts["sheets"]
+def _choose_sheet(sheet: str | None, names: list[str]) -> str:
     if sheet is None and len(names) == 1:
         return names[0]
     if sheet in names:
         return sheet
     listed = ", ".join(names)
     if sheet is None:
-        raise _refuse(
+        raise InputError(
             "SHEET_AMBIGUOUS",
-            path,
-            ja=f"にシートが {len(names)} 枚あります（{listed}）。study.yaml の waves.<年>.sheet に"
-            "名前を書いてください",
-            en=f"has {len(names)} sheets ({listed}): name one as waves.<year>.sheet in study.yaml",
+            f"responses にシートが {len(names)} 枚あります（{listed}）。study.yaml の "
+            "waves.<年>.sheet に名前を書いてください。",
+            f"responses has {len(names)} sheets ({listed}): name one as waves.<year>.sheet in "
+            "study.yaml.",
         )
-    raise _refuse(
+    raise InputError(
         "SHEET_MISSING",
-        path,
-        ja=f"にシート {sheet} がありません（あるのは {listed}）",
-        en=f"has no sheet {sheet} (it has: {listed})",
+        f"responses にシート {sheet} がありません（あるのは {listed}）。study.yaml の "
+        "waves.<年>.sheet を直してください。",
+        f"responses has no sheet {sheet} (it has: {listed}): mend waves.<year>.sheet.",
     )
 
 
@@ -225,9 +240,13 @@ def _sheet_part(archive: zipfile.ZipFile, name: str) -> bytes:
     return archive.read(target.lstrip("/") if target.startswith("/") else f"xl/{target}")
 
 
-def _check_sheet(part: bytes, *, path: Path, name: str) -> dict[tuple[int, int], str]:
-    """Refuse formulas without values and merged cells; return error values by row and column."""
-    empty, errors, merged = [], {}, []
+def _check_sheet(part: bytes, *, name: str) -> tuple[dict[tuple[int, int], str], list[int]]:
+    """Refuse formulas without values and merged cells.
+
+    Returns:
+        Error values by row and column, the first being 0; and rows that Excel hides, the first 1.
+    """
+    empty, errors, merged, hidden = [], {}, [], []
     for _, element in ElementTree.iterparse(io.BytesIO(part)):
         kind = element.tag.rpartition("}")[2]  # however the namespace is written
         if kind == "c":
@@ -239,23 +258,25 @@ def _check_sheet(part: bytes, *, path: Path, name: str) -> dict[tuple[int, int],
         elif kind == "mergeCell":
             merged.append(element.get("ref", "?"))
         elif kind == "row":
+            if element.get("hidden") in ("1", "true"):
+                hidden.append(int(element.get("r", "0")))
             element.clear()
     if empty:
-        raise _refuse(
+        raise InputError(
             "EXCEL_FORMULA",
-            path,
-            ja=f"のシート {name} に、値のない数式が {len(empty)} 個あります（{show_rows(empty)}）。"
-            "Excel で開いて値として保存してください",
-            en=f"has {len(empty)} formulas without values ({show_rows(empty)}): save as values",
+            f"responses のシート {name} に、値のない数式が {len(empty)} 個あります"
+            f"（{show_rows(empty)}）。Excel で開いて値として保存してください。",
+            f"responses has {len(empty)} formulas without values ({show_rows(empty)}): open it in "
+            "Excel and save them as values.",
         )
     if merged:
-        raise _refuse(
+        raise InputError(
             "EXCEL_MERGED",
-            path,
-            ja=f"のシート {name} に結合セルがあります（{', '.join(merged[:5])}）",
-            en=f"has merged cells ({', '.join(merged[:5])}): unmerge them",
+            f"responses のシート {name} に結合セルがあります（{show_rows(merged)}）。結合を解いて"
+            "ください。",
+            f"responses has merged cells ({show_rows(merged)}): unmerge them.",
         )
-    return errors
+    return errors, hidden
 
 
 def _place(address: str) -> tuple[int, int]:
@@ -276,7 +297,7 @@ def _place(address: str) -> tuple[int, int]:
 
 
 def cell_text(cell: Any) -> str:
-    """Return a cell as text: whole numbers without decimals, dates as ISO, nothing as "".
+    """Return a cell as text: whole numbers without decimals, dates as ISO, TRUE as Excel shows it.
 
     Example:
         >>> cell_text(3.0), cell_text(3.5), cell_text(None)
@@ -285,7 +306,9 @@ def cell_text(cell: Any) -> str:
     if cell is None or cell is pd.NaT or (isinstance(cell, float) and np.isnan(cell)):
         return ""
     if isinstance(cell, float):
-        return str(int(cell)) if cell.is_integer() and abs(cell) < 1e15 else repr(cell)
+        return str(int(cell)) if cell.is_integer() and abs(cell) < _EXACT else repr(cell)
+    if isinstance(cell, bool):
+        return str(cell).upper()
     if isinstance(cell, datetime):
         return cell.date().isoformat() if cell.time() == datetime.min.time() else str(cell)
     return cell.isoformat() if isinstance(cell, date) else str(cell)
@@ -312,93 +335,126 @@ def _to_sheet(
     return Sheet(header, rows, facts, numeric)
 
 
-# --- SPSS ---------------------------------------------------------------------------------------
+# --- SPSS and Stata -----------------------------------------------------------------------------
 
 
-def read_sav(path: Path, *, encoding: str | None = None) -> Sheet:
-    """Read an SPSS file as text, codes as codes, in a process with limits on time and memory.
+def read_labelled(path: Path, *, kind: str, encodings: Sequence[str]) -> Sheet:
+    """Read an SPSS or Stata file as text, codes as codes, in a process with limits.
 
-    User-missing values stay codes, so that 無回答 (99) is not the same as never asked.
+    Missing values that the user defined stay codes, so that 無回答 (99, or .a in Stata) is not the
+    same as never asked. A date beyond the year 9999 stays its number, which is no date.
 
     Args:
-        path: .sav or .zsav.
-        encoding: Where the file does not say it; cp932 is tried when the header's own fails.
+        path: .sav, .zsav or .dta.
+        kind: "sav" or "dta".
+        encodings: Tried in this order where the file does not say its own.
 
     Returns:
-        Text cells with the value labels; facts hold multi-response sets and the weight variable.
+        Text cells with the value labels.
 
     Raises:
-        InputError: Not such a file, or one that its reader cannot stand.
+        InputError: Not such a file, one that its reader cannot stand, or in none of the encodings.
     """
+    name = "SPSS" if kind == "sav" else "Stata"
     with path.open("rb") as file:
-        refuse_disguise(file.read(4096), path=path, wanted="sav")
+        refuse_disguise(file.read(4096), wanted=kind)
     with tempfile.TemporaryDirectory() as folder:
-        command = [sys.executable, "-m", "tsunagari.formats", str(path), folder, encoding or ""]
+        command = [sys.executable, "-m", "tsunagari.formats", str(path), folder, kind, *encodings]
         try:
             done = subprocess.run(
                 command, capture_output=True, timeout=CONVERT_SECONDS, check=False
-            )
+            ).returncode
         except subprocess.TimeoutExpired:
             done = None
-        if done is None or done.returncode != 0:
-            raise _refuse(
-                "FORMAT",
-                path,
-                ja="を SPSS ファイルとして読めません（壊れているか、途中で切れています）",
-                en="cannot be read as SPSS: it is broken or cut short",
+        if done == _NO_ENCODING_FITS:
+            raise InputError(
+                "ENCODING",
+                f"responses の文字コードが {', '.join(encodings)} のどれでもありません。study.yaml "
+                "の file.encodings に書いてください。",
+                f"responses is in none of the encodings {', '.join(encodings)}: name its own under "
+                "file.encodings in study.yaml.",
+            )
+        if done != 0:
+            raise _not_right(
+                ja=f"を {name} ファイルとして読めません（壊れているか、途中で切れています）",
+                en=f"cannot be read as {name}: it is broken or cut short",
             )
         about = json.loads((Path(folder) / "about.json").read_text(encoding="utf-8"))
         table = pd.read_parquet(Path(folder) / "table.parquet")
-    _refuse_equal_labels(about["labels"], path=path)
-    rows = table.to_numpy(dtype=object).tolist()
-    return Sheet(list(table.columns), rows, about["facts"], labels=about["labels"])
+    _refuse_equal_labels(about["labels"])
+    return Sheet(list(table.columns), table.to_numpy(dtype=object).tolist(), **about)
 
 
-def _refuse_equal_labels(labels: dict[str, dict[str, str]], *, path: Path) -> None:
+def _refuse_equal_labels(labels: dict[str, dict[str, str]]) -> None:
     for variable, names in labels.items():
         shown = [name for name in names.values() if name]
         if len(set(shown)) < len(shown):
-            raise _refuse(
-                "LABEL_REPEATED",
-                path,
+            raise _not_right(
                 ja=f"の {variable} で、二つのコードに同じ値ラベルが付いています",
                 en=f"gives two codes of {variable} the same value label",
+                code="LABEL_REPEATED",
             )
 
 
-def convert_sav(path: Path, folder: Path, *, encoding: str | None) -> None:
-    """Write an SPSS file's cells and labels to a folder; runs in the process with limits."""
+def convert_labelled(path: Path, folder: Path, *, kind: str, encodings: Sequence[str]) -> None:
+    """Write an SPSS or Stata file's cells and labels; runs in the process with limits."""
     import pyreadstat  # here only: the rest of the package never loads it
 
-    for try_encoding in (encoding, None if encoding else "CP932"):
+    read = pyreadstat.read_sav if kind == "sav" else pyreadstat.read_dta
+    says_own = kind == "sav" or re.search(rb"<release>1(1[89]|[2-9])", path.read_bytes()[:99])
+    for encoding in [*[None] * bool(says_own), *encodings]:
         try:
-            table, meta = pyreadstat.read_sav(
-                str(path), user_missing=True, encoding=try_encoding, apply_value_formats=False
+            table, meta = read(
+                str(path), user_missing=True, disable_datetime_conversion=True, encoding=encoding
             )
             break
         except pyreadstat.ReadstatError as error:
             if "convert" not in str(error).lower() and "encoding" not in str(error).lower():
                 raise
     else:
-        raise SystemExit(1)
-    text = pd.DataFrame({name: [cell_text(c) for c in table[name].tolist()] for name in table})
-    text.to_parquet(folder / "table.parquet")
-    weight = int.from_bytes(path.read_bytes()[76:80], "little")  # place in the dictionary, 0: none
-    notes = ["SPSS で重み変数が設定されています。study.yaml が名を挙げたときだけ使います。"]
-    about = {
-        "labels": {
-            variable: {cell_text(code): label for code, label in names.items()}
-            for variable, names in meta.variable_value_labels.items()
-        },
-        "facts": {
-            "encoding": meta.file_encoding,
-            "user_missing": sorted(meta.missing_ranges or {}),
-            "multi_response_sets": sorted(getattr(meta, "mr_sets", None) or {}),
-            "has_weight": weight > 0,
-            "notes": notes if weight > 0 else [],
-        },
+        raise SystemExit(_NO_ENCODING_FITS)
+    texts, numeric = {}, {}
+    for name in table:
+        texts[name] = table[name].tolist()
+        if meta.readstat_variable_types[name] != "string":
+            numeric[name] = [
+                row
+                for row, cell in enumerate(texts[name], start=2)
+                if isinstance(cell, float) and abs(cell) >= _EXACT
+            ]
+            cells = _moments(texts[name], meta.original_variable_types[name], kind=kind)
+            texts[name] = [_mark(cell) for cell in cells]
+    pd.DataFrame(texts, dtype="str").to_parquet(folder / "table.parquet")
+    labels = {
+        variable: {_mark(code): label for code, label in names.items()}
+        for variable, names in meta.variable_value_labels.items()
     }
+    notes = []
+    if kind == "sav" and path.read_bytes()[76:80] != bytes(4):  # its place in the dictionary
+        notes = ["SPSS で重み変数が設定されています。study.yaml が名を挙げたときだけ使います。"]
+    facts = {"encoding": meta.file_encoding or encoding, "notes": notes}
+    about = {"labels": labels, "facts": facts, "numeric": numeric}
     (folder / "about.json").write_text(json.dumps(about, ensure_ascii=False), encoding="utf-8")
+
+
+def _mark(code: Any) -> str:
+    """Return a code as text; Stata's missing values, which its reader calls a to z, as .a to .z."""
+    return f".{code}" if isinstance(code, str) and len(code) == 1 else cell_text(code)
+
+
+def _moments(cells: list[Any], shown_as: str, *, kind: str) -> list[Any]:
+    """Return numbers that a format shows as dates as moments, where there is such a date."""
+    for pattern, unit, zero in _MOMENTS[kind]:
+        if re.match(pattern, shown_as):
+            return [_moment(c, unit, zero) if isinstance(c, float) else c for c in cells]
+    return cells
+
+
+def _moment(number: float, unit: timedelta, zero: datetime) -> datetime | float:
+    try:
+        return zero + number * unit
+    except (OverflowError, ValueError):  # beyond the calendar, or no number
+        return number
 
 
 def _limit_process() -> None:
@@ -414,4 +470,5 @@ def _limit_process() -> None:
 
 if __name__ == "__main__":
     _limit_process()
-    convert_sav(Path(sys.argv[1]), Path(sys.argv[2]), encoding=sys.argv[3] or None)
+    source, target, kind, *encodings = sys.argv[1:]
+    convert_labelled(Path(source), Path(target), kind=kind, encodings=encodings)

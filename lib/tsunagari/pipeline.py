@@ -238,11 +238,10 @@ def _check_inputs(study: Study) -> None:
     waves = [study] + ([study.previous] if study.previous else [])
     weighting = study.config.weighting
     targets = [weighting.targets, *(margin.targets for margin in weighting.margins)]
-    needed = [wave.responses_path for wave in waves]
-    needed += [study.raw_dir / name for name in targets if name]
-    for path in needed:
+    called = {wave.responses_path: wave.wave_dir / "responses" for wave in waves}
+    for path in [*called, *(study.raw_dir / name for name in targets if name)]:
         if not path.is_file() or path.stat().st_size == 0:
-            place = path.relative_to(studies.repository_root())
+            place = called.get(path, path).relative_to(studies.repository_root())
             raise InputError(
                 "FILE_EMPTY" if path.is_file() else "FILE_MISSING",
                 f"{place} が{'空です' if path.is_file() else 'ありません'}。"

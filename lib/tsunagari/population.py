@@ -18,7 +18,7 @@ import numpy as np
 import pandas as pd
 from python_calamine import CalamineError, CalamineWorkbook
 
-from tsunagari.study import Band, ConfigError, InputError, Study
+from tsunagari.study import ALIKE, Band, ConfigError, InputError, Study
 
 MARGIN_GAP_LIMIT = 0.001  # margins whose sums differ by more are not of one population
 NOT_PUBLISHED = "not_published"  # total minus the published ages; never an age
@@ -282,11 +282,16 @@ def _read_sheet(path: Path, sheet: str | None = None) -> list[list[Any]]:
         ) from error
 
 
-def _file_error(code: str, path: Path, *, ja: str, en: str) -> InputError:
+_FETCH = ("ダウンロードし直してください", "Download it again")
+
+
+def _file_error(
+    code: str, path: Path, *, ja: str, en: str, todo: tuple[str, str] = _FETCH
+) -> InputError:
     return InputError(
         f"POPULATION_{code}",
-        f"人口のファイル {path.name} {ja}。ダウンロードし直してください。",
-        f"The population file {path.name} {en}. Download it again.",
+        f"人口のファイル {path.name} {ja}。{todo[0]}。",
+        f"The population file {path.name} {en}. {todo[1]}.",
     )
 
 
@@ -450,11 +455,21 @@ def _settle_register(
 def _choose(table: pd.DataFrame, wanted: Iterable[str] | None, *, path: Path) -> pd.DataFrame:
     """Keep the wanted municipalities; refuse when one is not there or stands twice."""
     names = list(dict.fromkeys(table["municipality"] if wanted is None else wanted))
+    ours = {name.translate(ALIKE): name for name in names}  # 龍ヶ崎市 is 龍ケ崎市
+    found = [ours.get(name.translate(ALIKE), name) for name in table["municipality"]]
+    table = table.assign(municipality=found)
     absent = [name for name in names if name not in set(table["municipality"])]
     if absent or not names:
         listed = "・".join(absent) or "(0)"
         raise _file_error(
-            "MUNICIPALITY", path, ja=f"に市町村 {listed} がありません", en=f"lacks: {listed}"
+            "MUNICIPALITY",
+            path,
+            ja=f"に市町村 {listed} がありません",
+            en=f"lacks: {listed}",
+            todo=(
+                "study.yaml の regions での書き方と、ファイルの都道府県を確かめてください",
+                "Check the spelling under regions in study.yaml, and the file's prefecture",
+            ),
         )
     kept = table[table["municipality"].isin(names)].reset_index(drop=True)
     if kept.duplicated(["municipality", "sex", "age_class"]).any():

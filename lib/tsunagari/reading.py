@@ -1,8 +1,8 @@
 """What stands in the delivered file: every record as text, none lost, nothing guessed.
 
-A reader turns a CSV, an Excel sheet or an SPSS file into the same `RawResponses`: text columns
-named as the codebook names them, the records that cannot be laid under those columns, and the facts
-of the file. No value is converted here: `001` stays `001`, `NA` stays `NA`. Checking comes later.
+A reader turns a CSV, an Excel sheet, an SPSS or a Stata file into the same `RawResponses`: text
+columns named as the codebook names them, the records that cannot be laid under those columns, and
+the facts of the file. No value is converted here: `001` stays `001`, `NA` stays `NA`.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import re
 import unicodedata
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import date
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -26,8 +27,15 @@ import pyarrow.compute
 import pyarrow.csv
 from openpyxl.utils import get_column_letter
 
-from tsunagari.formats import ROWS_SHOWN, Sheet, read_sav, read_workbook, refuse_disguise, show_rows
-from tsunagari.study import InputError, Study
+from tsunagari.formats import (
+    ROWS_SHOWN,
+    Sheet,
+    read_labelled,
+    read_workbook,
+    refuse_disguise,
+    show_rows,
+)
+from tsunagari.study import ALIKE, InputError, Study
 
 # One allocator for arrow and numpy, so that what one frees serves the other. Arrow's own takes and
 # keeps pages of 2 MB, which is much beside a file of 3 MB.
@@ -44,8 +52,11 @@ _BARE_CR = re.compile(b"\r(?!\n)")
 _PRIVATE_USE = re.compile("[\ue000-\uf8ff]")
 # Kana and Japanese stops in UTF-8 begin with E3 80 to E3 83, which cp932 shows as one of these.
 _MOJIBAKE = re.compile("[縺繧繝縲]")
-TRAILER = re.compile(
-    r"^\s*(合\s*計|総\s*計|小\s*計|計|以\s*上|注|※|出典|total|grand total|eof)", re.I
+TRAILER_ROWS = 20  # totals and remarks stand among the last rows
+TRAILER = re.compile(  # of a text in NFKC
+    r"[\[(]?\s*(合\s*計|総\s*計|小\s*計|計|平\s*均|回答者数|有効回答|以\s*上|注|備考|[※*]|出典|出所|資料"
+    r"|n\s*=|(grand )?total|mean|average|note|source|eof)",
+    re.I,
 )
 
 
@@ -60,14 +71,14 @@ class RawResponses:
         rejected: Records that do not fit: file_row, reason_code.
         facts: encoding, delimiter, sha256, bytes, rows, columns, unknown_columns, notes ...
         lines: Gives the raw text of file rows, for the quarantine.
-        origin: csv, xlsx or sav.
+        day_zero: The day that Excel's number 0 stands for; None where a number is no date.
     """
 
     table: pd.DataFrame
     rejected: pd.DataFrame
     facts: dict[str, Any]
     lines: Callable[[Sequence[int]], list[str]] = field(repr=False)
-    origin: str = "csv"
+    day_zero: date | None = None
 
 
 def read_responses(study: Study) -> RawResponses:
@@ -88,15 +99,16 @@ def read_responses(study: Study) -> RawResponses:
     if path.stat().st_size == 0:
         raise InputError(
             "RESPONSES_EMPTY",
-            f"回答ファイル {path.name} が空（0 バイト）です。受け取り直してください。",
-            f"The answer file {path.name} is empty (0 bytes): fetch it again.",
+            "responses が空（0 バイト）です。受け取り直してください。",
+            "responses is empty (0 bytes): fetch it again.",
         )
     kind = study.config.file.format
     if kind == "csv":
         return read_csv(path, study)
     if kind == "xlsx":
         return _from_sheet(path, read_workbook(path, sheet=study.wave.sheet), study=study)
-    return _from_sheet(path, read_sav(path), study=study)
+    encodings = [name for name in study.config.file.encodings if name != "utf-8-sig"]
+    return _from_sheet(path, read_labelled(path, kind=kind, encodings=encodings), study=study)
 
 
 # --- CSV ----------------------------------------------------------------------------------------
@@ -117,32 +129,40 @@ class _Parsed:
 
 @dataclass(frozen=True)
 class _Shape:
-    """How a delimited text is laid out; worked out once and used for parsing and for raw lines."""
+    """How a delimited text is laid out: cells of the header, the last with a name, and variables.
+
+    Excel leaves empty columns at the right, in some rows only: cells there are none.
+    """
 
     delimiter: str
     width: int
     columns: dict[int, str]
     texts: frozenset[str]
+    named: int
+
+    def fits(self, fields: Sequence[str]) -> bool:
+        """Whether the cells of a record are those of the header, and no more is filled."""
+        return len(fields) >= self.named and not any(map(str.strip, fields[self.named :]))
 
 
 def read_csv(path: Path, study: Study) -> RawResponses:
     """Read a delimited text file; `read_responses` says what comes back and what is refused."""
     data = _load(path)
-    facts = start_facts(path, data)
-    refuse_disguise(bytes(data[:4096]), path=path, wanted="csv")
-    text, facts["encoding"] = decode(data, path=path, encodings=study.config.file.encodings)
+    facts = start_facts(data, study=study)
+    refuse_disguise(bytes(data[:4096]), wanted="csv")
+    text, facts["encoding"] = decode(data, encodings=study.config.file.encodings)
     del data
-    note_marks(text, facts=facts, path=path)
+    note_marks(text, facts=facts)
     unmarked = _unmarked(text)
     text = _plain(unmarked)
     if text is not unmarked:
         facts["notes"].append("行末の CR を改行として読みました。")
-    header, offset, facts["delimiter"] = _split_header(text, path=path, study=study)
-    columns = match_columns(header, facts=facts, study=study, path=path)
+    header, offset, facts["delimiter"] = _split_header(text, study=study)
+    columns = match_columns(header, facts=facts, study=study)
     body = text[offset:]
     records = _Records(body, facts["delimiter"])
     if records.count == 0:
-        raise no_rows(path)
+        raise no_rows()
     kinds = study.codebook.columns["type"].to_dict()
     texts = frozenset(name for name in columns.values() if kinds.get(name, "SA") in _TEXT_TYPES)
     as_delivered = text is unmarked and facts["encoding"].startswith("utf-8")
@@ -151,13 +171,14 @@ def read_csv(path: Path, study: Study) -> RawResponses:
     if records.has_quoted_crlf:  # pyarrow loses half of one where its blocks meet
         body = memoryview(bytes(body).replace(b"\r\n", b"\n"))
         records = _Records(body, facts["delimiter"])
-    shape = _Shape(facts["delimiter"], len(header), columns, texts)
-    parsed = _parse(body, shape, records=records, path=path)
+    named = max(place for place, name in enumerate(header, start=1) if name.strip())
+    shape = _Shape(facts["delimiter"], len(header), columns, texts, named)
+    parsed = _parse(body, shape, records=records)
     facts.update(rows=parsed.n_rows, columns=len(header))
-    rejected = _judge_rejected(parsed, shape, records=records, path=path)
+    rejected = _judge_rejected(parsed, shape, records=records)
     rows = pd.Index(parsed.rows, name="file_row")
     table = pd.DataFrame(parsed.columns, index=rows, copy=False)
-    table = finish_table(table, facts=facts, study=study, path=path)
+    table = finish_table(table, facts=facts, study=study)
     pa.default_memory_pool().release_unused()  # what parsing block by block needed
     return RawResponses(table, rejected, facts, lines=lines)
 
@@ -174,33 +195,30 @@ def _load(path: Path) -> memoryview:
     return memoryview(room)
 
 
-def start_facts(path: Path, data: bytes | memoryview) -> dict[str, Any]:
-    """Return the facts every format has: name, hash, size, and an empty list of notes."""
+def start_facts(data: bytes | memoryview, *, study: Study) -> dict[str, Any]:
+    """Return the facts every format has: hash, size, and an empty list of notes."""
     return {
-        "file": path.name,
-        "format": path.suffix.lstrip(".").lower(),
+        "format": study.config.file.format,
         "sha256": hashlib.sha256(data).hexdigest(),
         "bytes": len(data),
         "notes": [],
     }
 
 
-def no_rows(path: Path) -> InputError:
+def no_rows() -> InputError:
     """Return the error for a file with a header and no record that fits it."""
     return InputError(
         "RESPONSES_EMPTY",
-        f"回答ファイル {path.name} に回答が 1 行もありません（列名に合う行が 0 行）。"
-        "受け取り直してください。",
-        f"The answer file {path.name} holds 0 rows that fit its header: fetch it again.",
+        "responses に回答が 1 行もありません（列名に合う行が 0 行）。受け取り直してください。",
+        "responses holds 0 rows that fit its header: fetch it again.",
     )
 
 
-def decode(data: memoryview, *, path: Path, encodings: Sequence[str]) -> tuple[memoryview, str]:
+def decode(data: memoryview, *, encodings: Sequence[str]) -> tuple[memoryview, str]:
     """Return the file as UTF-8 without its mark, and the encoding it was in.
 
     Args:
         data: The file.
-        path: Named in the message.
         encodings: Tried strictly, in this order; "utf-8-sig" only where the mark stands.
 
     Returns:
@@ -215,9 +233,9 @@ def decode(data: memoryview, *, path: Path, encodings: Sequence[str]) -> tuple[m
     ):
         raise InputError(
             "ENCODING_UTF16",
-            f"{path.name} は UTF-16（Excel の「Unicode テキスト」、タブ区切り）です。"
+            "responses は UTF-16（Excel の「Unicode テキスト」、タブ区切り）です。"
             "「CSV UTF-8」で保存し直してください。",
-            f"{path.name} is UTF-16 (Excel's tab-separated Unicode text): save as CSV UTF-8.",
+            "responses is UTF-16 (Excel's tab-separated Unicode text): save as CSV UTF-8.",
         )
     marked = start.startswith(codecs.BOM_UTF8)
     failures: dict[str, int] = {}
@@ -231,7 +249,7 @@ def decode(data: memoryview, *, path: Path, encodings: Sequence[str]) -> tuple[m
         failures[encoding] = position + len(data) - len(body)
         if marked:
             break
-    raise _undecodable(bytes(data), failures, path=path)
+    raise _undecodable(bytes(data), failures)
 
 
 def _first_bad_byte(data: memoryview, encoding: str) -> int | None:
@@ -259,7 +277,7 @@ def _to_utf8(data: memoryview, encoding: str) -> memoryview:
     return memoryview(b"".join([*parts, decoder.decode(b"", final=True).encode()]))
 
 
-def _undecodable(data: bytes, failures: dict[str, int], *, path: Path) -> InputError:
+def _undecodable(data: bytes, failures: dict[str, int]) -> InputError:
     first, position = next(iter(failures.items()), ("?", 0))
     line = data.count(b"\n", 0, position) + 1
     utf8_lines, other_lines = [], []
@@ -275,21 +293,21 @@ def _undecodable(data: bytes, failures: dict[str, int], *, path: Path) -> InputE
     if utf8_lines and len(other_lines) > 1 and "cp932" in failures:
         return InputError(
             "ENCODING_MIXED",
-            f"{path.name} には UTF-8 の行と別の文字コードの行が混ざっています"
+            f"responses には UTF-8 の行と別の文字コードの行が混ざっています"
             f"（別の行: {show_rows(other_lines)}）。一つの文字コードで保存し直してください。",
-            f"{path.name} mixes UTF-8 lines with lines in another encoding (those: "
+            f"responses mixes UTF-8 lines with lines in another encoding (those: "
             f"{show_rows(other_lines)}): save it in one encoding.",
         )
     return InputError(
         "ENCODING",
-        f"{path.name} を文字コード {tried} で読めません（{first} では {line} 行目、"
+        f"responses を文字コード {tried} で読めません（{first} では {line} 行目、"
         f"{position} バイト目）。UTF-8 で保存し直してください。",
-        f"{path.name} cannot be read as {tried} (as {first}: line {line}, byte {position}): "
+        f"responses cannot be read as {tried} (as {first}: line {line}, byte {position}): "
         "save it as UTF-8.",
     )
 
 
-def note_marks(text: memoryview, *, facts: dict[str, Any], path: Path) -> None:
+def note_marks(text: memoryview, *, facts: dict[str, Any]) -> None:
     """Note byte-order marks before the header; refuse one at the start of a later line.
 
     Raises:
@@ -302,8 +320,8 @@ def note_marks(text: memoryview, *, facts: dict[str, Any], path: Path) -> None:
         line = len(bytes(text[: found.start()]).splitlines()) + 1
         raise InputError(
             "BOM_INSIDE",
-            f"{path.name} の {line} 行目に BOM があります。二つのファイルがつながっています。",
-            f"{path.name} has a byte-order mark at line {line}: two files were joined there.",
+            f"responses の {line} 行目に BOM があります。二つのファイルがつながっています。",
+            f"responses has a byte-order mark at line {line}: two files were joined there.",
         )
 
 
@@ -337,12 +355,13 @@ def tidy_name(name: str) -> str:
 
 
 def known_names(study: Study) -> set[str]:
-    """Return the column names a file may use: variables, and items given in one cell."""
-    columns = study.codebook.columns
-    return {*columns.index, *columns.loc[columns["type"] == "MA", "item"]}
+    """Return the column names a file may use: variables, items in one cell, and mentions."""
+    columns, mentions = study.codebook.columns, study.config.multi_answer.mentions
+    items = columns.loc[columns["type"] == "MA", "item"]
+    return {*columns.index, *items, *(name for names in mentions.values() for name in names)}
 
 
-def _split_header(text: memoryview, *, path: Path, study: Study) -> tuple[list[str], int, str]:
+def _split_header(text: memoryview, *, study: Study) -> tuple[list[str], int, str]:
     """Return the header's names, where the records start, and the delimiter that fits best."""
     end, n_quotes = len(text), 0
     for mark in re.finditer(b'["\n]', text):
@@ -360,29 +379,26 @@ def _split_header(text: memoryview, *, path: Path, study: Study) -> tuple[list[s
     n_known, names = found[delimiter]
     inner = [row for name in names for row in name.split("\n")[1:]]
     if any(row.count(delimiter) >= max(n_known - 1, 2) for row in inner):
-        raise _header_joined(path)  # a quote within the names swallows the first records
+        raise _header_joined()  # a quote within the names swallows the first records
     if n_known == 0:
         likely = max(DELIMITERS, key=line.count)
         raise InputError(
             "HEADER_UNKNOWN",
-            f"{path.name} の 1 行目に、コードブックの変数名が一つもありません"
+            f"responses の 1 行目に、コードブックの変数名が一つもありません"
             f"（区切りは {DELIMITERS[likely]} らしい）。1 行目を変数名にしてください。",
-            f"Line 1 of {path.name} holds no variable of the codebook (its separator looks like "
+            f"Line 1 of responses holds no variable of the codebook (its separator looks like "
             f"{DELIMITERS[likely]}): make line 1 the variable names.",
         )
     return names, min(end + 1, len(text)), delimiter
 
 
-def match_columns(
-    header: Sequence[str], *, facts: dict[str, Any], study: Study, path: Path
-) -> dict[int, str]:
+def match_columns(header: Sequence[str], *, facts: dict[str, Any], study: Study) -> dict[int, str]:
     """Return which position of the header holds which variable.
 
     Args:
         header: Names as delivered.
         facts: Gains unknown_columns, header_repairs, order_differs.
         study: Its codebook says what must be there.
-        path: Named in messages.
 
     Returns:
         Variable by position, unknown columns left out.
@@ -396,19 +412,22 @@ def match_columns(
     found = {place: name for place, name in enumerate(names) if name in known}
     repeated = sorted({name for name in found.values() if list(found.values()).count(name) > 1})
     if repeated:
-        raise _columns_error("COLUMN_REPEATED", repeated, path=path)
+        raise _columns_error("COLUMN_REPEATED", repeated)
     columns = study.codebook.columns
-    in_one_cell = columns["item"].isin(set(found.values()) - set(columns.index))
-    absent = columns[~columns.index.isin(list(found.values())) & ~in_one_cell]
+    mentions = study.config.multi_answer.mentions
+    elsewhere = {*(set(found.values()) - set(columns.index)), *mentions}
+    absent = columns[~columns.index.isin(list(found.values())) & ~columns["item"].isin(elsewhere)]
     lacking = absent.index[absent["type"] != "OA"].tolist()
+    wanted = (name for names in mentions.values() for name in names)
+    lacking += [name for name in wanted if name not in found.values()]
     # Told by their letters in Excel: what stands there may be a person's answers, not names.
     unknown = [get_column_letter(i + 1) for i, n in enumerate(names) if n and i not in found]
     if lacking:
-        raise _columns_error("COLUMN_MISSING", lacking, path=path)
+        raise _columns_error("COLUMN_MISSING", lacking)
     if unknown and study.config.file.unknown_columns == "error":
         if len(header) + 1 >= 2 * len(found):
-            raise _header_joined(path)
-        raise _columns_error("COLUMN_UNKNOWN", unknown, path=path)
+            raise _header_joined()
+        raise _columns_error("COLUMN_UNKNOWN", unknown)
     facts["unknown_columns"] = unknown
     facts["absent_columns"] = absent.index.tolist()
     facts["header_repairs"] = [n for place, n in found.items() if header[place] != n]
@@ -421,17 +440,17 @@ def match_columns(
     return found
 
 
-def _header_joined(path: Path) -> InputError:
+def _header_joined() -> InputError:
     return InputError(
         "HEADER_JOINED",
-        f"{path.name} の 1 行目に列名のほかに回答も入っているようです。列名の行の後の改行と引用符を"
+        "responses の 1 行目に列名のほかに回答も入っているようです。列名の行の後の改行と引用符を"
         "確かめて保存し直してください。",
-        f"Line 1 of {path.name} seems to hold answers besides the names: check the line break and "
+        "Line 1 of responses seems to hold answers besides the names: check the line break and "
         "the quotes after the header.",
     )
 
 
-def _columns_error(code: str, names: list[str], *, path: Path) -> InputError:
+def _columns_error(code: str, names: list[str]) -> InputError:
     listed = ", ".join(names[:ROWS_SHOWN]) + (" …" if len(names) > ROWS_SHOWN else "")
     ja, en = {
         "COLUMN_REPEATED": ("同じ名前の列があります", "has columns of the same name"),
@@ -443,8 +462,8 @@ def _columns_error(code: str, names: list[str], *, path: Path) -> InputError:
     }[code]
     return InputError(
         code,
-        f"{path.name} に{ja}（{len(names)} 列）: {listed}。列名かコードブックを直してください。",
-        f"{path.name} {en} ({len(names)}): {listed}. Mend the column names or the codebook.",
+        f"responses に{ja}（{len(names)} 列）: {listed}。列名かコードブックを直してください。",
+        f"responses {en} ({len(names)}): {listed}. Mend the column names or the codebook.",
     )
 
 
@@ -512,20 +531,28 @@ class _Records:
         return bytes(self.body[start : int(self.ends[number])]).decode().rstrip("\r")
 
 
-def _parse(body: memoryview, shape: _Shape, *, records: _Records, path: Path) -> _Parsed:
+def _parse(body: memoryview, shape: _Shape, *, records: _Records) -> _Parsed:
     """Lay records under the header, by pyarrow where it can be trusted to agree with the count."""
-    _refuse_swallowed(records, shape, path=path)
+    _refuse_swallowed(records, shape)
     if records.is_regular:
         try:
             parsed = _parse_fast(body, shape, records=records)
         except (pa.ArrowInvalid, ValueError):  # more records than counted, or one too long
             parsed = None
         if parsed is not None and parsed.n_rows == records.count:
-            return parsed
-    return _parse_slow(records, shape, path=path)
+            unnamed = [parsed.columns.pop(str(at)) for at in range(shape.named, shape.width)]
+            is_empty = not any("".join(column.categories).strip() for column in unnamed)
+            texts = (records.line(row - 2) for row, n in parsed.bad if n >= shape.named)
+            readings = csv.reader(texts, delimiter=shape.delimiter)
+            if is_empty and not any(shape.fits(fields) for fields in readings):
+                return parsed
+    return _parse_slow(records, shape)
 
 
 def _parse_fast(body: memoryview, shape: _Shape, *, records: _Records) -> _Parsed:
+    """Read columns under their names, those without one under their places."""
+    unnamed = {at: str(at) for at in range(shape.named, shape.width)}
+    shape = replace(shape, columns={**shape.columns, **unnamed})
     marks = _read_marks(body, shape, ends=records.ends)
     # Codes of one character are read faster by byte; pyarrow reads the rest, one column at least.
     rest = {p: n for p, n in shape.columns.items() if p not in marks} or dict(
@@ -723,19 +750,19 @@ class _Texts:
         return pd.arrays.ArrowStringArray(texts, dtype=pd.StringDtype(na_value=np.nan))
 
 
-def _parse_slow(records: _Records, shape: _Shape, *, path: Path) -> _Parsed:
+def _parse_slow(records: _Records, shape: _Shape) -> _Parsed:
     """Lay records under the header by the csv module, for texts with quotes in odd places."""
     good, rows, bad = [], [], []
     reader = csv.reader(records.text_lines(), delimiter=shape.delimiter)
     try:
         for row, fields in enumerate(reader, start=2):
-            if len(fields) in (0, shape.width):
+            if not fields or shape.fits(fields):
                 good.append([fields[place] if fields else "" for place in shape.columns])
                 rows.append(row)
             else:
                 bad.append((row, len(fields)))
     except csv.Error as error:
-        raise _unclosed(len(rows) + len(bad) + 2, path=path) from error
+        raise _unclosed(len(rows) + len(bad) + 2) from error
     columns = {}
     for name, values in zip(shape.columns.values(), zip(*good, strict=True), strict=False):
         series = pd.Series(values, dtype="str")
@@ -745,7 +772,7 @@ def _parse_slow(records: _Records, shape: _Shape, *, path: Path) -> _Parsed:
     return _Parsed(columns, np.array(rows, dtype=np.int64), bad)
 
 
-def _refuse_swallowed(records: _Records, shape: _Shape, *, path: Path) -> None:
+def _refuse_swallowed(records: _Records, shape: _Shape) -> None:
     """Refuse a quote that is never closed: the records after it would vanish into one field."""
     if records.is_regular:
         numbers = np.unique(np.searchsorted(records.ends, records.inner_breaks)).tolist()
@@ -756,10 +783,10 @@ def _refuse_swallowed(records: _Records, shape: _Shape, *, path: Path) -> None:
             list(csv.reader(io.StringIO(last, newline=""), delimiter=shape.delimiter, strict=True))
         except csv.Error as error:
             if "unexpected end" in str(error):
-                raise _unclosed(records.count + 1, path=path) from None
+                raise _unclosed(records.count + 1) from None
     for number in numbers:
         if _swallows(records.line(number), shape):
-            raise _unclosed(number + 2, path=path)
+            raise _unclosed(number + 2)
 
 
 def _swallows(record: str, shape: _Shape) -> bool:
@@ -783,29 +810,28 @@ def _swallows(record: str, shape: _Shape) -> bool:
     return False
 
 
-def _unclosed(row: int, *, path: Path) -> InputError:
+def _unclosed(row: int) -> InputError:
     return InputError(
         "QUOTE_UNCLOSED",
-        f'{path.name} の {row} 行目の引用符 " が閉じていません。後の行が飲みこまれます。'
+        f'responses の {row} 行目の引用符 " が閉じていません。後の行が飲みこまれます。'
         "閉じて保存し直してください。",
-        f'A quote " opened in row {row} of {path.name} is never closed and swallows the rows after '
+        f'A quote " opened in row {row} of responses is never closed and swallows the rows after '
         "it: close it.",
     )
 
 
-def _judge_rejected(
-    parsed: _Parsed, shape: _Shape, *, records: _Records, path: Path
-) -> pd.DataFrame:
+def _judge_rejected(parsed: _Parsed, shape: _Shape, *, records: _Records) -> pd.DataFrame:
     """Name the reason of every record with a wrong number of fields; refuse a broken file."""
     reasons = []
     for row, n_fields in parsed.bad:
-        near_end = row - 2 >= records.count - 5
-        if near_end and TRAILER.match(records.line(row - 2).strip('"')):
+        near_end = row - 2 >= records.count - TRAILER_ROWS
+        is_few = n_fields < shape.named
+        if near_end and TRAILER.match(tidy_name(records.line(row - 2).strip('"'))):
             reasons.append("TRAILER_LINE")
-        elif row - 2 == records.count - 1 and not records.ends_clean and n_fields < shape.width:
+        elif row - 2 == records.count - 1 and not records.ends_clean and is_few:
             reasons.append("TRUNCATED_LINE")
         else:
-            reasons.append("TOO_MANY_FIELDS" if n_fields > shape.width else "TOO_FEW_FIELDS")
+            reasons.append("TOO_FEW_FIELDS" if is_few else "TOO_MANY_FIELDS")
     rejected = pd.DataFrame({"file_row": [row for row, _ in parsed.bad], "reason_code": reasons})
     rejected["file_row"] = rejected["file_row"].astype("int64")
     wrong = rejected[rejected["reason_code"].isin(["TOO_MANY_FIELDS", "TOO_FEW_FIELDS"])]
@@ -816,9 +842,9 @@ def _judge_rejected(
         rows = show_rows(wrong["file_row"])
         raise InputError(
             "CSV_SHAPE",
-            f"{path.name}: 項目は {shape.width} 個のはずが {found} 個の行が {len(wrong)} 行あります"
+            f"responses: 項目は {shape.named} 個のはずが {found} 個の行が {len(wrong)} 行あります"
             f"（{rows} 行目）。区切りと引用符を直してください。",
-            f"{path.name}: expected {shape.width} fields, found {found} in {len(wrong)} rows "
+            f"responses: expected {shape.named} fields, found {found} in {len(wrong)} rows "
             f"({rows}): mend delimiters and quotes.",
         )
     return rejected
@@ -841,8 +867,8 @@ class _LineReader:
             if hashlib.file_digest(file, "sha256").hexdigest() != self.facts["sha256"]:
                 raise InputError(
                     "INPUT_CHANGED",
-                    f"{self.path.name} が読みこみの途中で変わりました。もう一度実行してください。",
-                    f"{self.path.name} changed while it was being read: run again.",
+                    "responses が読みこみの途中で変わりました。もう一度実行してください。",
+                    "responses changed while it was being read: run again.",
                 )
             if not self.as_delivered:
                 text = _unmarked(_to_utf8(_load(self.path), self.facts["encoding"]))
@@ -855,27 +881,27 @@ class _LineReader:
         return file.read(int(self.ends[number]) - start).decode().rstrip("\r")
 
 
-# --- Excel and SPSS -----------------------------------------------------------------------------
+# --- Excel, SPSS and Stata ----------------------------------------------------------------------
 
 
 def _from_sheet(path: Path, sheet: Sheet, *, study: Study) -> RawResponses:
     """Lay the text cells of a sheet under the codebook's names."""
-    facts = start_facts(path, path.read_bytes()) | sheet.facts
+    facts = start_facts(path.read_bytes(), study=study) | sheet.facts
     if not sheet.rows:
-        raise no_rows(path)
+        raise no_rows()
     if not known_names(study) & {tidy_name(name) for name in sheet.header}:
         raise InputError(
             "HEADER_UNKNOWN",
-            f"{path.name} の 1 行目に、コードブックの変数名が一つもありません。1 行目を変数名にして"
+            "responses の 1 行目に、コードブックの変数名が一つもありません。1 行目を変数名にして"
             "ください。",
-            f"Row 1 of {path.name} holds no variable of the codebook: make row 1 the names.",
+            "Row 1 of responses holds no variable of the codebook: make row 1 the names.",
         )
-    columns = match_columns(sheet.header, facts=facts, study=study, path=path)
-    _refuse_number_ids(sheet, columns, study=study, path=path)
+    columns = match_columns(sheet.header, facts=facts, study=study)
+    _refuse_number_ids(sheet, columns, study=study)
     width = len(sheet.header)
     too_wide = np.array([any(text.strip() for text in row[width:]) for row in sheet.rows])
     numbers = np.arange(2, len(sheet.rows) + 2)
-    _refuse_wide(numbers[too_wide], n_rows=len(sheet.rows), path=path)
+    _refuse_wide(numbers[too_wide], n_rows=len(sheet.rows))
     good = [row for row, wide in zip(sheet.rows, too_wide, strict=True) if not wide]
     facts.update(rows=len(sheet.rows), columns=width)
     kinds = study.codebook.columns["type"]
@@ -888,63 +914,71 @@ def _from_sheet(path: Path, sheet: Sheet, *, study: Study) -> RawResponses:
     rejected = pd.DataFrame({"file_row": numbers[too_wide], "reason_code": "TOO_MANY_FIELDS"})
     rejected["reason_code"] = rejected["reason_code"].astype("str")
     _note_labels(sheet, facts=facts, study=study)
-    table = finish_table(table, facts=facts, study=study, path=path)
+    table = finish_table(table, facts=facts, study=study)
 
     def lines(rows: Sequence[int]) -> list[str]:
         return ["\t".join(sheet.rows[row - 2]) for row in rows]
 
-    origin = study.config.file.format
-    return RawResponses(table, rejected, facts, lines=lines, origin=origin)
+    day_zero = None
+    if facts["format"] == "xlsx":
+        day_zero = date(1904, 1, 1) if facts["is_1904"] else date(1899, 12, 30)
+    return RawResponses(table, rejected, facts, lines=lines, day_zero=day_zero)
 
 
-def _refuse_wide(rows: np.ndarray, *, n_rows: int, path: Path) -> None:
+def _refuse_wide(rows: np.ndarray, *, n_rows: int) -> None:
     """Refuse a sheet with values outside the named columns in more rows than a CSV may have."""
     if len(rows) > max(1, BAD_LINE_LIMIT * n_rows):
         raise InputError(
             "SHEET_SHAPE",
-            f"{path.name}: 列名のない列に値のある行が {len(rows)} 行あります（{show_rows(rows)} "
+            f"responses: 列名のない列に値のある行が {len(rows)} 行あります（{show_rows(rows)} "
             "行目）。その列を消すか、列名を付けてください。",
-            f"{path.name}: {len(rows)} rows hold values in columns without a name "
+            f"responses: {len(rows)} rows hold values in columns without a name "
             f"({show_rows(rows)}): delete those columns or name them.",
         )
 
 
-def _refuse_number_ids(sheet: Sheet, columns: dict[int, str], *, study: Study, path: Path) -> None:
-    """Refuse ids that Excel holds as numbers: 001 has become 1, a long one has lost digits."""
+def _refuse_number_ids(sheet: Sheet, columns: dict[int, str], *, study: Study) -> None:
+    """Refuse ids that are numbers: 001 has become 1, a long one has lost digits."""
     wanted = study.config.columns.respondent_id
     header = next((sheet.header[place] for place, n in columns.items() if n == wanted), None)
     rows = sheet.numeric.get(header or "", [])
     if rows:
         raise InputError(
             "ID_NUMBER",
-            f"{path.name} の {wanted} が数値です（{len(rows)} 行: {show_rows(rows[:5])} 行目）。"
-            "先頭の 0 が失われている恐れがあるので、文字列の列で受け取り直してください。",
-            f"{path.name}: {wanted} holds numbers, not text ({len(rows)} rows: "
-            f"{show_rows(rows[:5])}); leading zeros may be lost: ask for a text column.",
+            f"responses の {wanted} が数値です（{len(rows)} 行: {show_rows(rows[:5])} 行目）。"
+            "先頭の 0 や 16 桁目からの数字が失われている恐れがあるので、文字列の列で受け取り直して"
+            "ください。",
+            f"responses: {wanted} holds numbers, not text ({len(rows)} rows: "
+            f"{show_rows(rows[:5])}); leading zeros or digits after the 15th may be lost: ask for "
+            "a text column.",
         )
 
 
 def _note_labels(sheet: Sheet, *, facts: dict[str, Any], study: Study) -> None:
-    """Note codes that an SPSS file labels and the codebook lacks, and labels that differ."""
+    """Note codes that the file labels and the codebook lacks, and labels that differ."""
     codes = study.codebook.codes
     for variable, labels in sheet.labels.items():
         mine = codes[codes["variable"] == variable].set_index("code")["code_label"]
         if study.codebook.columns["type"].get(variable) != "SA":
             continue
         extra = [code for code in labels if code not in mine.index]
-        differ = [c for c in labels if c in mine and tidy_name(labels[c]) != tidy_name(mine[c])]
+        differ = [
+            c for c in labels if c in mine and _plain_label(labels[c]) != _plain_label(mine[c])
+        ]
         if extra:
             facts["notes"].append(f"{variable}: コード {', '.join(extra)} はコードブックにない。")
         if differ:
             facts["notes"].append(f"{variable}: コード {', '.join(differ)} のラベルがちがう。")
 
 
+def _plain_label(label: str) -> str:
+    return tidy_name(label).translate(ALIKE)
+
+
 # --- what every format must pass ----------------------------------------------------------------
 
 
-def finish_table(
-    table: pd.DataFrame, *, facts: dict[str, Any], study: Study, path: Path
-) -> pd.DataFrame:
+def finish_table(table: pd.DataFrame, *, facts: dict[str, Any], study: Study) -> pd.DataFrame:
     """Add absent free-text columns; refuse garbled text and a wrong number of rows.
 
     Raises:
@@ -952,22 +986,22 @@ def finish_table(
             expects.
     """
     if table.empty:
-        raise no_rows(path)
-    refuse_garbled(table, facts=facts, path=path)
+        raise no_rows()
+    refuse_garbled(table, facts=facts)
     expected = study.wave.expected_rows
     if expected is not None and expected != facts["rows"]:
         raise InputError(
             "ROW_COUNT",
-            f"{path.name} は {facts['rows']} 行で、study.yaml の expected_rows {expected} と"
+            f"responses は {facts['rows']} 行で、study.yaml の expected_rows {expected} と"
             "ちがいます。送信の途中で切れていないか確かめてください。",
-            f"{path.name} has {facts['rows']} rows where study.yaml expects {expected}: see "
+            f"responses has {facts['rows']} rows where study.yaml expects {expected}: see "
             "whether the file was cut.",
         )
     blank = pd.Series("", index=table.index, dtype="str")
     return table.assign(**dict.fromkeys(facts["absent_columns"], blank))
 
 
-def refuse_garbled(table: pd.DataFrame, *, facts: dict[str, Any], path: Path) -> None:
+def refuse_garbled(table: pd.DataFrame, *, facts: dict[str, Any]) -> None:
     """Refuse text that was read in the wrong encoding, by whomever.
 
     Raises:
@@ -990,10 +1024,10 @@ def refuse_garbled(table: pd.DataFrame, *, facts: dict[str, Any], path: Path) ->
         damaged += text.count("\ufffd")
         if facts.get("encoding") == "cp932" and _PRIVATE_USE.search(text):
             bad = [value for value in foreign if _PRIVATE_USE.search(value)]
-            raise _garbled("ENCODING_PRIVATE_USE", column, bad, path=path)
+            raise _garbled("ENCODING_PRIVATE_USE", column, bad)
         bad = [value for value in foreign if _looks_garbled(value)]
         if len(bad) > max(0.01 * len(foreign), 0):
-            raise _garbled("ENCODING_MOJIBAKE", column, bad, path=path)
+            raise _garbled("ENCODING_MOJIBAKE", column, bad)
     facts["replacement_characters"] = damaged
     if damaged:
         facts["notes"].append(
@@ -1018,7 +1052,7 @@ def _looks_garbled(text: str) -> bool:
         return False
 
 
-def _garbled(code: str, column: pd.Series, bad: list[str], *, path: Path) -> InputError:
+def _garbled(code: str, column: pd.Series, bad: list[str]) -> InputError:
     rows = column.index[column.isin(bad)]
     ja, en = {
         "ENCODING_PRIVATE_USE": (
@@ -1032,8 +1066,8 @@ def _garbled(code: str, column: pd.Series, bad: list[str], *, path: Path) -> Inp
     }[code]
     return InputError(
         code,
-        f"{path.name} の {column.name} に{ja}（{len(rows)} 行: {show_rows(rows)} 行目）。元の"
+        f"responses の {column.name} に{ja}（{len(rows)} 行: {show_rows(rows)} 行目）。元の"
         "データを UTF-8 で書き出し直してください。",
-        f"{path.name}: {column.name} {en} ({len(rows)} rows: {show_rows(rows)}). Export the "
+        f"responses: {column.name} {en} ({len(rows)} rows: {show_rows(rows)}). Export the "
         "original again as UTF-8.",
     )

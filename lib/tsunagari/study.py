@@ -11,14 +11,16 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import pandas as pd
 import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 NO_ANSWER = "no_answer"  # asked, and no usable answer was given; never a code of a questionnaire
+
+ALIKE = str.maketrans("ヶヵ〜−—―", "ケカ~---")  # written one for the other, also by encodings
 
 ESTIMATE_COLUMNS = (
     "wave table_id measure unit domain domain_value item item_value item_label estimate std_error "
@@ -35,7 +37,8 @@ _CODEBOOK_COLUMNS = (
 ).split()
 _TYPES = ("SA", "MA", "NUM", "OA", "ID", "DATE")
 _ROLES = ("answer", "exclusive", "no_answer", "refused", "dont_know", "not_applicable")
-_MISSING_ROLES = ("no_answer", "refused", "dont_know", "not_applicable")
+_UNTIDY_CODE = r"[\uff01-\uff5e\u3000]|^\s|\s$"
+MISSING_ROLES = ("no_answer", "refused", "dont_know", "not_applicable")
 
 
 # --- errors -----------------------------------------------------------------------------------
@@ -107,11 +110,13 @@ class LockedError(SurveyError):
 
 # --- study.yaml ---------------------------------------------------------------------------------
 
-Code = Annotated[str, BeforeValidator(str)]
+Code = str  # as written, also without quotes: see _AsWritten
 
 
 class _Part(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, populate_by_name=True, allow_inf_nan=False
+    )
 
 
 class Wave(_Part):
@@ -131,7 +136,7 @@ class Wave(_Part):
 class FileFormat(_Part):
     """How the answers are delivered."""
 
-    format: Literal["csv", "xlsx", "sav"] = "csv"
+    format: Literal["csv", "xlsx", "sav", "dta"] = "csv"
     encodings: tuple[str, ...] = ("utf-8-sig", "utf-8", "cp932")
     unknown_columns: Literal["error", "ignore"] = "error"
     how_to_get: str | None = None
@@ -146,11 +151,17 @@ class Columns(_Part):
 
 
 class MultiAnswer(_Part):
-    """What a chosen and an unchosen option hold; "code" is the option's own code."""
+    """What a chosen and an unchosen option hold; "code" is the option's own code.
+
+    not_asked: marks of whom the question was not put to. mentions: by item, the columns that hold
+    the first, second, ... answer.
+    """
 
     chosen: Code = "1"
     unchosen: Code = "0"
     separator: str | None = None
+    not_asked: tuple[Code, ...] = ()
+    mentions: dict[str, tuple[str, ...]] = Field(default_factory=dict)
 
 
 class Design(_Part):
@@ -532,6 +543,12 @@ def _check_codebook_rows(table: pd.DataFrame) -> list[str]:
     roles = table["role"].replace("", "answer")
     for row in table.index[~roles.isin(_ROLES)]:
         problems.append(f"{row} 行目 role は {'/'.join(_ROLES)} のどれか (one of these)")
+    for row in table.index[table["code"].str.contains(_UNTIDY_CODE)]:
+        problems.append(f"{row} 行目 code が全角か、前後に空白がある (full-width or with spaces)")
+    for name in ("min", "max"):
+        is_number = np.isfinite(pd.to_numeric(table[name].replace("", "0"), errors="coerce"))
+        for row in table.index[~is_number]:
+            problems.append(f"{row} 行目 {name} が数でない (not a number)")
     kinds = table["variable"].map(first.set_index("variable")["type"])
     owner = np.where(kinds == "MA", table["item"], table["variable"])
     coded = table.assign(owner=owner)[kinds.isin(["SA", "MA"])]
@@ -779,8 +796,8 @@ class Study:
         if not found.is_file():
             raise InputError(
                 "RESPONSES_FOLDER",
-                f"{found.name} がファイルではなくフォルダーです。回答ファイルを置いてください。",
-                f"{found.name} is a folder, not a file: put the answer file there.",
+                "responses がファイルではなくフォルダーです。回答ファイルを置いてください。",
+                "responses is a folder, not a file: put the answer file there.",
             )
         return found
 
@@ -841,7 +858,7 @@ class Study:
     def _question(self, name: str, columns: pd.DataFrame) -> Item:
         first = columns.iloc[0]
         codes = self.codebook.codes[self.codebook.codes["item"] == name]
-        is_missing = codes["role"].isin(_MISSING_ROLES)
+        is_missing = codes["role"].isin(MISSING_ROLES)
         counted = codes["role"].isin(["refused", "dont_know"])
         to_labels = codes.set_index("code")["code_label"]
         options = to_labels[(~is_missing).to_numpy()].to_dict()
@@ -924,7 +941,8 @@ def open_study(name: str, year: int) -> Study:
     codebook = read_codebook(folder / name / "codebook.csv", year=year)
     skip_rules(codebook)
     study = Study(name=name, year=year, config=config, codebook=codebook)
-    _raise_study_file(_check_names(study) + _check_nets(study) + _check_encodings(config.file))
+    problems = _check_names(study) + _check_nets(study) + _check_encodings(config.file)
+    _raise_study_file(problems + _check_reserved(study))
     return study
 
 
@@ -938,9 +956,18 @@ def _raise_study_file(problems: list[str]) -> None:
         )
 
 
+class _AsWritten(yaml.SafeLoader):
+    """Leaves every plain value the text it is, so that the codes Yes, 01 and 12:30 stay so."""
+
+    yaml_implicit_resolvers: ClassVar = {
+        mark: [rule for rule in rules if rule[0].endswith((":null", ":merge"))]
+        for mark, rules in yaml.SafeLoader.yaml_implicit_resolvers.items()
+    }
+
+
 def _read_study_file(path: Path) -> StudyFile:
     try:
-        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
+        raw = yaml.load(path.read_text(encoding="utf-8"), Loader=_AsWritten)
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         mark = getattr(error, "problem_mark", None)
         line = f"{mark.line + 1} 行目付近で" if mark else ""
@@ -1002,9 +1029,8 @@ def _check_names(study: Study) -> list[str]:
         sources = (rule.bands_of, rule.recode_of, *rule.sum_of)
         uses += [(f"derive.{name}", source, variables) for source in sources]
     uses += [("recode", name, tabulated) for name in config.recode]
-    for name in (*config.weighting.cells, *config.weighting.strata):
-        uses.append(("weighting.cells/strata", name, variables))
-    uses.append(("weighting.base_weight", config.weighting.base_weight, columns))
+    several = [name for name, item in study.items.items() if item.kind == "MA"]
+    uses += [("multi_answer.mentions", name, several) for name in config.multi_answer.mentions]
     uses += [(f"indicators.{n}.item", i.item, tabulated) for n, i in config.indicators.items()]
     uses += [("tables.axes", name, tabulated) for axis in study.axes for name in axis]
     uses += [("tables.crosses", name, tabulated) for name in config.tables.crosses]
@@ -1033,7 +1059,7 @@ def _check_names(study: Study) -> list[str]:
         f"derive.{name}: bands_of+bands, sum_of, recode_of+classes の一つ (exactly one)"
         for name in unclear
     ]
-    return [p for p in problems if p] + _check_codes(study) + _check_weighting(config.weighting)
+    return [p for p in problems if p] + _check_codes(study) + _check_weighting(study)
 
 
 def _unknown(key: str, name: str, known: list[str]) -> str | None:
@@ -1059,8 +1085,21 @@ def _check_codes(study: Study) -> list[str]:
     ]
 
 
-def _check_weighting(weighting: Weighting) -> list[str]:
-    problems = []
+def _check_weighting(study: Study) -> list[str]:
+    weighting, kinds = study.config.weighting, study.codebook.columns["type"].to_dict()
+    kinds |= {n: "NUM" if rule.kind == "sum" else "SA" for n, rule in study.config.derive.items()}
+    wanted = [("cells", name, ("SA",)) for name in weighting.cells]
+    wanted += [("margins", name, ("SA",)) for margin in weighting.margins for name in margin.by]
+    wanted += [("strata", name, ("SA", "NUM", "OA")) for name in weighting.strata]
+    wanted += [("psu", weighting.psu, ("SA", "NUM", "OA")), ("fpc", weighting.fpc, ("NUM",))]
+    wanted += [("base_weight", weighting.base_weight, ("NUM",))]
+    problems = [
+        f"weighting.{key}: {name} の type は {'・'.join(allowed)} に (type must be one of these)"
+        for key, name, allowed in wanted
+        if name in kinds and kinds[name] not in allowed
+    ]
+    unknown = [_unknown(f"weighting.{key}", name, list(kinds)) for key, name, _ in wanted if name]
+    problems += filter(None, unknown)
     if weighting.method == "given" and not weighting.base_weight:
         problems.append("weighting.base_weight: method: given では必須 (required)")
     if weighting.method == "given" and (weighting.cells or weighting.margins):
@@ -1082,6 +1121,17 @@ def _check_encodings(file: FileFormat) -> list[str]:
         except (LookupError, ValueError):
             unknown.append(name)
     return [f"file.encodings: {n} という文字コードはない (unknown encoding)" for n in unknown]
+
+
+def _check_reserved(study: Study) -> list[str]:
+    """Return every name, code and net that estimates.csv would read as something else."""
+    problems = []
+    for name, item in study.items.items():
+        codes = (*item.options, *item.missing, *item.no_answer, *item.not_asked, *item.nets)
+        for text in (name, *codes):
+            if " x " in text or text in ("all", NO_ANSWER):
+                problems.append(f"{name}: {text} は使えない名前・コード (reserved for our tables)")
+    return problems
 
 
 def _check_nets(study: Study) -> list[str]:

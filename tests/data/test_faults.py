@@ -7,6 +7,7 @@ was given; where its expected behaviour seemed unwise, the comment beside the fa
 """
 
 import ast
+import hashlib
 import io
 import random
 import re
@@ -19,9 +20,10 @@ import openpyxl
 import pandas as pd
 import pyreadstat
 import pytest
+import xlsxwriter
 import yaml
 
-from tsunagari import cleaning, coding, formats, population, study, weighting
+from tsunagari import cleaning, coding, formats, population, reading, study, weighting
 from tsunagari.study import NO_ANSWER, SurveyError
 
 N_ROWS = 200
@@ -172,15 +174,19 @@ class Case:
     def write(self, root: Path) -> Path:
         folder = root / "data/raw/good"
         (folder / str(YEAR)).mkdir(parents=True)
+        wave = self.study["waves"][YEAR]
+        wave["responses"] = f"納品カナリア_{wave['responses']}"  # never in a message or a note
         (folder / "study.yaml").write_text(yaml.safe_dump(self.study), encoding="utf-8")
         self.codebook.to_csv(folder / "codebook.csv", index=False)
         targets = make_targets() if self.targets is None else self.targets
         targets.to_csv(folder / "population.csv", index=False)
+        data = self.text.encode(self.encoding) if self.raw is None else self.raw
         if self.decisions:
             path = folder / str(YEAR) / "decisions.csv"
-            path.write_text(self.decisions, encoding="utf-8")
-        path = folder / str(YEAR) / self.study["waves"][YEAR]["responses"]
-        path.write_bytes(self.text.encode(self.encoding) if self.raw is None else self.raw)
+            sha256 = hashlib.sha256(data).hexdigest()[:12]
+            path.write_text(self.decisions.replace("HASH", sha256), encoding="utf-8")
+        path = folder / str(YEAR) / wave["responses"]
+        path.write_bytes(data)
         return path
 
 
@@ -252,10 +258,11 @@ def check_always(case: Case, outcome: Outcome) -> None:
         assert len(outcome.cleaned.quarantine) == ledger["n_rows"].iloc[1:].sum()
         assert len(outcome.cleaned.respondents) == ledger["n_rows"].iloc[0]
         assert outcome.cleaned.respondents["respondent_id"].is_unique
-    told = str(outcome.error or "") + str(outcome.raw.facts["notes"] if outcome.raw else "")
-    assert "カナリア" not in told
+    facts = outcome.raw.facts if outcome.raw else {"notes": []}
+    told = str(outcome.error or "") + str(facts["notes"])
+    assert "カナリア" not in told + str(facts)
     names = [name for name in case.answers if name != "day"]  # study.yaml may name a day
-    secrets = {text for name in names for text in case.answers[name]}
+    secrets = {str(text) for name in names for text in case.answers[name]}
     assert [text for text in secrets if len(text) >= 5 and text in told] == []
 
 
@@ -477,6 +484,45 @@ def other_order(case):
     case.answers = case.answers[case.answers.columns[::-1]]
 
 
+def add_cells(case: Case, header: str, rest: str, every: int = 1) -> None:
+    lines = case.lines()
+    lines = [line + rest * ((i // 16) % every == 0) for i, line in enumerate(lines)]
+    case.raw = "\n".join([case.lines()[0] + header, *lines[1:], ""]).encode()
+
+
+@fault("CSV-18")
+def empty_columns_beside_the_rows(case):
+    add_cells(case, "", ",,,")
+
+
+@fault("CSV-18d")
+def empty_columns_beside_the_header(case):
+    add_cells(case, ",,", "")
+
+
+@fault("CSV-18e")
+def empty_columns_beside_every_other_16_rows(case):
+    add_cells(case, ",,,", ", ,,", every=2)  # so Excel saves a CSV
+
+
+@fault("CSV-18f", rows={"TOO_MANY_FIELDS": 2})
+def remarks_in_a_column_without_a_name(case):
+    add_cells(case, ",,", ",,")
+    case.raw = case.raw.replace(b",,\nA0003", b",x,\nA0003").replace(b",,\nA0009", b",,x\nA0009")
+
+
+@fault("CSV-19", rows={"TRAILER_LINE": 4, "BLANK_ROW": 1})
+def remarks_under_the_table(case):
+    n = case.answers.shape[1] - 1
+    notes = ["平均" + ",3" * n, "（注）速報値。" + "," * n, "二行にわたる注記" + "," * n, "," * n]
+    case.raw = (case.text + "\n".join([*notes, "＊1 回答者の申告"]) + "\n").encode()
+
+
+@fault("CSV-20", repairs={"NFKC": N_ROWS})
+def ids_as_formulas_of_excel(case):
+    case.answers["id"] = [f'="{text}"' for text in case.answers["id"]]
+
+
 # --- Excel --------------------------------------------------------------------------------------
 
 
@@ -694,19 +740,56 @@ def year_1904(case):
     to_workbook(case, change)
 
 
-# --- SPSS ---------------------------------------------------------------------------------------
+@fault("XLS-13", note="非表示の行が 2 行あります（5, 9 行目）")
+def hidden_rows(case):
+    def change(book):
+        for row in (5, 9, N_ROWS + 7):  # the last one is empty
+            book.active.row_dimensions[row].hidden = True
+
+    to_workbook(case, change)
 
 
-def to_sav(case: Case, **about) -> None:
-    """Deliver the answers as an SPSS file."""
-    case.study["file"]["format"] = "sav"
-    case.study["waves"][YEAR]["responses"] = "responses.sav"
+@fault("XLS-14")
+def true_and_false(case):
+    case.study["multi_answer"] = {"chosen": "TRUE", "unchosen": "FALSE"}
+    for code in EVENTS:
+        case.answers[f"event_{code}"] = case.answers[f"event_{code}"] == "1"
+    to_workbook(case)
+
+
+@fault("XLS-15", repairs={"EXCEL_DATE": N_ROWS})
+def serials_of_1904(case):
+    def change(book):
+        book.epoch = openpyxl.utils.datetime.CALENDAR_MAC_1904
+        for row in range(2, N_ROWS + 2):
+            cell = book.active.cell(row, 3)
+            cell.value = (pd.Timestamp(cell.value) - pd.Timestamp("1904-01-01")).days
+
+    to_workbook(case, change)
+
+
+@fault("XLS-16", rows={"TRAILER_LINE": 1})
+def remark_under_a_sheet(case):
+    to_workbook(case, lambda book: book.active.append(["資料：県"]))
+
+
+# --- SPSS and Stata -----------------------------------------------------------------------------
+
+
+def to_sav(case: Case, kind: str = "sav", **about) -> None:
+    """Deliver the answers as an SPSS or Stata file."""
+    case.study["file"]["format"] = kind
+    case.study["waves"][YEAR]["responses"] = f"responses.{kind}"
     table = case.answers.copy()
     for name in table:
         if name not in ("id", "day", "words"):
-            table[name] = pd.to_numeric(table[name])
-    path = Path(case.folder) / "made.sav"
-    pyreadstat.write_sav(table, path, **about)
+            letters = table[name].isin(["a", "b"])  # missing values of Stata
+            table[name] = pd.to_numeric(table[name].mask(letters))
+            if letters.any():
+                table[name] = table[name].astype(object).mask(letters, case.answers[name])
+    path = Path(case.folder) / f"made.{kind}"
+    write = pyreadstat.write_sav if kind == "sav" else pyreadstat.write_dta
+    write(table, str(path), **about)
     case.raw = path.read_bytes()
 
 
@@ -751,6 +834,73 @@ def csv_named_sav(case):
     text = case.text.encode()
     to_sav(case)
     case.raw = text
+
+
+@fault("SAV-09", cells={("day", "NOT_A_DATE"): 1})
+def impossible_date(case, kind="sav"):
+    zero, unit, shown = {
+        "sav": ("1582-10-14", "1s", "DATETIME20"),
+        "dta": ("1960-01-01", "1ms", "%tc"),
+    }[kind]
+    moments = (pd.to_datetime(case.answers["day"]) - pd.Timestamp(zero)) / pd.Timedelta(unit)
+    case.answers["day"] = moments.where(moments.index != 3, 6.3e15)  # in the year 199,641,000
+    to_sav(case, kind, variable_format={"day": shown})
+
+
+@fault("SAV-10", error="ID_NUMBER")
+def ids_of_17_digits(case, kind="sav"):
+    # A float holds every other number of this size only: some are one already.
+    case.answers["id"] = [float(20230120123456784 + i) for i in range(N_ROWS)]
+    to_sav(case, kind)
+
+
+@fault("SAV-11", cells={("persons", "NOT_FINITE"): 1})
+def infinite_number(case):
+    case.answers["persons"] = case.answers["persons"].astype(float)
+    case.put("persons", np.inf, 5)
+    to_sav(case)
+
+
+def to_dta(case: Case, **about) -> None:
+    to_sav(case, "dta", **about)
+
+
+@fault("STA-01")
+def stata(case):
+    to_dta(case, variable_value_labels={"sex": {1: "男性", 2: "女性"}})
+
+
+@fault("STA-02", cells={("day", "NOT_A_DATE"): 1})
+def impossible_date_in_stata(case):
+    impossible_date(case, "dta")
+
+
+@fault("STA-03", error="ID_NUMBER")
+def ids_of_17_digits_in_stata(case):
+    ids_of_17_digits(case, "dta")
+
+
+@fault("STA-04", error="MISSING_CODE_UNDECLARED")
+def missing_value_not_declared(case):
+    case.put("cohab", "a", *range(5, 15))
+    to_dta(case, missing_user_values={"cohab": ["a"]})
+
+
+@fault("STA-05", note="sex: コード 3")
+def label_of_unknown_code_in_stata(case):
+    to_dta(case, variable_value_labels={"sex": {1: "男性", 2: "女性", 3: "その他"}})
+
+
+@fault("STA-06", error="FORMAT")
+def cut_stata(case):
+    to_dta(case)
+    case.raw = case.raw[:700]
+
+
+@fault("STA-07", error="FORMAT")
+def stata_named_csv(case):
+    to_dta(case, version=12)
+    case.study["file"]["format"] = "csv"
 
 
 @fault("SAV-07", error="FORMAT")
@@ -816,7 +966,7 @@ def name_as_id(case):
 def web_and_paper(case):
     # No rule can know which answer is the person's: a decision with a reason says it.
     case.put("id", "A0010", 22)
-    case.decisions = "file_row,decision,reason\n22,exclude,紙とウェブの二重回答\n"
+    case.decisions = "file_row,file_sha256,decision,reason\n22,HASH,exclude,紙とウェブ\n"
 
 
 # --- codes --------------------------------------------------------------------------------------
@@ -891,14 +1041,15 @@ def scale_range(case):
 # --- multi-answer -------------------------------------------------------------------------------
 
 
+def codes_chosen(case: Case) -> list[list[str]]:
+    rows = case.answers[[f"event_{code}" for code in EVENTS]].to_numpy()
+    return [[c for c, v in zip(EVENTS, row, strict=True) if v == "1"] for row in rows]
+
+
 def in_one_cell(case: Case, separator: str = ";") -> None:
-    names = [f"event_{code}" for code in EVENTS]
-    rows = case.answers[names].to_numpy()
-    texts = [
-        separator.join(c for c, v in zip(EVENTS, row, strict=True) if v == "1") for row in rows
-    ]
+    texts = [separator.join(codes) for codes in codes_chosen(case)]
     place = list(case.answers).index("event_1")
-    case.answers = case.answers.drop(columns=names)
+    case.answers = case.answers.drop(columns=[f"event_{code}" for code in EVENTS])
     case.answers.insert(place, "event", texts)
 
 
@@ -911,6 +1062,25 @@ def one_cell(case):
 @fault("MA-01b", error="MULTI_ANSWER_SEPARATOR")
 def one_cell_undeclared(case):
     in_one_cell(case)
+
+
+@fault("MA-01d", error="MULTI_ANSWER_TWICE")
+def one_cell_and_columns_that_differ(case):
+    case.answers["event"] = [";".join(codes) for codes in codes_chosen(case)]
+    case.study["multi_answer"] = {"separator": ";"}
+    case.put("event", "", 5)  # somebody has always chosen something
+
+
+@fault("MA-01e", error="COLUMN_MISSING")
+def a_mention_is_not_there(case):
+    case.study["multi_answer"] = {"mentions": {"event": ["first", "second"]}}
+    case.answers["first"] = "1"
+
+
+@fault("MA-01f", error="MULTI_ANSWER_SEPARATOR")
+def a_mention_that_is_no_option(case):
+    case.study["multi_answer"] = {"mentions": {"event": ["first"]}}
+    case.answers["first"] = "7"
 
 
 @fault("MA-02", cells={("event_4", "EXCLUSIVE_CONFLICT"): 1})
@@ -964,7 +1134,7 @@ def should_be_skipped(case):
     case.put("since", "3", 5)
 
 
-@fault("SKP-02", flags={"FILTER_MISSING": 1})
+@fault("SKP-02", cells={("since", "FILTER_MISSING"): 1})
 def filter_missing(case):
     case.put("lonely", "", 5)
     case.put("since", "3", 5)
@@ -1386,7 +1556,7 @@ def test_good_sample_is_good(tmp_path, monkeypatch):
 
 def test_same_answers_from_every_format(tmp_path, monkeypatch):
     frames = []
-    for number, change in enumerate((cp932, utf8_mark, tabs, workbook, value_labels)):
+    for number, change in enumerate((cp932, utf8_mark, tabs, workbook, value_labels, stata)):
         root = tmp_path / str(number)
         root.mkdir()
         case = Case()
@@ -1395,6 +1565,166 @@ def test_same_answers_from_every_format(tmp_path, monkeypatch):
         frames.append(clean(case, root, monkeypatch).cleaned.respondents)
     for frame in frames[1:]:
         pd.testing.assert_frame_equal(frame, frames[0])
+
+
+def labels_in_one_cell(case, separator):
+    in_one_cell(case, separator)
+    for code, label in EVENTS.items():
+        case.answers["event"] = case.answers["event"].str.replace(code, label)
+    case.study["multi_answer"] = {"separator": separator}
+
+
+def a_label_holds_the_separator(case):  # as Google Forms puts 「事故, 病気」 beside others
+    case.codebook.loc[case.codebook["variable"] == "event_2", "code_label"] = "事故, 病気"
+    labels_in_one_cell(case, ", ")
+    case.answers["event"] = case.answers["event"].str.replace("転居", "事故, 病気")
+
+
+def a_label_a_column(case):
+    for code, label in EVENTS.items():
+        column = case.answers[f"event_{code}"]
+        case.answers[f"event_{code}"] = column.replace({"1": f"{label} ", "0": ""})
+    case.study["multi_answer"] = {"chosen": "code", "unchosen": ""}
+
+
+def mentions(case, padding="0"):
+    names = ["Q1_1st", "Q1_2nd", "Q1_3rd"]
+    chosen = [[*reversed(codes), *[padding] * 3][:3] for codes in codes_chosen(case)]
+    case.answers = case.answers.drop(columns=[f"event_{code}" for code in EVENTS])
+    case.answers[names] = chosen
+    case.study["multi_answer"] = {"mentions": {"event": names}}
+
+
+def one_cell_and_columns(case):
+    case.answers["event"] = [" ".join(codes) for codes in codes_chosen(case)]
+    case.study["multi_answer"] = {"separator": " "}
+
+
+def yes_and_no(case):
+    for code in EVENTS:
+        case.answers[f"event_{code}"] = case.answers[f"event_{code}"].map({"1": "Yes", "0": "No"})
+    case.study["multi_answer"] = {"chosen": "Yes", "unchosen": "No"}
+
+
+LAYOUTS = {
+    "labels": lambda case: labels_in_one_cell(case, ";"),
+    "lines": lambda case: labels_in_one_cell(case, "\n"),
+    "codes on lines": lambda case: (
+        in_one_cell(case, "\n"),
+        case.study.update(multi_answer={"separator": "\n"}),
+    ),
+    "wide space": lambda case: labels_in_one_cell(case, "\u3000"),
+    "label with separator": a_label_holds_the_separator,
+    "label a column": a_label_a_column,
+    "mentions": mentions,
+    "mentions of labels": lambda case: (
+        mentions(case, padding=""),
+        case.answers.__setitem__("Q1_1st", case.answers["Q1_1st"].replace(EVENTS)),
+    ),
+    "both": one_cell_and_columns,
+    "yes": yes_and_no,
+    "excel": true_and_false,
+}
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_a_multi_answer_question_is_the_same_in_every_layout(layout, tmp_path, monkeypatch):
+    good, case = make_answers(), Case()
+    LAYOUTS[layout](case)
+    people = clean(case, tmp_path, monkeypatch).cleaned.respondents
+    assert (people["event"] == "answered").all()
+    for code in EVENTS:
+        assert people[f"event_{code}"].tolist() == good[f"event_{code}"].astype(int).tolist()
+
+
+def test_labels_are_put_in_as_the_mark_that_the_file_uses(tmp_path, monkeypatch):
+    case = Case()
+    a_label_a_column(case)
+    first = clean(case, tmp_path / "a", monkeypatch).cleaned
+    assert set(first.repairs["rule"]) == {"LABEL"}
+    for repair in first.repairs.itertuples():
+        case.put(repair.variable, repair.new, repair.file_row)
+    again = clean(case, tmp_path / "b", monkeypatch).cleaned
+    assert again.repairs.empty
+    pd.testing.assert_frame_equal(again.respondents, first.respondents)
+
+
+def declare(case: Case, variable: str, code: str, role: str) -> None:
+    """Add a code without an answer to a single-answer question of the codebook."""
+    place = case.codebook.index[case.codebook["variable"] == variable][-1] + 1
+    row = pd.DataFrame([{"variable": variable, "code": code, "code_label": role, "role": role}])
+    parts = [case.codebook.iloc[:place], row, case.codebook.iloc[place:]]
+    case.codebook = pd.concat(parts, ignore_index=True).fillna("")
+
+
+@pytest.mark.parametrize("layout", ["columns", "one cell", "mentions"])
+@pytest.mark.parametrize("mark", ["n/a", "-99", "99"])
+def test_a_mark_of_the_codebook_means_the_same_in_every_column(mark, layout, tmp_path, monkeypatch):
+    case = Case()
+    declare(case, "since", mark, "not_applicable")
+    declare(case, "cohab", "-8", "refused")
+    case.answers["since"] = case.answers["since"].replace("", mark)
+    if layout == "one cell":
+        in_one_cell(case)
+    elif layout == "mentions":
+        mentions(case)
+    columns = [name for name in case.answers if name.startswith(("event", "Q1"))]
+    case.study.setdefault("multi_answer", {})["separator"] = ";"
+    if mark == "99":  # a number may be an answer: it must be named
+        case.study["multi_answer"]["not_asked"] = ["99"]
+    for name in columns:
+        case.put(name, mark, 5)
+        case.put(name, "-8", 6)
+    case.put("persons", mark if mark != "99" else "", 5)
+    case.put("persons", ".b", 6)
+    outcome = clean(case, tmp_path, monkeypatch)
+    people = outcome.cleaned.respondents.set_index("file_row")
+    assert pd.isna(people.loc[5, "event"]) and pd.isna(people.loc[5, "event_1"])
+    assert (people.loc[6, "event"], people.loc[6, "event_1"]) == (NO_ANSWER, 0)
+    assert people.loc[[5, 6], "persons"].isna().all()
+    assert counts(outcome.cleaned.cells, ["variable", "reason_code"]) == {}  # not even of `since`
+    is_asked = people["lonely"].isin(["4", "5"])
+    assert (people.loc[is_asked, "since"] == "2").all() and people.loc[
+        ~is_asked, "since"
+    ].isna().all()
+
+
+def test_a_mark_that_nobody_declared_is_refused_with_where_to_declare_it(tmp_path, monkeypatch):
+    case = Case()
+    for code in EVENTS:
+        case.put(f"event_{code}", "n/a", *range(5, 20))
+    case.write(tmp_path)
+    error = run(tmp_path, monkeypatch).error
+    assert error.code == "CODE_UNKNOWN" and "not_asked" in str(error)
+
+
+def test_labels_are_matched_however_a_character_is_written(tmp_path, monkeypatch):
+    case = Case()
+    case.codebook.loc[case.codebook["code_label"] == "5年以上", "code_label"] = "６ヶ月〜"
+    case.answers["since"] = case.answers["since"].replace("2", "6ケ月～")
+    people = clean(case, tmp_path, monkeypatch).cleaned.respondents
+    assert set(people["since"].dropna()) == {"3"}
+
+
+def test_options_of_a_form_that_was_never_opened_are_no_answer(tmp_path, monkeypatch):
+    case = Case()
+    is_event = case.codebook["item"] == "event"
+    case.codebook.loc[is_event, ["role", "required"]] = ["", "no"]
+    for code in EVENTS:
+        case.put(f"event_{code}", "0", 5, 6, 7, 8)
+    for name in ("ucla1", "ucla2", "ucla3", "cohab"):
+        case.put(name, "", 5, 6, 7)
+    case.put("words", "", 5, 6)
+    case.put("event_2", "1", 6)  # came as far as this question
+    case.put("words", "夜", 7)  # and beyond it
+    outcome = clean(case, tmp_path, monkeypatch)
+    people = outcome.cleaned.respondents.set_index("file_row")["event"]
+    assert people.loc[5:8].tolist() == [NO_ANSWER, "answered", "answered", "answered"]
+    assert (people.drop(5) == "answered").all()
+    assert counts(outcome.cleaned.cells, ["variable", "reason_code"]) == {
+        ("event", "NOT_OPENED"): 1
+    }
+    assert counts(outcome.cleaned.flags, "flag") == {"PARTIAL": 3}
 
 
 def test_what_no_answer_means(tmp_path, monkeypatch):
@@ -1474,6 +1804,17 @@ def test_reversed_item_is_seen(tmp_path, monkeypatch):
     assert found["correlation"].min() == pytest.approx(-1)
 
 
+def test_a_second_header_is_called_one(tmp_path, monkeypatch):
+    case = Case()
+    two_header_rows(case)
+    case.write(tmp_path)
+    told = str(run(tmp_path, monkeypatch).error)
+    assert (
+        "2 行目は回答ではなく見出しのようです" in told
+        and "Row 2 looks like a second header" in told
+    )
+
+
 def test_quarantine_keeps_the_raw_line(tmp_path, monkeypatch):
     case = Case()
     unquoted_comma(case)
@@ -1511,10 +1852,10 @@ def test_decisions_accept_correct_and_exclude(tmp_path, monkeypatch):
     case.put("id", "A0010", 22)  # rows 12 and 22 share an id
     case.put("region", "7", 30)  # a region that is not in the study
     case.decisions = (
-        "file_row,respondent_id,variable,decision,new_value,reason\n"
-        "12,,,accept,,本人に確認\n"
-        "30,,region,correct,2,調査票の原本\n"
-        ",A0050,,exclude,,回答の取り消し\n"
+        "file_row,file_sha256,respondent_id,variable,decision,new_value,reason\n"
+        "12,HASH,,,accept,,本人に確認\n"
+        "30,,A0028,region,correct,2,調査票の原本\n"
+        ",,A0050,,exclude,,回答の取り消し\n"
     )
     cleaned = clean(case, tmp_path, monkeypatch).cleaned
     out = cleaned.ledger.set_index("reason_code")["n_rows"].to_dict()
@@ -1531,7 +1872,7 @@ def test_decisions_accept_correct_and_exclude(tmp_path, monkeypatch):
     [
         ("30,A0050,exclude,x", "2 行目 file_row と respondent_id が別の人"),
         ('\n30,,exclude,"撤回\n31,,exclude,"x', "3 行目 セルに改行がある"),
-        ("30,A0028,exclude,x\n\n999,,exclude,x", "4 行目 対象が 0 行"),  # row 30 is A0028
+        ("30,A0028,exclude,x\n\n999,,exclude,x", "4 行目 file_row だけでは"),  # row 30 is A0028
     ],
 )
 def test_decisions_that_could_touch_another_person(lines, told, tmp_path, monkeypatch):
@@ -1555,17 +1896,18 @@ def test_decisions_that_could_touch_another_person(lines, told, tmp_path, monkey
     ],
 )
 def test_decisions_that_cannot_be_followed(line, tmp_path, monkeypatch):
-    case = Case(decisions=f"file_row,variable,decision,new_value,reason\n{line}\n")
+    head = "file_row,file_sha256,variable,decision,new_value,reason"
+    case = Case(decisions=f"{head}\n{line.replace(',', ',HASH,', 1)}\n")
     case.write(tmp_path)
     error = run(tmp_path, monkeypatch).error
     assert (error.code, error.exit_code) == ("DECISIONS", 5)
-    assert "2 行目" in str(error)
+    assert "2 行目" in str(error) and "file_row だけ" not in str(error)
 
 
 @pytest.mark.parametrize("end", ["cohab,correct,1", ",exclude,"])
 def test_decisions_count_before_a_column_is_refused(end, tmp_path, monkeypatch):
-    lines = "".join(f"{row},{end},x\n" for row in range(5, 15))
-    case = Case(decisions=f"file_row,variable,decision,new_value,reason\n{lines}")
+    lines = "".join(f"{row},HASH,{end},x\n" for row in range(5, 15))
+    case = Case(decisions=f"file_row,file_sha256,variable,decision,new_value,reason\n{lines}")
     case.put("cohab", "7", *range(5, 15))  # 10 of 200: more than 2 %
     outcome = clean(case, tmp_path, monkeypatch)
     counts_ = cleaning.compare_before_after(outcome.raw, outcome.cleaned, study=outcome.survey)
@@ -1577,11 +1919,47 @@ def test_an_option_of_an_answer_in_one_cell_can_be_corrected(tmp_path, monkeypat
     in_one_cell(case)
     case.study["multi_answer"] = {"separator": ";"}
     case.answers.loc[[28, 29], "event"] = ["2", "7"]
-    head = "file_row,variable,decision,new_value,reason\n"
-    case.decisions = head + "30,event_1,correct,1,x\n31,,exclude,,x\n"
+    head = "respondent_id,variable,decision,new_value,reason\n"
+    case.decisions = head + "A0028,event_1,correct,1,x\nA0029,,exclude,,x\n"
     people = clean(case, tmp_path, monkeypatch).cleaned.respondents.set_index("file_row")
     assert people.loc[30, ["event_1", "event_2", "event_3"]].tolist() == [1, 1, 0]
     assert 31 not in people.index
+
+
+@pytest.mark.parametrize("line", ["40,,A0038", ",,A0038"])
+def test_a_decision_with_an_id_follows_the_person_or_is_refused(line, tmp_path, monkeypatch):
+    head = "file_row,file_sha256,respondent_id,decision,reason\n"
+    case = Case(decisions=f"{head}{line},exclude,withdrew\n")
+    assert "A0038" not in set(
+        clean(case, tmp_path / "a", monkeypatch).cleaned.respondents.iloc[:, 0]
+    )
+    case = Case(case.answers[::-1], decisions=case.decisions)  # newest first: row 40 is A0161
+    case.write(tmp_path / "b")
+    outcome = run(tmp_path / "b", monkeypatch)
+    if line.startswith("40"):
+        assert "file_row と respondent_id が別の人" in str(outcome.error)
+    else:
+        assert "A0038" not in set(outcome.cleaned.respondents["respondent_id"])
+        assert len(outcome.cleaned.respondents) == N_ROWS - 1
+
+
+@pytest.mark.parametrize("who", ["", "A0010"])
+def test_a_row_is_no_person_until_the_file_is_confirmed(who, tmp_path, monkeypatch):
+    head = "file_row,file_sha256,respondent_id,decision,reason\n"
+    first = Case(decisions=f"{head}22,HASH,{who},exclude,withdrew\n")
+    first.put("id", "A0010", 12, 22)  # an id that stands twice says no more than the row
+    outcome = clean(first, tmp_path / "a", monkeypatch)
+    assert outcome.cleaned.quarantine["file_row"].tolist() == [22]
+    sha256 = outcome.raw.facts["sha256"][:12]
+    for number, given in enumerate((sha256, sha256[:11], "", sha256.upper())):
+        decisions = first.decisions.replace("HASH", given)
+        case = Case(first.answers[::-1] if number < 3 else first.answers, decisions=decisions)
+        path = case.write(tmp_path / str(number))
+        error = run(tmp_path / str(number), monkeypatch).error
+        assert (error is None) == (number == 3)  # the same file, in capital letters
+        if error:
+            assert (error.code, error.exit_code) == ("DECISIONS", 5)
+            assert hashlib.sha256(path.read_bytes()).hexdigest()[:12] in str(error)
 
 
 def test_a_folder_in_place_of_the_answers_is_refused(tmp_path, monkeypatch):
@@ -1610,19 +1988,122 @@ def test_dates_with_a_time_may_be_missing_in_spss(tmp_path, monkeypatch):
     assert day.isna().sum() == 1 and day[0] == "2024-01-01"
 
 
+@pytest.mark.parametrize("version", [12, 13, 15])
+def test_missing_values_of_stata_are_codes(version, tmp_path, monkeypatch):
+    case = Case()
+    declare(case, "cohab", ".a", "refused")
+    declare(case, "cohab", ".b", "not_applicable")
+    case.put("cohab", "a", 5)
+    case.put("cohab", "b", 6)
+    case.put("persons", "a", 5)
+    case.put("persons", "", 7)
+    case.folder = tmp_path
+    mine = {"cohab": ["a", "b"], "persons": ["a"]}
+    to_dta(case, version=version, missing_user_values=mine)
+    outcome = clean(case, tmp_path, monkeypatch)
+    people = outcome.cleaned.respondents.set_index("file_row")
+    assert people.loc[[5, 6], "cohab"].tolist() == [".a", ".b"]
+    assert people.loc[[5, 6, 7], "persons"].isna().tolist() == [True, False, True]
+    assert outcome.survey.items["cohab"].missing == {".a": "refused"}
+    assert outcome.cleaned.cells.empty
+
+
+@pytest.mark.parametrize(("encoding", "told"), [("cp932", ""), ("cp1252", ""), ("latin-1", "E-")])
+def test_stata_before_14_is_read_in_the_encodings_of_the_study(
+    encoding, told, tmp_path, monkeypatch
+):
+    case = Case()
+    case.folder = tmp_path
+    text = "夜ひとり" if encoding == "cp932" else "à la nuit"
+    case.answers["words"] = "ABCDEFGHI"[: len(text.encode(encoding))]
+    case.put("words", "ABCDEFGHI"[: len(text.encode(encoding))], 5)
+    to_dta(case, version=13)
+    data = text.encode(encoding)
+    case.raw = case.raw.replace(b"ABCDEFGHI"[: len(data)], data)
+    case.study["file"]["encodings"] = ["utf-8", encoding if not told else "cp932"]
+    case.write(tmp_path)
+    outcome = run(tmp_path, monkeypatch)
+    if told:
+        assert outcome.error.code == "ENCODING" and "file.encodings" in str(outcome.error)
+    else:
+        assert set(outcome.cleaned.respondents["words"]) == {text}
+
+
+def test_small_number_ids_of_spss_are_ids(tmp_path, monkeypatch):
+    case = Case()
+    case.folder = tmp_path
+    case.answers["id"] = [float(i) for i in range(N_ROWS)]
+    to_sav(case)
+    ids = clean(case, tmp_path, monkeypatch).cleaned.respondents["respondent_id"]
+    assert ids.tolist() == [str(i) for i in range(N_ROWS)]
+
+
 def test_accepting_what_cannot_be_accepted(tmp_path, monkeypatch):
-    case = Case(decisions="file_row,decision,reason\n5,accept,x\n")
+    case = Case(decisions="respondent_id,decision,reason\nA0003,accept,x\n")
     case.put("region", "", 5)
     case.write(tmp_path)
     assert run(tmp_path, monkeypatch).error.code == "DECISIONS"
 
 
-def test_dates_of_1904_are_the_same_days(tmp_path, monkeypatch):
+@pytest.mark.parametrize("change", [year_1904, serials_of_1904])
+def test_dates_of_1904_are_the_same_days(change, tmp_path, monkeypatch):
     case = Case()
     case.folder = tmp_path
-    year_1904(case)
+    change(case)
     people = clean(case, tmp_path, monkeypatch).cleaned.respondents
     assert people["day"].tolist() == make_answers()["day"].tolist()
+
+
+@pytest.mark.parametrize("is_1904", [False, True])
+def test_dates_in_japanese_number_formats_are_dates(is_1904, tmp_path):
+    shown = [14, 27, 28, 30, 31, 50, 54, 55, 56, 57, 58, "m/d", '[$-411]ggge"年"m"月"d"日";@']
+    shown += ['yyyy"年"m"月"d"日"', "[$-ja-JP]e.m.d", "yyyy/mm/dd aaa"]
+    path = tmp_path / "dates.xlsx"
+    book = xlsxwriter.Workbook(path, {"date_1904": is_1904})
+    sheet = book.add_worksheet()
+    sheet.write_row(0, 0, [f"c{i}" for i in range(len(shown))])
+    for at, name in enumerate(shown):
+        sheet.write_datetime(
+            1, at, pd.Timestamp("2023-01-20"), book.add_format({"num_format": name})
+        )
+    book.close()
+    assert formats.read_workbook(path, sheet=None).rows == [["2023-01-20"] * len(shown)]
+
+
+@pytest.mark.parametrize(
+    ("text", "day"),
+    [
+        ("2024-01-10 23:30:00 UTC", "2024-01-11"),  # 23:30 + 9 h
+        ("2024-01-10T23:30:00.123+0000", "2024-01-11"),
+        ("2024-01-10 14:59 GMT", "2024-01-10"),  # 23:59 in Japan
+        ("2024/01/10 午後 11:30:12 GMT+9", "2024-01-10"),  # Google Forms
+        ("2024/01/10 11:30:12 PM UTC", "2024-01-11"),
+        ("2024/01/10 12:30 AM GMT-5", "2024-01-10"),  # 00:30 + 5 + 9 h = 14:30
+        ("2024-01-10 12:30 PM UTC+01:00", "2024-01-10"),  # 12:30 - 1 + 9 h = 20:30
+        ("2024-01-10 08:00:00 UTC-0730", "2024-01-11"),  # 8:00 + 7:30 + 9 h = 24:30
+        ("2024-01-10 23:30:00 JST", "2024-01-10"),
+        ("2024-01-10 23:30:00 GMT+0900 (JST)", "2024-01-10"),
+        ("2024-01-10 23:30:00 EST", None),  # a zone that is not known may be another day
+        ("2024-01-10 23:30:00 America/New_York", None),
+        ("2024年1月10日(水)", "2024-01-10"),
+    ],
+)
+def test_a_time_counts_on_japans_day_however_its_zone_is_spelt(text, day):
+    assert coding.judge_date(text).value == day
+
+
+@pytest.mark.parametrize(
+    "text",
+    "(注)a 注1) ＊1 *p<.05 ※a 資料：県 出所：県 （出所）県 出典 平均 平　均 回答者数 有効回答数 "
+    "備考 ｎ=200 合計 以上 Total Mean Note: Source: EOF [注]".split(" "),
+)
+def test_remarks_are_told_by_how_they_begin(text):
+    assert reading.TRAILER.match(coding.tidy_cell(text))
+
+
+@pytest.mark.parametrize("text", ["A0001", "E22-0001", "1", "n-12", "愛媛", "2024-01-10", "(1)"])
+def test_an_id_is_no_remark(text):
+    assert not reading.TRAILER.match(text)
 
 
 def test_midnight_in_japan():

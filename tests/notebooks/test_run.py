@@ -225,7 +225,7 @@ def duplicate_code(root):
     ("spoil", "exit_code", "told"),
     [
         (missing, 2, "responses.csv"),
-        (empty, 2, "responses_synthetic.csv"),
+        (empty, 2, "data/raw/ehime/2022/responses が空"),
         (header_only, 2, ""),
         (wrong_encoding, 2, ""),
         (unknown_column, 2, "(1): DQ"),

@@ -220,6 +220,8 @@ def test_such_a_label_may_head_a_line_and_stand_beside_its_own_row(published):
         "<table><tr><th>4人 5人</th></tr></table>": ["4", "5"],
         f'<img data-row="{own}" alt="4人 9.7%">': [],
         f'<img data-row="{other}" alt="4人">': ["4"],
+        "<p>世帯人数別では「4人」で高い</p>": [],  # quoted, as every label in a sentence is
+        "<p>「4人と5人」</p>": ["4", "5"],
     }
     for text, expected in texts.items():
         found = attack.find_untraced(attack.read_page(text), figures)
@@ -252,6 +254,16 @@ def test_a_whole_release_is_attacked_hidden_sheets_included(tmp_path, published,
     with pytest.raises(DisclosureError, match="tables.xlsx") as caught:
         attack.attack_release(tmp_path, truth, **facts)
     assert caught.value.exit_code == 3 and "1972" not in str(caught.value)
+    assert "in 「####.######」" in str(caught.value)
+
+
+def test_a_label_like_a_number_is_named_where_it_stops_a_release(tmp_path, published, truth):
+    write_release(tmp_path, published, cell=9.7)
+    page = tmp_path / "council_report.html"
+    page.write_text(page.read_text(encoding="utf-8") + "<p>家族が 4人 の人</p>", encoding="utf-8")
+    about = {"variables": ABOUT["variables"] | {"size": {"values": {"1": "4人"}}}}
+    with pytest.raises(DisclosureError, match="council_report.html: the label 「4人」"):
+        attack.attack_release(tmp_path, truth, about=about, settings=SETTINGS, questionnaire=KNOWN)
 
 
 # --- sign-off -------------------------------------------------------------------------------------

@@ -1,5 +1,7 @@
 """What a cell means, worked out by hand; then what must hold of rows, ledger and derived values."""
 
+from datetime import date
+
 import numpy as np
 import pandas as pd
 import pyarrow as pa
@@ -119,8 +121,11 @@ def test_impossible_dates_say_why(text, reason):
 
 def test_day_numbers_are_dates_in_excel_only():
     # Day 1 is 1900-01-01 and Excel counts a 29 February 1900: 45300 is 2024-01-09.
-    assert judge_date("45300", origin="xlsx").value == "2024-01-09"
-    assert judge_date("20240109", origin="xlsx").reason == "NOT_A_DATE"
+    excel = date(1899, 12, 30)
+    assert judge_date("45300", day_zero=excel).value == "2024-01-09"
+    assert judge_date("20240109", day_zero=excel).reason == "NOT_A_DATE"
+    # A workbook of the 1904 system counts from 1904-01-01: 45300 - 1462 is the same day.
+    assert judge_date("43838", day_zero=date(1904, 1, 1)).value == "2024-01-09"
 
 
 def test_conditions_are_read_and_refused():
@@ -152,7 +157,7 @@ def test_mojibake_is_told_from_japanese():
 
 def test_cells_of_a_workbook_are_text():
     cells = [1.0, 1.5, "001", None, True, pd.NaT, pd.Timestamp("2024-01-02").to_pydatetime()]
-    texts = ["1", "1.5", "001", "", "True", "", "2024-01-02"]
+    texts = ["1", "1.5", "001", "", "TRUE", "", "2024-01-02"]
     assert [formats.cell_text(c) for c in cells] == texts
 
 
@@ -227,7 +232,7 @@ def test_sums_and_bands_follow_their_parts(cleaned):
 def test_row_order_does_not_matter(survey, raw, cleaned):
     order = np.random.default_rng(0).permutation(len(raw.table))
     shuffled = reading.RawResponses(
-        raw.table.iloc[order], raw.rejected, raw.facts, lines=raw.lines, origin=raw.origin
+        raw.table.iloc[order], raw.rejected, raw.facts, lines=raw.lines, day_zero=raw.day_zero
     )
     again = cleaning.clean_responses(shuffled, survey)
     assert again.ledger.to_dict() == cleaned.ledger.to_dict()

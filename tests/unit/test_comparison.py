@@ -279,7 +279,10 @@ def test_question_asked_of_some_people_is_not_put_on_everybodys_age_mix():
     gap = pick(rows, STANDARDISED)
     assert gap["verdict"] == NOT_COMPARABLE
     assert "対象者の年齢構成" in gap["reason"]
-    assert pick(compare([published("1", 7.5, 4300), *bands()]), STANDARDISED)["verdict"] == HIGHER
+    # The mix of 4,000 people serves a figure of 10 % more or fewer people, and no further.
+    for n, is_compared in ((4399, True), (3601, True), (4401, False), (3599, False)):
+        gap = pick(compare([published("1", 7.5, n), *bands("other")]), STANDARDISED)
+        assert (gap["verdict"] != NOT_COMPARABLE) == is_compared, n
 
 
 def test_age_mix_of_the_nearest_year_stands_in_and_is_named():
@@ -347,6 +350,21 @@ def test_nobody_with_the_answer_still_has_an_interval():
     own = (upper / 1.971957) ** 2  # t with 199 degrees of freedom
     assert gap["std_error"] == pytest.approx(100 * np.sqrt(own + 0.03 * 0.97 / 1000), rel=1e-5)
     assert gap["verdict"] == LOWER
+
+
+@pytest.mark.parametrize(("n_young", "is_judged"), [(49, False), (50, True)])
+def test_a_base_of_fifty_is_judged_and_one_of_forty_nine_is_not(n_young, is_judged):
+    _, indicators, _ = small_survey()
+    age = pd.Series(["young"] * n_young + ["old"] * (400 - n_young), name="age_band")
+    survey = (Design(weights=np.ones(400)), indicators.iloc[::-1].reset_index(drop=True), age)
+    rows = compare([published("1", 7.5, 4000), *bands(young=10.0)], survey=survey)
+    gap = pick(rows, "difference_points", "age_band", "young")
+    assert (gap["verdict"] != NOT_COMPARABLE) == is_judged
+    now, before = (
+        WaveSide(wave=year, indicators=survey[1], by=age.to_frame()) for year in (2023, 2022)
+    )
+    gap = pick(waves(now, before), "difference_points", "age_band", "young")
+    assert (gap["verdict"] != NOT_COMPARABLE) == is_judged
 
 
 def test_empty_band_of_the_mix_is_named():

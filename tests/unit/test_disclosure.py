@@ -321,6 +321,49 @@ def test_the_gap_of_a_shown_category_does_not_give_its_hidden_neighbour_back(cla
     assert after["status"].iloc[-1] == "suppressed", "F tells which of few counts fit"
 
 
+@pytest.mark.parametrize("table_id", ["cross_sex__q", "headline"])
+@pytest.mark.parametrize(
+    ("outside", "missing", "is_shown"),
+    [
+        (("no_answer",), ("no_answer",), True),  # everybody else: no more than the total says
+        (("3", "no_answer"), ("no_answer",), False),  # the other sex alone: 3 men, exactly
+    ],
+)
+def test_a_gap_stays_beside_a_hidden_cell_unless_it_is_to_that_cell(
+    table_id, outside, missing, is_shown
+):
+    # 3 of 300 men are hidden; 20 people of no sex leave the men open beside 50 of 300 women.
+    known = disclosure.Questionnaire(
+        outside={"sex": outside}, missing={"sex": missing}, codes={"sex": ("1", "2", "3")}
+    )
+    parts = [percents({"1": 60}, base=620, item="q", table_id="gt_q")]
+    for sex, count in (("1", 3), ("2", 50)):
+        cell = percents({"1": count}, base=300, item="q", domain="sex", value=sex)
+        gap = cell.assign(measure="difference_points", unit="points")
+        parts += [cell.assign(table_id=table_id), gap.assign(table_id=table_id)]
+    table = pd.concat(parts, ignore_index=True)
+    after = disclosure.suppress(table, settings=Disclosure(), questionnaire=known)
+    status = after.set_index(["measure", "domain_value"])["status"]
+    assert status["percent", "2"] == "published"
+    assert status["percent", "1"] == status["difference_points", "1"] == "suppressed"
+    assert (status["difference_points", "2"] == "published") == is_shown
+
+
+def test_a_gap_to_everybody_else_goes_with_a_hidden_total():
+    known = disclosure.Questionnaire(sensitive=frozenset({"q"}))
+    cell = percents({"1": 60}, base=60, item="q", domain="age", value="1", table_id="cross_age__q")
+    table = pd.concat(
+        [
+            percents({"1": 9}, base=100, item="q"),
+            cell.assign(n_cell=30.0),
+            cell.assign(measure="difference_points", unit="points", n_cell=30.0),
+        ],
+        ignore_index=True,
+    )
+    after = disclosure.suppress(table, settings=Disclosure(), questionnaire=known)
+    assert after["status"].tolist() == ["suppressed", "published", "suppressed"]
+
+
 def test_people_of_a_level_that_a_model_leaves_out_are_not_counted_with_others():
     # 4 of a third sex are left out of the model; 59 of 1,048 gave no answer, 985 are in it.
     def row(table, measure, item, value, n):
@@ -384,19 +427,22 @@ def test_conditions_on_options_and_of_merged_variables():
     assert disclosure._asked_if(study) == {"why": expected, "why_group": expected}
 
 
-def test_a_filtered_question_does_not_give_away_how_many_were_led_to_it():
-    # 4 people answered q = 2 and were asked why; the base of why is 4.
-    asked = disclosure.Questionnaire(asked_if={"why": ("q", ("2",))})
+@pytest.mark.parametrize("is_known", [True, False])
+def test_a_filtered_question_does_not_give_away_how_many_were_led_to_it(is_known):
+    # q = 2 (4 people) and q = 4 lead to why: with 50 and the base of 54 shown, 4 would come back.
+    asked = {"why": ((("q", "2"), ("q", "4")),)} if is_known else {}
     table = pd.concat(
         [
-            percents({"1": 250, "2": 4, "3": 46}, base=300, item="q"),
-            percents({"1": 3, "2": 1}, base=4, item="why"),
+            percents({"1": 200, "2": 4, "3": 46, "4": 50}, base=300, item="q"),
+            percents({"1": 34, "2": 20}, base=54, item="why"),
         ],
         ignore_index=True,
     )
-    after = disclosure.suppress(table, settings=Disclosure(), questionnaire=asked)
-    assert after.loc[after["item"] == "why", "status"].eq("suppressed").all()
-    assert hidden_values(after[after["item"] == "q"]) == {"2", "3"}
+    questionnaire = disclosure.Questionnaire(asked_if=asked)
+    after = disclosure.suppress(table, settings=Disclosure(), questionnaire=questionnaire)
+    shown = after[after["status"] != "suppressed"]
+    is_told = {"why"} <= set(shown["item"]) and "4" in set(shown["item_value"])
+    assert is_told == (not is_known)
 
 
 def test_few_who_did_not_choose_an_option_are_as_few_as_few_who_did():
@@ -575,6 +621,31 @@ def test_a_population_that_lacks_a_few_people_of_another_is_not_shown(
     after = disclosure.suppress(table, settings=Disclosure(), questionnaire=asked)
     shown = after.loc[after["item"] == "why", "status"] != "suppressed"
     assert shown.tolist() == [is_shown] * 2
+
+
+@pytest.mark.parametrize(
+    ("answered", "n_why", "n_how", "hidden"),
+    [
+        (298, 200, 197, set()),  # of the same 200 people three did not answer how
+        (298, 204, 200, {"why"}),  # four answered why whom no answer led to it
+        (298, 210, 200, set()),
+        (204, 200, 197, {"why", "how"}),  # all but four of 204 people were led to both
+    ],
+)
+def test_populations_differ_by_who_was_asked_not_by_who_answered(answered, n_why, n_how, hidden):
+    led = ((("q", "1"),),)
+    asked = disclosure.Questionnaire(asked_if={"why": led, "how": led})
+    table = pd.concat(
+        [
+            percents({"1": 200, "2": answered - 200}, base=answered, item="q"),
+            percents({"1": n_why - 50, "2": 50}, base=n_why, item="why"),
+            percents({"1": n_how - 50, "2": 50}, base=n_how, item="how"),
+        ],
+        ignore_index=True,
+    )
+    after = disclosure.suppress(table, settings=Disclosure(), questionnaire=asked)
+    gone = after[after["status"] == "suppressed"]
+    assert set(gone["item"]) - {"q"} == hidden
 
 
 def test_overlapping_classes_of_one_variable_are_refused():

@@ -95,6 +95,24 @@ def test_register_takes_the_prefecture_s_own_town(tmp_path):
     assert set(table["municipality_code"]) == {"01331"}
 
 
+def test_a_municipality_is_found_however_its_ke_is_written(tmp_path):
+    path = tmp_path / "register.xlsx"
+    rows = [[text if text != "松山市" else "茅ケ崎市" for text in row] for row in register_rows()]
+    write_register(path, rows=rows)
+    wanted = ["茅ヶ崎市"]
+    table = population.read_register_workbook(path, prefecture="愛媛県", municipalities=wanted)
+    assert set(table["municipality"]) == {"茅ヶ崎市"}  # as the study writes it
+    assert table["population"].sum() == 2 * 10 * 21  # both sexes, ten in each of 21 age classes
+
+
+def test_another_spelling_is_not_called_a_bad_download(tmp_path):
+    path = tmp_path / "register.xlsx"
+    write_register(path)
+    with pytest.raises(InputError, match="POPULATION_MUNICIPALITY") as error:
+        population.read_register_workbook(path, prefecture="愛媛県", municipalities=["松山"])
+    assert "study.yaml の regions" in str(error.value) and "ownload" not in str(error.value)
+
+
 def test_register_reads_dashes_and_stars(tmp_path):
     rows = register_rows()
     for row in rows:

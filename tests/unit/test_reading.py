@@ -37,19 +37,20 @@ def test_quick_readings_find_what_the_csv_module_finds(seed, monkeypatch):
     monkeypatch.setattr(reading, "_BLOCK_BYTES", rng.choice([64, 1 << 18]))  # many pieces, or one
     body = memoryview(text.encode())
     texts = frozenset({"c0"}) if rng.random() < 0.5 else frozenset()
-    shape = reading._Shape(",", width, {at: f"c{at}" for at in range(width)}, texts)
+    named = width - (rng.random() < 0.3)  # the last column may be an empty one that Excel left
+    shape = reading._Shape(",", width, {at: f"c{at}" for at in range(named)}, texts, named)
     records = reading._Records(body, ",")
     assert records.is_regular
-    found = reading._parse(body, shape, records=records, path=Path("answers.csv"))
+    found = reading._parse(body, shape, records=records)
     good, bad = {}, []
     for row, cells in enumerate(csv.reader(io.StringIO(text, newline="")), start=2):
-        if len(cells) == width:
+        if len(cells) >= named and not "".join(cells[named:]).strip():
             good[row] = cells
         else:
             bad.append((row, max(len(cells), 1)))
     assert found.rows.tolist() == list(good)
     assert [(row, max(n, 1)) for row, n in found.bad] == bad
-    for at in range(width):
+    for at in range(named):
         assert list(found.columns[f"c{at}"]) == [cells[at] for cells in good.values()]
 
 

@@ -3,11 +3,14 @@
 from pathlib import Path
 
 import numpy as np
+import openpyxl
 import pandas as pd
 import pytest
 import yaml
 
 from tsunagari import study
+from tsunagari.coding import derive_variables
+from tsunagari.study import Item
 
 CODEBOOK = """\
 question_no,item,variable,type,label,short_label,code,code_label,role,min,max,ask_if,required,\
@@ -170,6 +173,16 @@ def test_unknown_year_names_those_there_are():
             r"recode.event.b: a と重なる",
         ),
         (
+            changed(recode={"lonely": [{"code": "a x b", "label": "x", "of": ["1"]}]}),
+            r"lonely: a x b は使えない",
+        ),
+        (
+            changed(recode={"lonely": [{"code": "all", "label": "x", "of": ["1"]}]}),
+            r"lonely: all は使えない",
+        ),
+        (changed(weighting={**GOOD["weighting"], "psu": "cluster"}), r"weighting.psu: cluster"),
+        (changed(marks={"point_threshold": "inf"}), r"marks.point_threshold.*finite"),
+        (
             changed(waves={2022: {"responses": "r.csv", "fieldwork": "x", "previous": 2020}}),
             r"waves.2022.previous: 2020",
         ),
@@ -200,6 +213,10 @@ def test_yaml_that_does_not_parse_names_its_line(folder):
         (",event,event_2,MA,,,2,", ",event,event_2,MA,,,1,", r"event のコード 1 が重複"),
         (",,id,ID,", ",,id,KEY,", r"2 行目 type は SA/MA"),
         (",refused,", ",refusal,", r"8 行目 role は"),
+        (",,region,,,,2,南", ",,region,,,,２,南", r"4 行目 code が全角"),
+        (",,region,,,,2,南", ",,region,,,,2 ,南", r"4 行目 code が全角か、前後に空白"),
+        (",0,110,", ",0,ten,", r"5 行目 max が数でない"),
+        (",0,110,", ",-inf,110,", r"5 行目 min が数でない"),
         ("question_no,", "number,", r"列 question_no がない.*列 number は使えない"),
     ],
 )
@@ -207,6 +224,23 @@ def test_codebook_mistakes_name_the_row(folder, old, new, words):
     assert old in CODEBOOK
     (folder / "codebook.csv").write_text(CODEBOOK.replace(old, new, 1), encoding="utf-8")
     with pytest.raises(study.ConfigError, match=words):
+        study.open_study("small", 2022)
+
+
+def test_codes_of_the_study_file_are_the_text_that_stands_there(folder):
+    text = (folder / "study.yaml").read_text(encoding="utf-8")
+    text += "multi_answer: {chosen: Yes, unchosen: No}\nregions: {01: {label: 12:30}}\n"
+    (folder / "study.yaml").write_text(text, encoding="utf-8")
+    config = study.open_study("small", 2022).config
+    assert (config.multi_answer.chosen, config.multi_answer.unchosen) == ("Yes", "No")
+    assert {code: region.label for code, region in config.regions.items()} == {"01": "12:30"}
+    assert config.derive["age_band"].bands[1].to is None
+
+
+def test_a_code_that_names_a_domain_of_two_is_refused(folder):
+    text = CODEBOOK.replace(",,region,,,,2,南", ",,region,,,,1 x 2,南")
+    (folder / "codebook.csv").write_text(text, encoding="utf-8")
+    with pytest.raises(study.ConfigError, match="region: 1 x 2 は使えない"):
         study.open_study("small", 2022)
 
 
@@ -317,3 +351,44 @@ def test_a_csv_holds_no_formula_and_gives_the_text_back(tmp_path, text):
     assert back["item_label"].tolist()[:3] == [text, "10-12", "'a"]
     assert back["item_label"].isna().tolist() == [False, False, False, True]
     assert back["estimate"].tolist() == [-1.5, 2, 3, 4]
+
+
+def test_a_quota_sheet_holds_texts_and_numbers_and_no_formula(tmp_path):
+    path = tmp_path / "quota_sheet.xlsx"
+    table = pd.DataFrame({"地域": ["=1+1", "https://example.invalid"], "割付": [3, 4]})
+    study.write_table(path, {"割付": table})
+    sheet = openpyxl.load_workbook(path)["割付"]
+    assert [[cell.value for cell in row] for row in sheet] == [
+        ["地域", "割付"], ["=1+1", 3], ["https://example.invalid", 4],
+    ]  # fmt: skip
+    assert {cell.data_type for row in sheet.iter_rows(min_row=2) for cell in row} == {"s", "n"}
+    assert not any(cell.hyperlink for row in sheet for cell in row)
+
+
+def test_not_applicable_is_in_no_base_and_refusals_are_in_the_base_of_those_asked():
+    item = Item(
+        "q", "問", "問", "SA", {"1": "ない", "2": "ある"},
+        missing={"8": "答えたくない"}, no_answer=("9",), not_asked=("7",),
+    )  # fmt: skip
+    people = pd.DataFrame({"q": ["1", "2", "8", "9", "7", "no_answer", None]}, dtype="string")
+    asked = item.indicators(people)
+    # asked: 1, 2, refused, 9 and no answer; neither not applicable (7) nor never asked
+    assert asked["1"].notna().tolist() == [True, True, True, True, False, True, False]
+    assert asked["8"].sum() == 1 and asked["no_answer"].sum() == 2
+    answered = item.indicators(people, base="answered")
+    assert answered["1"].notna().tolist() == [True, True, False, False, False, False, False]
+    assert list(answered) == ["1", "2"]
+
+
+def test_refusals_of_the_source_are_no_answer_of_a_merged_variable(folder, people):
+    merged = {"label": "区分", "recode_of": "lonely"}
+    merged["classes"] = [{"code": "n", "label": "ない", "of": ["1"]}]
+    merged["classes"] += [{"code": "y", "label": "ある", "of": ["2"]}]
+    write(folder, changed(derive=GOOD["derive"] | {"is_lonely": merged}))
+    survey = study.open_study("small", 2022)
+    derived = derive_variables(people.assign(age=30), survey)["is_lonely"]
+    # never asked stays outside; refused (8), no answer (9) and a blank were asked
+    assert derived.tolist()[:5] == ["n", "y", "no_answer", "no_answer", "no_answer"]
+    assert pd.isna(derived[5])
+    item = survey.items["is_lonely"]
+    assert item.indicators(derived.to_frame())["no_answer"].tolist()[:5] == [0, 0, 1, 1, 1]
