@@ -92,7 +92,8 @@ def _populations(cells: dict, told: set, facts: Facts) -> list[Hole]:
     filters, found = facts.asked_if, []
     for cell, wide in itertools.product(bases.values(), bases.values()):
         filtered = [n for n in cell.box if n in filters and n not in cell.group]
-        if not filtered or wide.group != cell.group or NONE not in cell.base[filtered[0]]:
+        answered = any(NONE not in c.base[n] for c in (cell, wide) for n in c.box.keys() - c.group)
+        if not filtered or wide.group != cell.group or answered:
             continue
         is_wider = all(
             any(source == other and codes <= of for source, codes in filters[filtered[0]])
