@@ -940,7 +940,7 @@ def _keeps_bounds(
 
 # --- the gate -------------------------------------------------------------------------------------
 
-MODEL_DF_MINIMUM = 100  # SDC-1 P15
+MODEL_DF_MINIMUM = 100  # residual; SDC-1 P15
 MODEL_LEVEL_MINIMUM, MODEL_LEVEL_EVENTS_MINIMUM = 10, 5  # SDC-1 P15
 DOMINANCE_N_EFFECTIVE = 4.0  # a Kish size above it rules out a share of 50 % or two of 75 % (P13)
 _BASE_COST = 200.0  # of hiding a base: all of its domain's rows go
@@ -1423,7 +1423,7 @@ def _plain_reasons(estimates: pd.DataFrame, *, settings: Disclosure) -> pd.Serie
     counted = ~table.str.startswith("ledger")
     is_model = table.str.startswith("model_")
     few_df = measure.isin(["odds_ratio", "marginal_effect_points"])
-    few_df &= (estimates["df"] < MODEL_DF_MINIMUM) & is_model
+    few_df &= (_residual_df(estimates) < MODEL_DF_MINIMUM) & is_model
     few_df = is_model & table.isin(table[few_df]) & (table != "model_merges")
     dominated = counted & (estimates["n_effective"] <= DOMINANCE_N_EFFECTIVE)
     is_count = (measure == "count") & counted
@@ -1441,6 +1441,22 @@ def _plain_reasons(estimates: pd.DataFrame, *, settings: Disclosure) -> pd.Serie
     for reason, where in conditions.items():
         reasons[where & reasons.isna()] = reason
     return reasons
+
+
+def _residual_df(estimates: pd.DataFrame) -> pd.Series:
+    """Return the people less the coefficients of a row's model; its own df where they are unknown.
+
+    The rule guards against models that print cells; the design's df (sampling units) does not count
+    people.
+    """
+    table = estimates["table_id"].fillna("").str.removesuffix("__sensitivity")
+    model = estimates["wave"].fillna("").astype(str) + "|" + table
+
+    def fact(name: str) -> pd.Series:
+        rows = (estimates["item"] == "model") & (estimates["item_value"] == name)
+        return model.map(dict(zip(model[rows], estimates.loc[rows, "estimate"], strict=True)))
+
+    return (fact("n") - fact("parameters") - 1).fillna(estimates["df"])
 
 
 def _few_beyond(estimates: pd.DataFrame) -> pd.Series:

@@ -254,6 +254,7 @@ class Weighting(_Part):
     strata: tuple[str, ...] = ()
     psu: str | None = None
     fpc: str | None = None
+    lonely_psu: Literal["collapse", "certainty", "adjust"] = "collapse"
     targets: str | None = None
     base_weight: str | None = None
     sample_share: dict[str, tuple[Code, ...]] = Field(default_factory=dict)
