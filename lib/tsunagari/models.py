@@ -134,6 +134,7 @@ class MergedFactors(NamedTuple):
         factors: Levels, shape (n, p), "" where a person has no level in the model.
         log: What was merged or left out, estimates-style rows with a Japanese reason.
         left_out: Whose level was left out, bool, shape (n,).
+        apart: The codes of every level left out, by factor and level.
         reference: The level each factor is compared with, after merging.
         labels: Label of every level of every factor, codes first, then nets.
     """
@@ -141,6 +142,7 @@ class MergedFactors(NamedTuple):
     factors: pd.DataFrame
     log: pd.DataFrame
     left_out: np.ndarray
+    apart: dict[tuple[str, str], frozenset[str]]
     reference: dict[str, str]
     labels: dict[str, dict[str, str]]
 
@@ -177,6 +179,7 @@ class _Merging:
             present = sorted(set(codes) - {""})
             self.members[factor] = {code: frozenset([code]) for code in present}
         self.left_out_rows = np.zeros(len(self.outcome), dtype=bool)
+        self.apart: dict[tuple[str, str], frozenset[str]] = {}
         self.count_again()
 
     def count_again(self) -> None:
@@ -233,11 +236,17 @@ class _Merging:
         if len(self.counts(factor)) <= 2:
             self.dropped.append((factor, int(self.complete.sum())))
             del self.codes[factor]
+            self.count_again()
         else:
-            self.left_out.append((factor, count.level, count.n))
-            gone = np.isin(self.codes[factor].astype(str), list(self.members[factor][count.level]))
-            self.left_out_rows |= gone
-            self.codes[factor] = np.where(gone, "", self.codes[factor])
+            self.set_apart(factor, count.level, codes=self.members[factor][count.level])
+
+    def set_apart(self, factor: str, level: str, *, codes: frozenset[str]) -> None:
+        """Take the people of a level out of the model."""
+        gone = np.isin(self.codes[factor].astype(str), list(codes))
+        self.left_out.append((factor, level, int((gone & self.complete).sum())))
+        self.apart[factor, level] = codes
+        self.left_out_rows |= gone
+        self.codes[factor] = np.where(gone, "", self.codes[factor])
         self.count_again()
 
     @property
@@ -263,6 +272,7 @@ def merge_levels(
     labels: Mapping[str, Mapping[str, str]] | None = None,
     outcome_name: str = "outcome",
     separated: Collection[tuple[str, str]] = (),
+    apart: Mapping[tuple[str, str], frozenset[str]] | None = None,
     minimum_events_per_parameter: float = MINIMUM_EVENTS_PER_PARAMETER,
     minimum_events_per_level: int = MINIMUM_EVENTS_PER_LEVEL,
     minimum_level_n: int = MINIMUM_LEVEL_N,
@@ -284,6 +294,7 @@ def merge_levels(
         labels: Label of every code per factor, in questionnaire order.
         outcome_name: Stands in the log's `domain_value`.
         separated: Factor and level of levels that must merge too, from a `SeparationError`.
+        apart: Codes of levels to leave out from the start, by factor and level.
         minimum_events_per_parameter: Events a coefficient.
         minimum_events_per_level: Events, and non-events, a level.
         minimum_level_n: People a level.
@@ -301,6 +312,8 @@ def merge_levels(
         nets=_as_nets(nets),
     )
     _refuse_unusable(state, outcome_name=outcome_name, minimum=minimum_events_per_level)
+    for (factor, level), codes in (apart or {}).items():
+        state.set_apart(factor, level, codes=codes)
     _merge_thin(
         state,
         minimum_events=minimum_events_per_level,
@@ -314,7 +327,7 @@ def merge_levels(
     log = _merge_log(state, labels=names, outcome_name=outcome_name, is_low=is_low)
     merged = state.levels(factors.index)
     followed = _follow_reference(state, reference or {})
-    return MergedFactors(merged, log, state.left_out_rows, followed, names)
+    return MergedFactors(merged, log, state.left_out_rows, state.apart, followed, names)
 
 
 def _refuse_unusable(state: _Merging, *, outcome_name: str, minimum: int) -> None:
@@ -1579,6 +1592,7 @@ def model_outcome(
     outcome_name: str,
     wave: int | None = None,
     reference: Mapping[str, str] | None = None,
+    apart: Mapping[tuple[str, str], frozenset[str]] | None = None,
     minimum_events_per_parameter: float = MINIMUM_EVENTS_PER_PARAMETER,
     minimum_events_per_level: int = MINIMUM_EVENTS_PER_LEVEL,
     confidence: float = 0.95,
@@ -1594,6 +1608,7 @@ def model_outcome(
         outcome_name: Name of the indicator.
         wave: Survey year.
         reference: Level to compare with per factor.
+        apart: Levels to leave out from the start, as for `merge_levels`.
         minimum_events_per_parameter: Events a coefficient.
         minimum_events_per_level: Events, and non-events, a level.
         confidence: Of the intervals.
@@ -1605,6 +1620,7 @@ def model_outcome(
     merging = {
         "nets": {name: items[name].nets for name in factors},
         "reference": reference,
+        "apart": apart,
         "labels": {name: items[name].labels for name in factors},
         "minimum_events_per_parameter": minimum_events_per_parameter,
         "minimum_events_per_level": minimum_events_per_level,
