@@ -1,9 +1,13 @@
 """What every test may rely on: no window, no folders of the developer, the same examples."""
 
 import os
+import shutil
 
 import pytest
 from hypothesis import settings
+
+from tsunagari import pipeline
+from tsunagari import study as studies
 
 os.environ["MPLBACKEND"] = "Agg"
 
@@ -18,3 +22,18 @@ def _own_folders(monkeypatch):
     """Keep a developer's own settings of where studies lie out of the tests."""
     monkeypatch.delenv("TSUNAGARI_ROOT", raising=False)
     monkeypatch.delenv("TSUNAGARI_STAGING", raising=False)
+
+
+@pytest.fixture(scope="session")
+def released(tmp_path_factory):
+    """Return a root where the reports of both waves of ehime have been made, once for all tests."""
+    root = tmp_path_factory.mktemp("released")
+    shutil.copytree(studies.repository_root() / "data/raw", root / "data/raw")
+    state = pipeline.hash_environment()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TSUNAGARI_ROOT", str(root))
+        # The code may be edited while tests run.
+        patch.setattr(pipeline, "hash_environment", lambda: state)
+        for year in ("2022", "2023"):
+            assert pipeline.main(["report", "--study", "ehime", "--year", year]) == 0
+    return root

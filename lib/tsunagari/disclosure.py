@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import unicodedata
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -24,6 +25,7 @@ from tsunagari.study import (
     Marks,
     Study,
     parse_condition,
+    read_json,
     read_table,
     repository_root,
 )
@@ -150,10 +152,47 @@ def archive_dir(study: Study) -> Path:
     return repository_root() / "data/processed" / study.name / "releases"
 
 
-def read_archive(study: Study) -> list[pd.DataFrame]:
-    """Return estimates.csv of every earlier signed release of a study, in order of name."""
-    paths = sorted(archive_dir(study).glob("*/estimates.csv"))
-    return [as_estimates(read_table(path)) for path in paths]
+def hash_archive(study: Study) -> dict[str, dict[str, str]]:
+    """Return the sha256 of every file that is kept of every signed release, by its folder."""
+    found: dict[str, dict[str, str]] = {}
+    for path in sorted(archive_dir(study).glob("[!.]*/*")):
+        digest = hashlib.sha256(path.read_bytes()).hexdigest()
+        found.setdefault(path.parent.name, {})[path.name] = digest
+    return found
+
+
+def archive_index(study: Study) -> Path:
+    """Return the file that says what was kept: sha256 of every file, by folder and name."""
+    return archive_dir(study).with_suffix(".json")
+
+
+def read_archive(study: Study, *, but: str = "") -> list[pd.DataFrame]:
+    """Return estimates.csv of every earlier signed release, with the true count of what it shows.
+
+    Args:
+        study: Any wave of the study.
+        but: Folder of a release to leave aside, such as one that is about to be kept again.
+
+    Raises:
+        DisclosureError: What was kept of a release is torn, lacking or changed.
+    """
+    folder, found, listed = archive_dir(study), hash_archive(study), read_json(archive_index(study))
+    names = sorted({*listed, *found} - {but})
+    if wrong := [name for name in names if found.get(name) != listed.get(name)]:
+        raise DisclosureError(
+            "ARCHIVE",
+            f"署名済みの公表物の記録 data/processed/{study.name}/releases が欠けているか変わって"
+            f"います: {', '.join(wrong)}。控えから戻すか、その公表物で make release をもう一度実行"
+            "してください。",
+            "What was kept of signed releases in the folder named before is lacking or changed: "
+            "restore it from a backup, or run make release again on that release.",
+        )
+    kept = []
+    for name in names:
+        shown = as_estimates(read_table(folder / name / "estimates.csv"))
+        truth = as_estimates(read_table(folder / name / "truth.csv"))
+        kept.append(shown.assign(n_cell=truth["n_cell"].where(shown["status"] != "suppressed")))
+    return kept
 
 
 def collect_parts(study: Study) -> pd.DataFrame:
@@ -452,9 +491,10 @@ def link_tables(estimates: pd.DataFrame, *, questionnaire: Questionnaire) -> Lin
         domain, value, item, item_value = texts
         pairs = domain_pairs(domain, value, questionnaire=questionnaire)
         own = item_pairs(item, item_value, questionnaire=questionnaire)
-        if {name for name, _ in own} & {name for name, _ in pairs}:
+        both = _narrowest(pairs, own, questionnaire=questionnaire)
+        if both is None:
             continue
-        node = linked.node(tuple(sorted((*pairs, *own))), count=cell)
+        node = linked.node(both, count=cell)
         linked.rows.setdefault(node, []).append(position)
         variable = questionnaire.indicators.get(item, (item,))[0]
         full = base == everybody if domain == "all" else asked.get(item) == everybody
@@ -468,6 +508,23 @@ def link_tables(estimates: pd.DataFrame, *, questionnaire: Questionnaire) -> Lin
     _tie_margins(linked, blocks, questionnaire=questionnaire)
     _tie_asked(linked, questionnaire=questionnaire)
     return linked
+
+
+def _narrowest(pairs: Key, own: Key, *, questionnaire: Questionnaire) -> Key | None:
+    """Return who is in a domain and gave an answer; None for two answers that nobody gave both.
+
+    A question by its own merged answers counts those of the narrower one.
+    """
+    found: dict[str, str] = {}
+    for name, code in (*pairs, *own):
+        one, two = (
+            span_of(each, nets=questionnaire.nets.get(name, {}))
+            for each in (code, found.get(name, code))
+        )
+        if not (one <= two or two <= one):
+            return None
+        found[name] = code if one <= two else found[name]
+    return tuple(sorted(found.items()))
 
 
 def _tie_blocks(
@@ -555,9 +612,11 @@ def _tie_options(
             linked.options[node] = others_chose
         if others:
             linked.tie([node, *others], total=base, exact=False, is_loose=True)
-        for member in nets.get(code, ()):
-            if member in by_code:
-                linked.tie([by_code[member]], total=node, exact=False, is_loose=True)
+        members = [by_code[member] for member in nets.get(code, ()) if member in by_code]
+        for member in members:
+            linked.tie([member], total=node, exact=False, is_loose=True)
+        if members and len(members) == len(nets[code]):
+            _tie_at_least(linked, members, node)
     everyone = sum(linked.counts[n] for n in (*several, *apart))
     if several and everyone >= linked.counts[base]:
         _tie_at_least(linked, [*several, *apart], base)
@@ -587,8 +646,12 @@ def _groups(linked: LinkedTables) -> dict[tuple[Key, str], dict[str, int]]:
 
 
 def _add_outside(linked: LinkedTables, blocks: Blocks, *, questionnaire: Questionnaire) -> None:
-    """Add the people whom an axis leaves out: the total less the categories, shown nowhere."""
+    """Add the people whom an axis leaves out: the total less the categories, shown nowhere.
+
+    Their answers make a table too, with a base and options that are tied like any other's.
+    """
     based = _based(blocks)
+    axes: set[tuple[Key, str]] = set()
     for (rest, variable), nodes in _groups(linked).items():
         outside, total = questionnaire.outside.get(variable, ()), linked.index.get(rest)
         apart = [node for code, node in nodes.items() if code in outside]
@@ -601,11 +664,21 @@ def _add_outside(linked: LinkedTables, blocks: Blocks, *, questionnaire: Questio
             continue
         left = linked.node(tuple(sorted((*rest, (variable, OUTSIDE)))), count=count)
         linked.tie([*inside, left], total=total, exact=True)
+        axes.add((rest, variable))
         if apart:
             linked.tie(apart, total=left, exact=True)
         if set(outside) - set(questionnaire.missing.get(variable, ())):
             if all(member in linked.rows for member in (total, *inside)):
                 linked.rests[left] = [total, *inside]
+    for (pairs, item, _), nodes in list(blocks.items()):
+        for axis in sorted(name for rest, name in axes if rest == pairs and name != item):
+            left_out = tuple(sorted((*pairs, (axis, OUTSIDE))))
+            asked = tuple(sorted((*left_out, ("?" + item, "1"))))
+            base = linked.index.get(asked, linked.index.get(left_out))
+            inner = {own: linked.index.get(tuple(sorted((*left_out, *own)))) for own in nodes}
+            known = {own: node for own, node in inner.items() if node is not None}
+            if base is not None and known:
+                blocks[left_out, item, base] = known
 
 
 def _based(blocks: Blocks) -> set[tuple[Key, str]]:
@@ -940,7 +1013,7 @@ def _keeps_bounds(
 
 # --- the gate -------------------------------------------------------------------------------------
 
-MODEL_DF_MINIMUM = 100  # SDC-1 P15
+MODEL_DF_MINIMUM = 100  # residual; SDC-1 P15
 MODEL_LEVEL_MINIMUM, MODEL_LEVEL_EVENTS_MINIMUM = 10, 5  # SDC-1 P15
 DOMINANCE_N_EFFECTIVE = 4.0  # a Kish size above it rules out a share of 50 % or two of 75 % (P13)
 _BASE_COST = 200.0  # of hiding a base: all of its domain's rows go
@@ -956,8 +1029,8 @@ def suppress(
     """Hide every row that could point at a person, and whatever else would give it away.
 
     A hidden row keeps its keys and loses every number, its verdict and its mark. Its reason says
-    only that the base is under 10 or that the row is hidden: which cells are small and which stand
-    in for them would help a reader to work them out.
+    only that it is hidden: which cells are small and which stand in for them would help a reader to
+    work them out.
 
     Args:
         estimates: Rows with the columns of estimates, full precision, all waves of the release.
@@ -983,9 +1056,7 @@ def apply_reasons(
     """Return the rows with what the gate decided done to them, and their status."""
     table = estimates.copy()
     table["status"] = _base_status(table["n_unweighted"], settings=settings)
-    for reason, rows in reasons.groupby(reasons):
-        shown = reason if reason == BASE_UNDER_10 else HIDDEN
-        table = hide_rows(table, table.index.isin(rows.index), reason=shown)
+    table = hide_rows(table, reasons.reindex(table.index).notna())
     return hide_ledger(table, threshold=settings.threshold)
 
 
@@ -1018,7 +1089,9 @@ def judge(
         rows = estimates[_same(estimates["wave"], wave)]
         hidden = _judge_wave(rows, settings=settings, questionnaire=questionnaire, archive=archive)
         reasons = reasons.where(reasons.notna(), hidden.reindex(reasons.index))
-    return _hide_dependents(estimates, reasons, questionnaire=questionnaire)
+    return _hide_dependents(
+        estimates, reasons, questionnaire=questionnaire, minimum=settings.base_minimum
+    )
 
 
 def _same(values: pd.Series, value: Any) -> pd.Series:
@@ -1423,7 +1496,7 @@ def _plain_reasons(estimates: pd.DataFrame, *, settings: Disclosure) -> pd.Serie
     counted = ~table.str.startswith("ledger")
     is_model = table.str.startswith("model_")
     few_df = measure.isin(["odds_ratio", "marginal_effect_points"])
-    few_df &= (estimates["df"] < MODEL_DF_MINIMUM) & is_model
+    few_df &= (_residual_df(estimates) < MODEL_DF_MINIMUM) & is_model
     few_df = is_model & table.isin(table[few_df]) & (table != "model_merges")
     dominated = counted & (estimates["n_effective"] <= DOMINANCE_N_EFFECTIVE)
     is_count = (measure == "count") & counted
@@ -1443,20 +1516,37 @@ def _plain_reasons(estimates: pd.DataFrame, *, settings: Disclosure) -> pd.Serie
     return reasons
 
 
+def _residual_df(estimates: pd.DataFrame) -> pd.Series:
+    """Return the people less the coefficients of a row's model; its own df where they are unknown.
+
+    The rule guards against models that print cells; the design's df (sampling units) does not count
+    people.
+    """
+    table = estimates["table_id"].fillna("").str.removesuffix("__sensitivity")
+    model = estimates["wave"].fillna("").astype(str) + "|" + table
+
+    def fact(name: str) -> pd.Series:
+        rows = (estimates["item"] == "model") & (estimates["item_value"] == name)
+        return model.map(dict(zip(model[rows], estimates.loc[rows, "estimate"], strict=True)))
+
+    return (fact("n") - fact("parameters") - 1).fillna(estimates["df"])
+
+
 def _few_beyond(estimates: pd.DataFrame) -> pd.Series:
     """Return percentiles with fewer than 10 people beyond them (P14)."""
     is_quantile = estimates["measure"].fillna("").isin(["quantile", "median", "percentile"])
     q = pd.to_numeric(estimates["item_value"].where(is_quantile), errors="coerce").fillna(0.5)
     q = q.where(q <= 1, q / 100)
-    return is_quantile & (estimates["n_unweighted"] * np.minimum(q, 1 - q) < 10)
+    return is_quantile & (estimates["n_unweighted"] * np.minimum(q, 1 - q) < 10 - 1e-6)
 
 
 def _hide_dependents(
-    estimates: pd.DataFrame, reasons: pd.Series, *, questionnaire: Questionnaire
+    estimates: pd.DataFrame, reasons: pd.Series, *, questionnaire: Questionnaire, minimum: int
 ) -> pd.Series:
     """Hide what is computed from a hidden cell: totals, differences, comparisons, changes.
 
-    A hidden mean gets a second one beside it, so that it is not the total less the others.
+    Hidden means are of two groups and of 10 people at least together: what they are together is the
+    total less the others.
     """
     table, measure = estimates["table_id"].fillna(""), estimates["measure"].fillna("")
     # A model's level is people who answered all of its questions: no share follows from it.
@@ -1481,7 +1571,7 @@ def _hide_dependents(
     )
     dependent |= _of_left_out_level(estimates, reasons) & reasons.isna()
     reasons = reasons.mask(dependent, DEPENDENT)
-    return _hide_second_mean(estimates, reasons)
+    return _hide_further_means(estimates, reasons, minimum=minimum)
 
 
 def _of_hidden_total(
@@ -1523,7 +1613,7 @@ def _of_left_out_level(estimates: pd.DataFrame, reasons: pd.Series) -> pd.Series
     )
 
 
-def _hide_second_mean(estimates: pd.DataFrame, reasons: pd.Series) -> pd.Series:
+def _hide_further_means(estimates: pd.DataFrame, reasons: pd.Series, *, minimum: int) -> pd.Series:
     is_number = estimates["measure"].isin(["mean", "total"]) & ~is_counted(estimates)
     line = estimates["wave"].fillna("") + "|" + estimates["measure"].fillna("")
     for name in ("table_id", "domain", "item", "item_value"):
@@ -1534,10 +1624,11 @@ def _hide_second_mean(estimates: pd.DataFrame, reasons: pd.Series) -> pd.Series:
         for place in range(len(parts.iloc[0])):
             rest = parts.map(lambda p, place=place: " x ".join(p[:place] + p[place + 1 :]))
             for _, mates in rows.groupby(rest):
-                gone = reasons[mates.index].notna()
-                if gone.sum() == 1 and len(mates) > 1:
-                    second = mates.loc[~gone, "n_unweighted"].idxmin()
-                    reasons[second] = SECONDARY
+                sizes, gone = mates["n_unweighted"], reasons[mates.index].notna()
+                for another in sizes[~gone].sort_values(kind="stable").index:
+                    if (gone.sum() >= 2 and sizes[gone].sum() >= minimum) or not gone.any():
+                        break
+                    reasons[another], gone[another] = SECONDARY, True
     return reasons
 
 
@@ -1549,20 +1640,19 @@ def _base_status(base: pd.Series, *, settings: Disclosure) -> np.ndarray:
     )
 
 
-def hide_rows(estimates: pd.DataFrame, hidden: pd.Series, *, reason: str) -> pd.DataFrame:
-    """Return the table with these rows' numbers, marks and verdicts gone.
+def hide_rows(estimates: pd.DataFrame, hidden: pd.Series) -> pd.DataFrame:
+    """Return the table with these rows' numbers, marks and verdicts gone, and HIDDEN as reason.
 
     Args:
         estimates: Rows of estimates.
         hidden: True where a row is hidden, shape (n_rows,).
-        reason: Reason code; it replaces what the row gave as its reason.
     """
     table = estimates.copy()
     hidden = pd.Series(hidden, index=table.index).fillna(value=False).astype(bool)
     for name in HIDDEN_COLUMNS:
         table[name] = table[name].mask(hidden)
     table.loc[hidden, "status"] = "suppressed"
-    table.loc[hidden, "reason"] = reason
+    table.loc[hidden, "reason"] = HIDDEN
     return table
 
 
@@ -1593,8 +1683,7 @@ def hide_ledger(estimates: pd.DataFrame, *, threshold: int) -> pd.DataFrame:
             secondary |= totals
     if (few & totals).any():
         secondary |= totals
-    table = hide_rows(estimates, hidden, reason=CELL_UNDER_10)
-    return hide_rows(table, secondary, reason=SECONDARY)
+    return hide_rows(estimates, hidden | secondary)
 
 
 # --- rounding -------------------------------------------------------------------------------------
@@ -1737,6 +1826,7 @@ def describe_study(study: Study) -> dict[str, Any]:
         "crosses": list(config.tables.crosses),
         "benchmark": _describe_benchmark(study),
         "report": config.report.model_dump(),
+        "texts": study.texts,
         "marks": config.marks.model_dump(),
         "disclosure": config.disclosure.model_dump(),
         "notes": list(config.notes),

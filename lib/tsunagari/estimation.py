@@ -6,7 +6,7 @@ the `Design` and returns rows of the estimates table. Formulas: docs/methods.md.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import islice
@@ -25,8 +25,10 @@ _CHUNK_VALUES = 8_000_000  # most influence values held at once
 _REPLICATE_BATCH = 25  # replicates multiplied at once
 ROW_COLUMNS = (
     "measure unit domain domain_value item_value estimate std_error lower upper df p_value "
-    "n_unweighted n_effective weighting n_cell"
+    "n_unweighted n_effective weighting reason n_cell"
 ).split()
+TOO_FEW_UNITS = "抽出単位が少なく、誤差を示せない。"  # less than one degree of freedom
+FIXED = "人口に合わせた値"  # calibration leaves no error
 
 
 # --- domains --------------------------------------------------------------------------------------
@@ -91,9 +93,18 @@ def _values(table: pd.DataFrame | pd.Series, n: int, *, name: str) -> pd.DataFra
             f"{name} に列が 1 つもない。回答の選択肢がある質問か確かめる。",
             f"{name} has no columns; see whether the question has answers to count.",
         )
-    if all(dtype == "float64" for dtype in table.dtypes):
-        return table
-    return table.astype("Float64").astype(float)
+    if not all(dtype == "float64" for dtype in table.dtypes):
+        table = table.astype("Float64").astype(float)
+    infinite = np.isinf(table.to_numpy())
+    if infinite.any():
+        listed = ", ".join(str(column) for column in table.columns[infinite.any(axis=0)])
+        raise ModelError(
+            "NOT_FINITE",
+            f"{listed} に無限大の値が {int(infinite.sum())} 件ある。値を直すか欠測にする。",
+            f"{int(infinite.sum())} values of {listed} are infinite; correct them or leave them "
+            "missing.",
+        )
+    return table
 
 
 def _indicators(table: pd.DataFrame | pd.Series, n: int) -> pd.DataFrame:
@@ -112,12 +123,15 @@ def _check_indicators(values: np.ndarray) -> None:
 
 
 def _base_groups(values: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Return columns that share a base, and that base: rows where they are not missing."""
+    """Return columns that share a base, and that base: rows where they are not missing.
+
+    Packed bits of a column tell bases apart in one pass; `np.unique` along columns sorts.
+    """
     answered = ~np.isnan(values)
-    if answered.shape[1] and (answered == answered[:, :1]).all():
-        return [(np.arange(values.shape[1]), answered[:, 0])]
-    bases, which = np.unique(answered, axis=1, return_inverse=True)
-    return [(np.flatnonzero(which == b), bases[:, b]) for b in range(bases.shape[1])]
+    columns: dict[bytes, list[int]] = {}
+    for column, bits in enumerate(np.packbits(answered.T, axis=1)):
+        columns.setdefault(bits.tobytes(), []).append(column)
+    return [(np.array(which), answered[:, which[0]]) for which in columns.values()]
 
 
 @dataclass(frozen=True, eq=False)
@@ -210,6 +224,36 @@ def _clean_error(variance: np.ndarray, scale: np.ndarray | float) -> np.ndarray:
     return np.where(error <= NOISE * np.maximum(np.abs(scale), NOISE), 0.0, error)
 
 
+def _explained(
+    rows: pd.DataFrame, design: Design, *, few: np.ndarray, zero: np.ndarray
+) -> pd.DataFrame:
+    """Return rows without the error, interval and test that cannot be told, and say why.
+
+    A domain inside one sampling unit seems to have no error only because nothing varies between
+    units. What calibration fixes has none; of few people that may be chance.
+
+    Args:
+        rows: One row a figure, with n_unweighted.
+        design: The design.
+        few: Rows with less than one degree of freedom, shape (n_rows,) or ().
+        zero: Rows of answers that vary with a variance of 0, likewise.
+    """
+    zero = zero & bool(design.margins)
+    fixed = zero & (rows["n_unweighted"] >= BETA_UNDER_N).to_numpy()
+    few = np.broadcast_to(few | zero & ~fixed, len(rows))
+    interval = [name for name in ("lower", "upper", "p_value") if name in rows.columns]
+    rows = rows.assign(reason=np.select([few, fixed], [TOO_FEW_UNITS, FIXED], ""))
+    rows.loc[few | fixed, interval] = np.nan
+    rows.loc[few, "std_error"] = np.nan
+    return rows
+
+
+def _varies(base: _Base, number: np.ndarray) -> np.ndarray:
+    """Return whether not all answers of a domain are the same, shape (D, k)."""
+    squares = _sums(base, np.square(number)) * base.n[:, None]
+    return squares - np.square(_sums(base, number)) > NOISE * squares
+
+
 def _assemble(parts: list[pd.DataFrame], order: list[str], domains: _Domains) -> pd.DataFrame:
     """Return rows sorted by domain and then by column, with the estimates table's columns."""
     if len(parts) == 1:
@@ -264,11 +308,11 @@ def proportion_intervals(
         variance: Their linearised variances, same shape.
         n: Respondents in the base, same shape.
         n_effective: Kish's effective size of the base, same shape.
-        df: Degrees of freedom, same shape; taken as 1 where below.
+        df: Degrees of freedom, same shape.
         confidence: Coverage, between 0 and 1.
 
     Returns:
-        Lower and upper ends, between 0 and 1.
+        Lower and upper ends, between 0 and 1; NaN where df is under 1.
 
     References:
         Korn and Graubard (1998), Survey Methodology 24(2). R survey: svyciprop "xlogit", "beta".
@@ -281,7 +325,7 @@ def proportion_intervals(
         (0.0, 0.975)
     """
     tail = (1 - confidence) / 2
-    df = np.maximum(df, 1)
+    df = np.where(df < 1, np.nan, df)
     edge = (share <= 0) | (share >= 1)
     inner = np.where(edge, 0.5, share)
     odds = np.log(inner / (1 - inner))
@@ -297,7 +341,9 @@ def proportion_intervals(
     hit, miss = size * share, size * (1 - share)
     beta_lower = np.where(share <= 0, 0.0, stats.beta.ppf(tail, np.maximum(hit, 1e-300), miss + 1))
     beta_upper = np.where(share >= 1, 1.0, stats.beta.isf(tail, hit + 1, np.maximum(miss, 1e-300)))
-    return np.where(small, beta_lower, lower), np.where(small, beta_upper, upper)
+    known = np.isfinite(df)
+    lower, upper = np.where(small, beta_lower, lower), np.where(small, beta_upper, upper)
+    return np.where(known, lower, np.nan), np.where(known, upper, np.nan)
 
 
 def percents(
@@ -318,7 +364,8 @@ def percents(
     Returns:
         One row for each domain with a base and each column: estimate, std_error, lower, upper in
         per cent (0-100), df, n_unweighted (base), n_effective (Kish, of the base), n_cell
-        (respondents with a 1). A domain nobody of which is in the base has no row.
+        (respondents with a 1). A domain nobody of which is in the base has no row. Without a degree
+        of freedom there is no error, and no interval of what calibration fixes: `reason` says so.
 
     Raises:
         ModelError: No answers at all, rows that do not match, values other than 0 and 1.
@@ -332,15 +379,11 @@ def percents(
         base = _base(design, domains, answered)
         chosen = np.where(answered[:, None], values[:, which], 0.0)
         share, variance, cell = _shares(design, base, chosen)
-        wide = [np.repeat(x[:, None], len(which), axis=1) for x in (base.n, base.n_effective)]
-        df = np.maximum(base.df, 1)
+        n, n_effective, df = (
+            np.repeat(x[:, None], len(which), axis=1) for x in (base.n, base.n_effective, base.df)
+        )
         lower, upper = proportion_intervals(
-            share,
-            variance=variance,
-            n=wide[0],
-            n_effective=wide[1],
-            df=np.repeat(df[:, None], len(which), axis=1),
-            confidence=confidence,
+            share, variance=variance, n=n, n_effective=n_effective, df=df, confidence=confidence
         )
         part = _grid(
             base,
@@ -353,6 +396,8 @@ def percents(
             df=df,
             n_cell=cell,
         )
+        zero = (variance == 0) & (share > 0) & (share < 1) & (n >= BETA_UNDER_N)
+        part = _explained(part, design, few=df.ravel() < 1, zero=zero.ravel())
         parts.append(part.assign(measure="percent", unit="percent"))
     return _assemble(parts, columns, domains)
 
@@ -461,8 +506,7 @@ def _numbers(
         base = _base(design, domains, answered)
         number = np.where(answered[:, None], values[:, which], 0.0)
         estimate, error, floor = _number_figures(design, base, number, measure=measure)
-        df = np.maximum(base.df, 1)
-        reach = stats.t.isf((1 - confidence) / 2, df)[:, None] * error
+        reach = stats.t.isf((1 - confidence) / 2, base.df)[:, None] * error
         part = _grid(
             base,
             [columns[c] for c in which],
@@ -471,8 +515,11 @@ def _numbers(
             std_error=error,
             lower=np.maximum(estimate - reach, floor),
             upper=estimate + reach,
-            df=df,
+            df=base.df,
         )
+        zero = (error == 0) & (_varies(base, number) if measure == "mean" else estimate != 0)
+        few = (part["df"] < 1).to_numpy()
+        part = _explained(part, design, few=few, zero=zero.ravel())
         lone = part["n_unweighted"] == 1
         left_out.append(part.loc[lone, ["domain", "domain_value", "item_value"]])
         parts.append(part[~lone].assign(measure=measure, unit=unit))
@@ -601,7 +648,8 @@ def _all_differences(
         number = np.where(answered[:, None], values[:, which], 0.0)
         figures = _against_rest(design, base, number, unit=unit, confidence=confidence)
         part = _grid(base, [columns[c] for c in which], design, **figures)
-        part = part.assign(measure=measure, unit=unit)
+        masks = {name: part.pop(name).to_numpy() for name in ("few", "zero")}
+        part = _explained(part, design, **masks).assign(measure=measure, unit=unit)
         n_rest = base.n.sum() - part["n_unweighted"]
         lone = (unit != "points") & ((part["n_unweighted"] == 1) | (n_rest == 1))
         left_out.append(part.loc[lone, ["domain", "domain_value", "item_value"]])
@@ -667,8 +715,7 @@ def _contrast(
     design: Design, sides: list[_Base], number: np.ndarray, *, unit: str, confidence: float
 ) -> pd.DataFrame:
     """Return estimate, error, interval and test of the first side minus the second."""
-    either = (sides[0].groups == 0) | (sides[1].groups == 0)
-    df = max(1, design.degrees_of_freedom(either))
+    df = design.degrees_of_freedom((sides[0].groups == 0) | (sides[1].groups == 0))
     mean, u, guard = [], [], 0.0
     for side in sides:
         mask = side.groups == 0
@@ -687,7 +734,10 @@ def _contrast(
     figures |= {"n_unweighted": sides[0].n[0], "n_effective": sides[0].n_effective[0]}
     if unit == "points":
         figures["n_cell"] = _sums(sides[0], number)[0].round().astype(np.int64)
-    return pd.DataFrame(figures)
+    varies = (_varies(sides[0], number) | _varies(sides[1], number))[0]
+    few = min(df, *(side.df[0] for side in sides)) < 1
+    zero = (figures["std_error"] == 0) & varies
+    return _explained(pd.DataFrame(figures), design, few=few, zero=zero)
 
 
 def _against_rest(
@@ -701,7 +751,7 @@ def _against_rest(
     rest["n_effective"] = rest["weight"] ** 2 / (squares.sum() - squares)
     mean = total / base.weight[:, None]
     others = (total.sum(axis=0) - total) / rest["weight"][:, None]
-    df = max(1, design.degrees_of_freedom(base.groups >= 0))
+    df = design.degrees_of_freedom(base.groups >= 0)
     guard = 0.0
     if unit == "points":
         count = count.round().astype(np.int64)
@@ -719,7 +769,15 @@ def _against_rest(
     figures = _gap_figures(mean, others, variance=variance, guard=guard, df=df, unit=unit,
                            confidence=confidence)  # fmt: skip
     figures["df"] = np.full(mean.shape, df)
+    figures["few"] = np.minimum(base.df, _rest_df(design, base)) < 1
+    figures["zero"] = (figures["std_error"] == 0) & _varies(base, number).any(axis=0)
     return figures | ({"n_cell": count} if unit == "points" else {})
+
+
+def _rest_df(design: Design, base: _Base) -> np.ndarray:
+    """Return the degrees of freedom of all domains but one, for each, shape (D,)."""
+    rest = ((base.groups >= 0) & (base.groups != d) for d in range(len(base.index)))
+    return np.array([design.degrees_of_freedom(mask) for mask in rest])
 
 
 def _rest_variances(
@@ -886,10 +944,11 @@ def quantiles(
             for p in probabilities
         ]  # fmt: skip
         for p, rows in zip(probabilities, figures, strict=True):
-            shown = dict(
-                zip(("estimate", "std_error", "lower", "upper"), np.array(rows).T, strict=True)
-            )
-            part = _grid(base, [str(column)], design, df=np.maximum(base.df, 1), **shown)
+            names = ("estimate", "std_error", "lower", "upper", "zero")
+            shown = dict(zip(names, np.array(rows).T, strict=True))
+            zero = shown.pop("zero") == 1
+            part = _grid(base, [str(column)], design, df=base.df, **shown)
+            part = _explained(part, design, few=base.df < 1, zero=zero)
             part = part.assign(measure="median" if p == 0.5 else f"quantile_{100 * p:g}", unit=unit)
             lone = part["n_unweighted"] == 1
             left_out.append(part.loc[lone, ["domain", "domain_value", "item_value"]])
@@ -905,8 +964,8 @@ def _woodruff(
     *,
     at: tuple[int, float],
     confidence: float,
-) -> tuple[float, float, float, float]:
-    """Return quantile, standard error, lower and upper end in one domain."""
+) -> tuple[float, float, float, float, bool]:
+    """Return quantile, error, lower and upper end in one domain, and whether it has no error."""
     domain, probability = at
     inside = base.groups == domain
     y, w = number[inside], design.weights[inside]
@@ -917,7 +976,7 @@ def _woodruff(
     share = 1.0 if point >= y[-1] else float(design.weights[below].sum() / base.weight[domain])
     u = np.where(inside, below - share, 0.0) / base.weight[domain]
     variance = float(_clean_error(design.variances(u), 1.0)[0] ** 2)
-    df = max(1, int(base.df[domain]))
+    df = int(base.df[domain])
     ends = proportion_intervals(
         np.array([share]),
         variance=np.array([variance]),
@@ -928,7 +987,7 @@ def _woodruff(
     )
     lower, upper = (_read_quantile(y, cumulated, float(end[0])) for end in ends)
     t_value = stats.t.isf((1 - confidence) / 2, df)
-    return point, (upper - lower) / (2 * t_value), lower, upper
+    return point, (upper - lower) / (2 * t_value), lower, upper, variance == 0 and share < 1
 
 
 def _read_quantile(y: np.ndarray, cumulated: np.ndarray, probability: float) -> float:
@@ -972,6 +1031,7 @@ def rao_scott(design: Design, rows: pd.Series, *, columns: pd.Series) -> pd.Data
             "独立性の検定には、どちらの質問にも 2 つ以上の回答の種類が要る。",
             "A test of independence needs two or more answers to either question.",
         )
+    _refuse_one_unit(design, answered, codes=(row, column))
     shape = (n_rows, n_columns)
     cells = np.zeros((design.n, n_rows * n_columns))
     flat = row[answered] * n_columns + column[answered]
@@ -994,6 +1054,19 @@ def rao_scott(design: Design, rows: pd.Series, *, columns: pd.Series) -> pd.Data
         "weighting": design.scheme,
     }
     return pd.DataFrame([figures])
+
+
+def _refuse_one_unit(design: Design, rows: np.ndarray, *, codes: Sequence[np.ndarray]) -> None:
+    """Refuse a code whose people are of one cluster, so that nothing tells its error."""
+    unit = design._units.row_psu
+    if unit is not None and any(
+        (pd.Series(unit[rows]).groupby(code[rows]).nunique() < 2).any() for code in codes
+    ):
+        raise ModelError(
+            "NO_TEST",
+            "1つの抽出単位だけの区分があり、独立性の検定ができない。コードをまとめる。",
+            "A code lies inside one sampling unit, so there is no test of independence; merge it.",
+        )
 
 
 def _compact(codes: np.ndarray, answered: np.ndarray) -> tuple[np.ndarray, int]:
@@ -1054,7 +1127,8 @@ def design_effects(
 
     Returns:
         One row for each domain and column: measure design_effect_mean, unit ratio. Where the
-        answers do not vary there is no ratio and no row; see `attrs["left_out"]`.
+        answers do not vary, or a degree of freedom is lacking, there is no row; see
+        `attrs["left_out"]`.
 
     Raises:
         ModelError: No answers at all, or nothing that varies.
@@ -1078,17 +1152,20 @@ def design_effects(
             squares[position] = design.weights[inside] @ spread / base.weight[position]
         simple = squares / np.maximum(base.n - 1, 1)[:, None]
         varies = simple > NOISE**2 * np.maximum(np.square(mean), NOISE)
-        effect = np.divide(error**2, simple, out=np.full_like(simple, -1.0), where=varies)
+        is_known = varies & (base.df >= 1)[:, None]
+        effect = np.divide(error**2, simple, out=np.full_like(simple, np.nan), where=is_known)
         part = _grid(base, [columns[c] for c in which], design, estimate=effect)
-        fixed = part["estimate"] < 0
-        left_out.append(part.loc[fixed, ["domain", "domain_value", "item_value"]])
-        parts.append(part[~fixed].assign(measure="design_effect_mean", unit="ratio"))
+        why = np.where(varies, "TOO_FEW_UNITS", "CONSTANT").ravel()
+        lost = part["estimate"].isna()
+        keys = part[["domain", "domain_value", "item_value"]].assign(reason=why)
+        left_out.append(keys[lost])
+        parts.append(part[~lost].assign(measure="design_effect_mean", unit="ratio"))
     rows = _assemble(parts, columns, domains)
     if rows.empty:
         raise _constant("design_effects")
     lost = pd.concat(left_out, ignore_index=True)
     if len(lost):
-        rows.attrs["left_out"] = lost.assign(reason="CONSTANT").to_dict("records")
+        rows.attrs["left_out"] = lost.to_dict("records")
     return rows
 
 
@@ -1209,8 +1286,7 @@ class Replicates:
 
     def covariance(self, estimates: np.ndarray) -> np.ndarray:
         """Return the covariance of replicate estimates (R, k) about their mean, shape (k, k)."""
-        used = self.scale_each > 0
-        centred = estimates - estimates[used].mean(axis=0)
+        centred = estimates - estimates.mean(axis=0)
         return self.scale * (centred * self.scale_each[:, None]).T @ centred
 
 
@@ -1266,7 +1342,7 @@ def jackknife_replicates(design: Design) -> Replicates:
     """Return delete-one-unit jackknife replicates (JKn), one for each sampling unit.
 
     Args:
-        design: Strata of two units or more; those taken with certainty drop nothing.
+        design: Strata of one unit, or taken with certainty, drop nothing.
 
     Returns:
         Replicates with scale (1 - f)(n-1)/n each.
@@ -1275,7 +1351,7 @@ def jackknife_replicates(design: Design) -> Replicates:
         Wolter (2007), Introduction to Variance Estimation. R survey: as.svrepdesign(type = "JKn").
     """
     units = design._units
-    dropped = np.flatnonzero(units.scale[units.stratum] > 0)
+    dropped = np.flatnonzero(((units.scale > 0) & (units.n_psu > 1))[units.stratum])
     n_psu = units.n_psu[units.stratum[dropped]]
     left = units.scale[units.stratum[dropped]] * (n_psu - 1) / n_psu
     scale_each = left * (n_psu - 1) / n_psu

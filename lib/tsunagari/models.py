@@ -17,6 +17,7 @@ import pandas as pd
 import statsmodels.api as sm
 from scipy import linalg, optimize, special, stats
 
+from tsunagari.estimation import TOO_FEW_UNITS
 from tsunagari.study import ESTIMATE_COLUMNS, NO_ANSWER, Item, ModelError
 from tsunagari.verdicts import adjust_p_values
 from tsunagari.weighting import Design
@@ -27,6 +28,8 @@ MINIMUM_LEVEL_N = 10  # SDC-1 P15: each dummy level
 MINIMUM_BASE_N = 50  # SDC-1 P3: models and tests need this base
 MINIMUM_RESIDUAL_DF = 100  # SDC-1 P15
 MAXIMUM_MISSING_SHARE = 0.30  # above this a complete-case model is refused, not warned about
+MOST_DONORS = 5_000  # among whom the nearest are looked for: time grows with people, not squared
+_OVERLAP = 1e-3  # a direction that separates has a larger sum of z'b: dummies are whole numbers
 _SCORE_TOLERANCE = 1e-9  # score over the sum of weights
 _RANK_TOLERANCE = 1e-9
 
@@ -102,7 +105,7 @@ def binary_outcome(item: Item, respondents: pd.DataFrame, *, codes: Collection[s
         Float 0/1, shape (n,); NaN for no answer, refused, don't know and not asked.
     """
     table = item.indicators(respondents, base="answered")
-    return table[list(codes)].max(axis=1, skipna=False).to_numpy(float)
+    return table[list(codes)].max(axis=1).to_numpy(float)
 
 
 def _as_nets(nets: Mapping[str, Any]) -> dict[str, list[Net]]:
@@ -131,6 +134,7 @@ class MergedFactors(NamedTuple):
         factors: Levels, shape (n, p), "" where a person has no level in the model.
         log: What was merged or left out, estimates-style rows with a Japanese reason.
         left_out: Whose level was left out, bool, shape (n,).
+        apart: The codes of every level left out, by factor and level.
         reference: The level each factor is compared with, after merging.
         labels: Label of every level of every factor, codes first, then nets.
     """
@@ -138,6 +142,7 @@ class MergedFactors(NamedTuple):
     factors: pd.DataFrame
     log: pd.DataFrame
     left_out: np.ndarray
+    apart: dict[tuple[str, str], frozenset[str]]
     reference: dict[str, str]
     labels: dict[str, dict[str, str]]
 
@@ -174,6 +179,7 @@ class _Merging:
             present = sorted(set(codes) - {""})
             self.members[factor] = {code: frozenset([code]) for code in present}
         self.left_out_rows = np.zeros(len(self.outcome), dtype=bool)
+        self.apart: dict[tuple[str, str], frozenset[str]] = {}
         self.count_again()
 
     def count_again(self) -> None:
@@ -211,12 +217,8 @@ class _Merging:
         nets, present = self.nets.get(factor, []), self.present(factor)
         for net in sorted(nets, key=lambda entry: len(entry[2])) if level else nets:
             codes = frozenset(net[2])
-            members = {name: self.members[factor][name] for name in present}
-            inside = {name for name, own in members.items() if own <= codes}
-            cut = any(own & codes and not own <= codes for own in members.values())
-            if cut or len(inside) < 2 or inside == present:
-                continue
-            if level is None or level in inside:
+            inside = {name for name in present if self.members[factor][name] <= codes}
+            if len(inside) >= 2 and inside != present and (level is None or level in inside):
                 return net
         return None
 
@@ -234,11 +236,17 @@ class _Merging:
         if len(self.counts(factor)) <= 2:
             self.dropped.append((factor, int(self.complete.sum())))
             del self.codes[factor]
+            self.count_again()
         else:
-            self.left_out.append((factor, count.level, count.n))
-            gone = np.isin(self.codes[factor].astype(str), list(self.members[factor][count.level]))
-            self.left_out_rows |= gone
-            self.codes[factor] = np.where(gone, "", self.codes[factor])
+            self.set_apart(factor, count.level, codes=self.members[factor][count.level])
+
+    def set_apart(self, factor: str, level: str, *, codes: frozenset[str]) -> None:
+        """Take the people of a level out of the model."""
+        gone = np.isin(self.codes[factor].astype(str), list(codes))
+        self.left_out.append((factor, level, int((gone & self.complete).sum())))
+        self.apart[factor, level] = codes
+        self.left_out_rows |= gone
+        self.codes[factor] = np.where(gone, "", self.codes[factor])
         self.count_again()
 
     @property
@@ -264,6 +272,7 @@ def merge_levels(
     labels: Mapping[str, Mapping[str, str]] | None = None,
     outcome_name: str = "outcome",
     separated: Collection[tuple[str, str]] = (),
+    apart: Mapping[tuple[str, str], frozenset[str]] | None = None,
     minimum_events_per_parameter: float = MINIMUM_EVENTS_PER_PARAMETER,
     minimum_events_per_level: int = MINIMUM_EVENTS_PER_LEVEL,
     minimum_level_n: int = MINIMUM_LEVEL_N,
@@ -285,6 +294,7 @@ def merge_levels(
         labels: Label of every code per factor, in questionnaire order.
         outcome_name: Stands in the log's `domain_value`.
         separated: Factor and level of levels that must merge too, from a `SeparationError`.
+        apart: Codes of levels to leave out from the start, by factor and level.
         minimum_events_per_parameter: Events a coefficient.
         minimum_events_per_level: Events, and non-events, a level.
         minimum_level_n: People a level.
@@ -302,6 +312,8 @@ def merge_levels(
         nets=_as_nets(nets),
     )
     _refuse_unusable(state, outcome_name=outcome_name, minimum=minimum_events_per_level)
+    for (factor, level), codes in (apart or {}).items():
+        state.set_apart(factor, level, codes=codes)
     _merge_thin(
         state,
         minimum_events=minimum_events_per_level,
@@ -315,7 +327,7 @@ def merge_levels(
     log = _merge_log(state, labels=names, outcome_name=outcome_name, is_low=is_low)
     merged = state.levels(factors.index)
     followed = _follow_reference(state, reference or {})
-    return MergedFactors(merged, log, state.left_out_rows, followed, names)
+    return MergedFactors(merged, log, state.left_out_rows, state.apart, followed, names)
 
 
 def _refuse_unusable(state: _Merging, *, outcome_name: str, minimum: int) -> None:
@@ -496,7 +508,8 @@ class FittedLogit:
     Attributes:
         outcome_name: Name of the indicator that is explained.
         terms: One row a level, the reference included: factor, level, label, column (position
-            among the coefficients, -1 for a reference), n, n_events, n_effective.
+            among the coefficients, -1 for a reference), n, n_events, n_effective, df (the design's
+            among the level's people).
         coefficients: Log odds, shape (p,), the constant first.
         covariance: Design-based, shape (p, p).
         influence: Influence of every row of the design on the coefficients, shape (n, p).
@@ -551,7 +564,7 @@ def fit_logit(
 
     People without an outcome or an answer stay in the design with no influence. The covariance is
     that of the weighted scores by the design's own rule: residuals of the calibration, strata,
-    clusters. Separation is looked for by linear programming before anything is fitted.
+    clusters. Separation is ruled out by the score equations or found by linear programming.
 
     Args:
         design: The survey design, n rows.
@@ -586,16 +599,14 @@ def fit_logit(
         limits=_Limits(maximum_missing_share, minimum_base_n, minimum_residual_df),
     )
     matrix, answers, weights = people.matrix, people.answers, people.weights
-    signed = matrix * np.where(answers == 1, 1.0, -1.0)[:, None]
-    _refuse_separation(signed, terms=people.terms, outcome_name=outcome_name)
-    coefficients = _maximise(matrix, answers, weights=weights, outcome_name=outcome_name)
+    coefficients = _maximise(people, outcome_name=outcome_name)
     influence = np.zeros((len(people.rows), matrix.shape[1]))
     influence[people.rows] = _coefficient_influence(
         matrix, answers, coefficients=coefficients, weights=weights
     )
     return FittedLogit(
         outcome_name=outcome_name,
-        terms=people.counted_terms(answers),
+        terms=people.counted_terms(answers, design),
         coefficients=coefficients,
         covariance=np.asarray(design.covariance(influence)),
         influence=influence,
@@ -628,11 +639,22 @@ class _People:
     notes: list[Note]
     levels: dict[str, np.ndarray]
 
-    def counted_terms(self, events: np.ndarray) -> pd.DataFrame:
-        """Return the terms with people, events and effective people."""
-        return _count_terms(
-            self.terms, levels=self.levels, rows=self.rows, answers=events, weights=self.weights
-        )
+    def counted_terms(self, events: np.ndarray, design: Design) -> pd.DataFrame:
+        """Return the terms with people, events, effective people and degrees of freedom."""
+        parts = []
+        for factor, own in self.terms.groupby("factor", sort=False):
+            group = pd.Index(own["level"]).get_indexer(self.levels[factor])
+            group[~self.rows] = -1
+            inside, k = group[self.rows], len(own)
+            weight, square = (np.bincount(inside, self.weights**power, k) for power in (1, 2))
+            counts = {
+                "n": np.bincount(inside, minlength=k),
+                "n_events": np.bincount(inside, events, k).round().astype(np.int64),
+                "n_effective": weight**2 / square,
+                "df": design.degrees_of_freedom_by(group, n_groups=k),
+            }
+            parts.append(pd.DataFrame(counts, index=own.index))
+        return self.terms.join(pd.concat(parts))
 
 
 def _select(
@@ -720,7 +742,7 @@ def _complete_rows(
         for factor, n in missing.items()
     ]
     by_factor_ja = "、".join(f"{factor} {n}人" for factor, n in missing.items())
-    if n_before and 1 - n_after / n_before > maximum_missing_share:
+    if n_before - n_after > maximum_missing_share * n_before:
         by_factor_en = ", ".join(f"{factor} {n}" for factor, n in missing.items())
         raise ModelError(
             "LISTWISE_DELETION",
@@ -773,23 +795,6 @@ def _dummies(terms: pd.DataFrame, *, levels: dict[str, np.ndarray], rows: np.nda
         for factor, level in zip(used["factor"], used["level"], strict=True)
     ]
     return np.column_stack(columns)
-
-
-def _count_terms(
-    terms: pd.DataFrame,
-    *,
-    levels: dict[str, np.ndarray],
-    rows: np.ndarray,
-    answers: np.ndarray,
-    weights: np.ndarray,
-) -> pd.DataFrame:
-    counted = []
-    for factor, level in zip(terms["factor"], terms["level"], strict=True):
-        at = levels[factor][rows] == level
-        w = weights[at]
-        counted.append((at.sum(), int(answers[at].sum()), w.sum() ** 2 / (w**2).sum()))
-    table = pd.DataFrame(counted, columns=["n", "n_events", "n_effective"], index=terms.index)
-    return terms.join(table)
 
 
 def _name_terms(terms: pd.DataFrame, *, columns: Iterable[int]) -> str:
@@ -884,29 +889,37 @@ def _sparse_direction(signed: np.ndarray, *, n_free: int) -> np.ndarray:
     return large - n_free + 1
 
 
-def _maximise(
-    matrix: np.ndarray, answers: np.ndarray, *, weights: np.ndarray, outcome_name: str
-) -> np.ndarray:
-    """Return the weighted maximum likelihood estimates, shape (p,).
+def _maximise(people: _People, *, outcome_name: str) -> np.ndarray:
+    """Return the weighted maximum likelihood estimates, shape (p,), or refuse separation.
 
     statsmodels' var_weights give the right coefficients; freq_weights would only differ in the
     standard errors, which we do not take from there. A last Newton step takes the score to the
     rounding error, where R's svyglm with epsilon = 1e-12 stands too.
+
+    The score is the sum of m z, z as in `_refuse_separation` and m the weighted residuals' sizes.
+    Where every m is above zero the sum of z'b over |b| <= 1 with z'b >= 0 is at most the score's
+    sizes over the least m (Stiemke): no separation, and no programme needed to see it.
     """
-    scaled = weights / weights.mean()
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
+    matrix, answers = people.matrix, people.answers
+    scaled = people.weights / people.weights.mean()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
             model = sm.GLM(answers, matrix, family=sm.families.Binomial(), var_weights=scaled)
             coefficients = np.asarray(model.fit(tol=1e-12, maxiter=100).params, dtype=float)
-        for _ in range(2):
-            mean = special.expit(matrix @ coefficients)
-            score = matrix.T @ (scaled * (answers - mean))
-            hessian = (matrix * (scaled * mean * (1 - mean))[:, None]).T @ matrix
-            coefficients = coefficients + linalg.solve(hessian, score, assume_a="pos")
-        score = matrix.T @ (scaled * (answers - special.expit(matrix @ coefficients)))
-    except np.linalg.LinAlgError:
-        coefficients = score = np.full(matrix.shape[1], np.nan)
+            for _ in range(2):
+                mean = special.expit(matrix @ coefficients)
+                score = matrix.T @ (scaled * (answers - mean))
+                hessian = (matrix * (scaled * mean * (1 - mean))[:, None]).T @ matrix
+                coefficients = coefficients + linalg.solve(hessian, score, assume_a="pos")
+            residual = scaled * (answers - special.expit(matrix @ coefficients))
+        except ValueError:  # numpy's LinAlgError too: no maximum
+            coefficients = np.full(matrix.shape[1], np.nan)
+            residual = np.zeros(len(answers))
+    score = matrix.T @ residual
+    if not np.abs(score).sum() < _OVERLAP * np.abs(residual).min():
+        signed = matrix * np.where(answers == 1, 1.0, -1.0)[:, None]
+        _refuse_separation(signed, terms=people.terms, outcome_name=outcome_name)
     _refuse_no_maximum(coefficients, score / len(answers), outcome_name=outcome_name)
     return coefficients
 
@@ -1022,7 +1035,7 @@ def fit_ordinal(
     score, hessian = _ordinal_score(rows, theta, weights=people.weights)
     influence = np.zeros((len(people.rows), len(theta)))
     influence[people.rows] = linalg.solve(hessian, score.T, assume_a="pos").T
-    terms = people.counted_terms((answer == n_thresholds).astype(float))
+    terms = people.counted_terms((answer == n_thresholds).astype(float), design)
     is_base = terms["column"] < 0
     return FittedOrdinal(
         outcome_name=outcome_name,
@@ -1243,7 +1256,9 @@ def _term_rows(
 ) -> pd.DataFrame:
     terms = model.terms
     is_base = (terms["column"] < 0).to_numpy()
+    few = _too_few_units(terms)
     rows = pd.DataFrame({**values, "item": terms["factor"], "item_value": terms["level"]})
+    rows.loc[few, ["std_error", "lower", "upper", "p_value"]] = np.nan
     rows = rows.assign(
         wave=wave,
         table_id=f"model_{model.outcome_name}",
@@ -1257,9 +1272,16 @@ def _term_rows(
         n_effective=terms["n_effective"],
         weighting=weighting,
         mark=np.where(is_base, "基準", ""),
-        reason=np.where(is_base, "比較の基準の区分", ""),
+        reason=np.select([is_base, few], ["比較の基準の区分", TOO_FEW_UNITS], ""),
     )
     return rows.reindex(columns=list(ESTIMATE_COLUMNS))
+
+
+def _too_few_units(terms: pd.DataFrame) -> np.ndarray:
+    """Return terms without an error: they or their reference have no degree of freedom."""
+    few = terms["df"] < 1
+    reference = terms.loc[few & (terms["column"] < 0), "factor"]
+    return (few | terms["factor"].isin(reference)).to_numpy()
 
 
 def wald_rows(model: FittedLogit, *, weighting: str = "", wave: int | None = None) -> pd.DataFrame:
@@ -1278,14 +1300,18 @@ def wald_rows(model: FittedLogit, *, weighting: str = "", wave: int | None = Non
         R survey: regTermTest(method="Wald").
     """
     rows = []
+    few = set(model.terms.loc[_too_few_units(model.terms), "factor"])
     for factor, own in model.terms.groupby("factor", sort=False):
+        if factor in few:
+            rows.append((factor, np.nan, np.nan, TOO_FEW_UNITS))
+            continue
         columns = own.loc[own["column"] > 0, "column"].to_numpy()
         beta = model.coefficients[columns]
         inverse = linalg.solve(model.covariance[np.ix_(columns, columns)], beta, assume_a="pos")
         statistic = float(beta @ inverse) / len(columns)
         p_value = stats.f.sf(statistic, len(columns), model.df)
-        rows.append((factor, statistic, p_value))
-    table = pd.DataFrame(rows, columns=["item", "estimate", "p_value"])
+        rows.append((factor, statistic, p_value, ""))
+    table = pd.DataFrame(rows, columns=["item", "estimate", "p_value", "reason"])
     table = table.assign(
         wave=wave,
         table_id=f"model_{model.outcome_name}",
@@ -1363,8 +1389,8 @@ def impute_levels(
     """Fill missing levels from people who answered and are alike in the rest.
 
     For every factor a bootstrap of the people who answered it (so that imputations differ as
-    samples do) gives the donors; each person takes the answer of one of the `n_donors` with the
-    most equal answers, the outcome included, drawn at random.
+    samples do) gives the donors, at most `MOST_DONORS` of them; each person takes the answer of
+    one of the `n_donors` with the most equal answers, the outcome included, drawn at random.
 
     Args:
         factors: Levels, shape (n, p), "" or missing where there is none.
@@ -1389,15 +1415,16 @@ def impute_levels(
     blank = np.int16(-1)
     numbers[texts == ""] = blank
     filled = numbers.copy()
+    codes = np.column_stack([numbers, answers[known].astype(np.int16)])
     for column in range(numbers.shape[1]):
-        givers = rng.choice(np.flatnonzero(numbers[:, column] != blank), len(known))
-        rest = np.column_stack([np.delete(numbers, column, axis=1), answers[known]])
-        donors = rest[givers]
-        for taker in np.flatnonzero(numbers[:, column] == blank):
-            asked = rest[taker] != blank
-            score = (donors[:, asked] == rest[taker, asked]).sum(axis=1) + rng.random(len(givers))
-            nearest = np.argpartition(-score, n_donors - 1)[:n_donors]
-            filled[taker, column] = numbers[givers[rng.choice(nearest)], column]
+        pool = np.flatnonzero(codes[:, column] != blank)
+        givers = rng.choice(pool, min(len(known), MOST_DONORS))
+        gave = np.ascontiguousarray(codes[givers].T)
+        for taker in np.flatnonzero(codes[:, column] == blank):
+            asked = np.flatnonzero(codes[taker] != blank)
+            alike = (gave[asked] == codes[taker, asked, None]).sum(axis=0, dtype=np.int16)
+            nearest = np.argpartition(-(alike + rng.random(len(givers))), n_donors - 1)[:n_donors]
+            filled[taker, column] = codes[givers[rng.choice(nearest)], column]
     table = pd.DataFrame("", index=factors.index, columns=factors.columns, dtype=object)
     table.iloc[known] = levels[filled]
     return table
@@ -1473,7 +1500,7 @@ def sensitivity_rows(
     )  # fmt: skip
     model = fit_logit(plain, answers, factors=merged.factors, **options)
     rows = [marginal_effect_rows(plain, model, wave=wave, confidence=confidence)]
-    imputed = [
+    imputed = (
         fit_logit(
             design,
             answers,
@@ -1481,7 +1508,7 @@ def sensitivity_rows(
             **options,
         )
         for _ in range(n_imputations)
-    ]
+    )  # one after the other: each holds its influence values
     rows.append(_pooled_rows(design, imputed, wave=wave, confidence=confidence))
     parts = [
         part.assign(
@@ -1496,17 +1523,17 @@ def sensitivity_rows(
 
 
 def _pooled_rows(
-    design: Design, imputed: list[FittedLogit], *, wave: int | None, confidence: float
+    design: Design, imputed: Iterable[FittedLogit], *, wave: int | None, confidence: float
 ) -> pd.DataFrame:
-    effects, variances = [], []
+    effects, variances, dfs, first = [], [], [], None
     for model in imputed:
+        first = first or model
         effect, influence = marginal_effects(design, model)
         effects.append(effect)
         variances.append(design.variances(influence))
-    share, variance, df = pool_estimates(
-        np.array(effects), np.array(variances), df=min(model.df for model in imputed)
-    )
-    is_base = imputed[0].terms["column"].to_numpy() < 0
+        dfs.append(model.df)
+    share, variance, df = pool_estimates(np.array(effects), np.array(variances), df=min(dfs))
+    is_base = first.terms["column"].to_numpy() < 0
     points, error = share * 100, np.where(is_base, np.nan, np.sqrt(variance) * 100)
     df = np.where(is_base, np.nan, df)
     reach = stats.t.isf((1 - confidence) / 2, df) * error
@@ -1519,7 +1546,7 @@ def _pooled_rows(
         "upper": points + reach,
         "p_value": _two_sided(points, error, df=df),
     }
-    return _term_rows(imputed[0], values, weighting=design.scheme, wave=wave).assign(df=df)
+    return _term_rows(first, values, weighting=design.scheme, wave=wave).assign(df=df)
 
 
 # --- one call for a notebook --------------------------------------------------------------------
@@ -1565,6 +1592,7 @@ def model_outcome(
     outcome_name: str,
     wave: int | None = None,
     reference: Mapping[str, str] | None = None,
+    apart: Mapping[tuple[str, str], frozenset[str]] | None = None,
     minimum_events_per_parameter: float = MINIMUM_EVENTS_PER_PARAMETER,
     minimum_events_per_level: int = MINIMUM_EVENTS_PER_LEVEL,
     confidence: float = 0.95,
@@ -1580,6 +1608,7 @@ def model_outcome(
         outcome_name: Name of the indicator.
         wave: Survey year.
         reference: Level to compare with per factor.
+        apart: Levels to leave out from the start, as for `merge_levels`.
         minimum_events_per_parameter: Events a coefficient.
         minimum_events_per_level: Events, and non-events, a level.
         confidence: Of the intervals.
@@ -1591,6 +1620,7 @@ def model_outcome(
     merging = {
         "nets": {name: items[name].nets for name in factors},
         "reference": reference,
+        "apart": apart,
         "labels": {name: items[name].labels for name in factors},
         "minimum_events_per_parameter": minimum_events_per_parameter,
         "minimum_events_per_level": minimum_events_per_level,

@@ -27,13 +27,13 @@ def allocate_quota(population: pd.Series, n: int) -> pd.Series:
         Whole numbers on the same index that sum to n. Equal remainders go to the earlier cell.
 
     Raises:
-        ConfigError: n is under 1, or the population is empty.
+        ConfigError: n is under 1, or the population is empty, negative or no finite number.
 
     Example:
         >>> allocate_quota(pd.Series({"N": 50, "S": 30, "W": 20}), 7).to_dict()
         {'N': 4, 'S': 2, 'W': 1}
     """
-    if n < 1 or not population.sum() > 0:
+    if n < 1 or not ((population >= 0).all() and 0 < population.sum() < math.inf):
         raise ConfigError(
             "QUOTA",
             "割付には1人以上の回答者数と、人口のあるセルが必要です。",

@@ -522,13 +522,12 @@ def model_sensitivity(
         Rows of the estimates table, `table_id` model_<outcome>__sensitivity.
     """
     parts = [pd.DataFrame(columns=ESTIMATE_COLUMNS)]
-    for name, report in reports.items():
+    for name, outcome in model_outcomes(study, respondents).items():
+        report = reports[name]
         if report.model is not None:
-            indicator = study.config.indicators[name]
-            item = study.items[indicator.item]
             rows = sensitivity_rows(
                 design,
-                binary_outcome(item, respondents, codes=indicator.codes),
+                outcome,
                 merged=report.merged,
                 rng=rng,
                 order=np.argsort(respondents["respondent_id"].to_numpy(str), kind="stable"),
@@ -549,7 +548,10 @@ def model_tables(
     minimum_events_per_parameter: float,
     minimum_events_per_level: int,
 ) -> dict[str, ModelReport]:
-    """Return the model of every outcome of the plan.
+    """Return the model of every outcome of the plan, all of the same people.
+
+    Whom one model leaves out, for want of an answer to its outcome or for a level that is too thin
+    there, no other takes in: its numbers less the other's would be the answers of few (SDC-1 P11).
 
     Args:
         study: The wave; `model` names outcomes and reference levels.
@@ -562,24 +564,45 @@ def model_tables(
     Returns:
         A report an outcome, `table_id` model_<outcome>.
     """
-    reports = {}
+    apart: dict[tuple[str, str], frozenset[str]] = {}
+    while True:
+        reports = {
+            name: model_outcome(
+                design,
+                outcome,
+                factors=factors,
+                items={factor: study.items[factor] for factor in factors},
+                outcome_name=name,
+                wave=study.year,
+                reference=study.config.model.reference,
+                apart=apart,
+                minimum_events_per_parameter=minimum_events_per_parameter,
+                minimum_events_per_level=minimum_events_per_level,
+                confidence=study.config.marks.confidence,
+                point_threshold=study.config.marks.point_threshold,
+            )
+            for name, outcome in model_outcomes(study, respondents).items()
+        }
+        found = [report.merged.apart for report in reports.values() if report.merged]
+        if all(each.keys() <= apart.keys() for each in found):
+            return reports
+        apart = apart | {level: codes for each in found for level, codes in each.items()}
+
+
+def model_outcomes(study: Study, respondents: pd.DataFrame) -> dict[str, np.ndarray]:
+    """Return the outcomes of the plan's models, 0/1 or NaN, each of shape (n,).
+
+    Who was asked for one of them and gave no answer is in none.
+    """
+    outcomes = {}
+    is_silent = np.zeros(len(respondents), dtype=bool)
     for name in study.config.model.outcomes:
         indicator = study.config.indicators[name]
         item = study.items[indicator.item]
-        reports[name] = model_outcome(
-            design,
-            binary_outcome(item, respondents, codes=indicator.codes),
-            factors=factors,
-            items={factor: study.items[factor] for factor in factors},
-            outcome_name=name,
-            wave=study.year,
-            reference=study.config.model.reference,
-            minimum_events_per_parameter=minimum_events_per_parameter,
-            minimum_events_per_level=minimum_events_per_level,
-            confidence=study.config.marks.confidence,
-            point_threshold=study.config.marks.point_threshold,
-        )
-    return reports
+        outcomes[name] = binary_outcome(item, respondents, codes=indicator.codes)
+        asked = item.indicators(respondents).notna().any(axis=1).to_numpy()
+        is_silent |= asked & np.isnan(outcomes[name])
+    return {name: np.where(is_silent, np.nan, outcome) for name, outcome in outcomes.items()}
 
 
 # --- for an analyst's eye -------------------------------------------------------------------------

@@ -26,7 +26,7 @@ TRIM_ACCEPTED = 1e-6  # accepted after the last round
 TRIM_ROUNDS = 50  # statistics: raking and capping that takes longer does not end
 MARGIN_SUM_TOLERANCE = 1e-3  # relative gap between margin sums; smaller ones are rounding
 CERTAINTY = 1e-7  # sampling fraction so near 1 that a stratum adds no variance (as R survey)
-LONELY_PSU_RULES = ("fail", "certainty", "remove", "adjust", "average")
+LONELY_PSU_RULES = ("fail", "certainty", "adjust")
 _DENSE_CODES = 1e7  # most combinations counted in one array
 _SHOWN_CELLS = 6  # cells an error message names
 
@@ -45,13 +45,16 @@ class Design:
             of them: not calibrated. One: post-stratified. More: raked.
         totals: Population of every code of every margin, in persons; empty takes what the weights
             achieve.
+        parts: For each margin None where its totals are known, or, where some are the sample's own
+            shares, block and group of every code, shape (2, n_codes): a group's total is known, and
+            so are the proportions inside a block; the blocks' shares of the group are estimated.
+            Empty where everything is known.
         strata: Stratum code of each row, shape (n,), or None for one stratum.
         psu: Primary sampling unit of each row, shape (n,), or None where each row is its own.
         fpc: Number of PSUs in the row's stratum in the population, or (all at most 1) the sampling
             fraction, shape (n,), or None for sampling with replacement.
         lonely_psu: What a stratum with one PSU adds to a variance: "fail" raises an error,
-            "certainty" and "remove" add nothing, "adjust" measures it from zero, "average" takes
-            the mean of the other strata. As `survey.lonely.psu` in R.
+            "certainty" adds nothing, "adjust" measures it from zero. As `survey.lonely.psu` in R.
         scheme: Name of the weighting, such as "post_stratification: region x age_band".
         cells: One table for each margin, a row a code: its variables and `population`.
         n_trimmed: Weights that were capped.
@@ -64,6 +67,7 @@ class Design:
     base_weights: np.ndarray | None = None
     margins: tuple[np.ndarray, ...] = ()
     totals: tuple[np.ndarray, ...] = ()
+    parts: tuple[np.ndarray | None, ...] = ()
     strata: np.ndarray | None = None
     psu: np.ndarray | None = None
     fpc: np.ndarray | None = None
@@ -90,6 +94,7 @@ class Design:
                 f"設計の列 {names} の行数が重み {self.n} 行と合わない。同じ回答者の表から作る。",
                 f"{names} do not have the {self.n} rows of the weights; take them from one table.",
             )
+        self._check_codes()
         if self.lonely_psu not in LONELY_PSU_RULES:
             allowed = ", ".join(LONELY_PSU_RULES)
             raise ConfigError(
@@ -97,9 +102,31 @@ class Design:
                 f"lonely_psu は {allowed} のどれか。",
                 f"lonely_psu must be one of {allowed}.",
             )
+        if not self.parts:
+            object.__setattr__(self, "parts", (None,) * len(self.margins))
         if self.margins and not self.totals:
             totals = tuple(np.bincount(codes, weights) for codes in self.margins)
             object.__setattr__(self, "totals", totals)
+
+    def _check_codes(self) -> None:
+        """Refuse rows without a stratum, unit or margin code, and codes without a total."""
+        units = {"strata": self.strata, "psu": self.psu}
+        bad = {name: pd.isna(part) for name, part in units.items() if part is not None}
+        for m, codes in enumerate(self.margins):
+            total = self.totals[m] if self.totals else np.zeros(codes.max() + 1)
+            known = np.append(np.isfinite(total) & (total >= 0), False)
+            bad[f"margins[{m}]"] = (codes < 0) | ~known[np.minimum(codes, len(total))]
+        for name, rows in bad.items():
+            if rows.any():
+                where = ", ".join(str(row + 1) for row in np.flatnonzero(rows)[:_SHOWN_CELLS])
+                n = int(rows.sum())
+                raise ModelError(
+                    "DESIGN_VALUES",
+                    f"設計の {name} に、値がないか人数の分からない行が {n} 行ある (行 {where})。"
+                    "値を直すか、その行を除外する。",
+                    f"{n} rows have no {name} or no population for it (rows {where}); correct it "
+                    "or leave those rows out.",
+                )
 
     @property
     def n(self) -> int:
@@ -119,15 +146,39 @@ class Design:
         return sparse.csr_array(sparse.coo_array(entries, shape=(len(table), self.n)))
 
     @cached_property
-    def _projection(self) -> tuple[np.ndarray, np.ndarray | None]:
-        """Root of each cell's base weight (J,), and a basis (J, r) of the margins there."""
+    def _projection(self) -> tuple[np.ndarray, np.ndarray | None, np.ndarray | None]:
+        """Root of the cells' base weight (J,), basis (J, r) of the margins, the way to codes."""
         joint, table = self._joint
         root = np.sqrt(np.bincount(joint, self.base_weights, minlength=len(table)))
         if len(self.margins) == 1:
-            return root, None
+            return root, None, None
         indicators = np.hstack([np.eye(t.max() + 1)[t] for t in table.T]) * root[:, None]
-        left, singular, _ = np.linalg.svd(indicators, full_matrices=False)
-        return root, left[:, singular > singular[0] * 1e-10]
+        left, singular, right = np.linalg.svd(indicators, full_matrices=False)
+        kept = singular > singular[0] * 1e-10
+        return root, left[:, kept], right[kept].T / singular[kept]
+
+    @cached_property
+    def _estimated(self) -> sparse.csr_array | None:
+        """Matrix (J, C) from the codes' coefficients to what estimated totals add in a cell.
+
+        That is d/w times N/D of the group times the coefficient of the block less the group's; d/w
+        of a cell is its rows' own where no weight was capped.
+        """
+        if not any(parts is not None for parts in self.parts):
+            return None
+        joint, table = self._joint
+        base = np.bincount(joint, self.base_weights, minlength=len(table))
+        columns = []
+        for codes, totals, parts in zip(table.T, self.totals, self.parts, strict=True):
+            if parts is None:
+                columns.append(sparse.csr_array((len(table), len(totals))))
+                continue
+            group = parts[1]
+            ratio = np.bincount(group, totals) / np.bincount(group[codes], base)
+            block_mean, group_mean = (_mean_matrix(part, totals) for part in parts)
+            columns.append((ratio[group][:, None] * (block_mean - group_mean)).tocsr()[codes])
+        factor = base / np.bincount(joint, self.weights, minlength=len(table))
+        return sparse.csr_array(sparse.hstack(columns) * factor[:, None])
 
     def residuals(self, u: np.ndarray) -> np.ndarray:
         """Return what calibration leaves of influence values.
@@ -137,7 +188,8 @@ class Design:
 
         Returns:
             u minus its regression on the margins' indicators weighted by the base weights, in the
-            shape of u; u itself where nothing was calibrated.
+            shape of u; u itself where nothing was calibrated. Where totals are the sample's shares
+            (`parts`) a person also moves those (docs/methods.md).
 
         References:
             Deville and Särndal (1992), Calibration estimators, JASA 87(418).
@@ -152,10 +204,13 @@ class Design:
             sums = np.bincount(joint, self.base_weights * u, minlength=len(table))[:, None]
         else:
             sums = self._cell_sums @ u
-        root, basis = self._projection
-        means = sums / (root**2)[:, None]
+        root, basis, solve = self._projection
+        means = coefficients = sums / (root**2)[:, None]
         if basis is not None:
-            means = (basis @ (basis.T @ (means * root[:, None]))) / root[:, None]
+            turned = basis.T @ (means * root[:, None])
+            means, coefficients = (basis @ turned) / root[:, None], solve @ turned
+        if self._estimated is not None:
+            means = means - self._estimated @ coefficients
         return u - (means[joint, 0] if u.ndim == 1 else means[joint])
 
     @cached_property
@@ -163,8 +218,9 @@ class Design:
         """Strata and PSUs as codes, checked once."""
         return _sampling_units(self)
 
-    def _spread(self, u: np.ndarray) -> tuple[np.ndarray, float]:
-        """Return scaled, centred PSU totals (P, k) and the factor of the "average" rule."""
+    def _spread(self, u: np.ndarray) -> np.ndarray:
+        """Return scaled, centred PSU totals of influence values (n, k) or (n,), shape (P, k)."""
+        u = np.asarray(u, dtype=float).reshape(self.n, -1)
         units = self._units
         z = self.weights[:, None] * self.residuals(u)
         if units.row_psu is not None:
@@ -174,8 +230,8 @@ class Design:
             lone = units.n_psu[units.stratum] == 1
             centred[lone] = z[lone]
         if len(units.scale) == 1:
-            return centred * np.sqrt(units.scale[0]), units.average_factor
-        return centred * np.sqrt(units.scale)[units.stratum][:, None], units.average_factor
+            return centred * np.sqrt(units.scale[0])
+        return centred * np.sqrt(units.scale)[units.stratum][:, None]
 
     def covariance(self, u: np.ndarray) -> np.ndarray:
         """Return the covariance of the weighted totals of influence values.
@@ -195,13 +251,13 @@ class Design:
         References:
             Binder (1983), On the variances of asymptotically normal estimators, ISR 51(3).
         """
-        spread, factor = self._spread(np.asarray(u, dtype=float).reshape(self.n, -1))
-        return spread.T @ spread * factor
+        spread = self._spread(u)
+        return spread.T @ spread
 
     def variances(self, u: np.ndarray) -> np.ndarray:
         """Return the diagonal of `covariance(u)`, shape (k,), without the rest of it."""
-        spread, factor = self._spread(np.asarray(u, dtype=float).reshape(self.n, -1))
-        return np.einsum("ij,ij->j", spread, spread) * factor
+        spread = self._spread(u)
+        return np.einsum("ij,ij->j", spread, spread)
 
     def degrees_of_freedom(self, mask: np.ndarray | None = None) -> int:
         """Return the number of PSUs minus the number of strata among the rows of a mask.
@@ -237,6 +293,12 @@ class Design:
         return _distinct(group, units.row_psu[inside], n_groups) - n_strata
 
 
+def _mean_matrix(group: np.ndarray, weights: np.ndarray) -> sparse.csr_array:
+    """Return the matrix (C, C) that puts the weighted mean of its group in each code's place."""
+    member = sparse.csr_array((np.ones(len(group)), (np.arange(len(group)), group)))
+    return member @ (member * (weights / np.bincount(group, weights)[group])[:, None]).T
+
+
 def _distinct(group: np.ndarray, code: np.ndarray, n_groups: int) -> np.ndarray:
     """Return how many different codes each group holds, shape (n_groups,)."""
     width = int(code.max()) + 1 if len(code) else 1
@@ -255,7 +317,6 @@ class _Units:
     row_psu: np.ndarray | None
     n_psu: np.ndarray
     scale: np.ndarray
-    average_factor: float
 
     @cached_property
     def psu_sums(self) -> sparse.csr_array:
@@ -296,31 +357,17 @@ def _sampling_units(design: Design) -> _Units:
     left[left < CERTAINTY] = 0
     scale = left * np.where(n_psu > 1, n_psu / np.maximum(n_psu - 1, 1), 1.0)
     lone = (n_psu == 1) & (left > 0)
-    if lone.any():
-        _check_lone(design, n_lone=int(lone.sum()), n_strata=len(n_psu))
-    if design.lonely_psu in ("certainty", "remove", "average"):
-        scale = np.where(lone, 0.0, scale)
-    factor = 1.0
-    if design.lonely_psu == "average" and lone.any():
-        factor = len(n_psu) / (len(n_psu) - int(lone.sum()))
-    return _Units(stratum, row_psu, n_psu, scale, factor)
-
-
-def _check_lone(design: Design, *, n_lone: int, n_strata: int) -> None:
-    if design.lonely_psu == "fail":
+    if lone.any() and design.lonely_psu == "fail":
         raise ModelError(
             "LONELY_PSU",
-            f"{n_strata} 層のうち {n_lone} 層に抽出単位が 1 つしかなく、分散を計算できない。"
+            f"{len(n_psu)} 層のうち {lone.sum()} 層に抽出単位が 1 つしかなく、分散を計算できない。"
             "層をまとめるか、lonely_psu を指定する。",
-            f"{n_lone} of {n_strata} strata hold a single sampling unit, so no variance can be "
-            "computed; collapse strata or name a lonely_psu rule.",
+            f"{lone.sum()} of {len(n_psu)} strata hold a single sampling unit, so no variance can "
+            "be computed; collapse strata or name a lonely_psu rule.",
         )
-    if design.lonely_psu == "average" and n_lone == n_strata:
-        raise ModelError(
-            "LONELY_PSU",
-            "すべての層に抽出単位が 1 つしかない。層をまとめる。",
-            "Every stratum holds a single sampling unit; collapse strata.",
-        )
+    if design.lonely_psu == "certainty":
+        scale = np.where(lone, 0.0, scale)
+    return _Units(stratum, row_psu, n_psu, scale)
 
 
 def _sampling_fractions(fpc: np.ndarray, *, strata: np.ndarray, n_psu: np.ndarray) -> np.ndarray:
@@ -328,16 +375,15 @@ def _sampling_fractions(fpc: np.ndarray, *, strata: np.ndarray, n_psu: np.ndarra
     fpc = np.asarray(fpc, dtype=float)
     first = np.unique(strata, return_index=True)[1]
     value = fpc[first]
-    bad = ~(value > 0) | (fpc != value[strata])[np.argsort(strata, kind="stable")].any()
-    if not bad.any():
-        fraction = value if (fpc <= 1).all() else n_psu / value
-        bad = ~(fraction <= 1 + CERTAINTY)
-    if bad.any():
+    good = np.isfinite(fpc).all() and (fpc > 0).all() and (fpc == value[strata]).all()
+    fraction = value if (fpc <= 1).all() else n_psu / np.where(value > 0, value, np.nan)
+    if not (good and (fraction <= 1 + CERTAINTY).all()):
         raise ModelError(
             "FPC",
-            "有限母集団修正 (fpc) は層の中で同じ正の値で、標本の抽出単位数以上でなければならない。",
-            "The finite population correction must be one positive value in each stratum, not "
-            "below the number of sampled units.",
+            "有限母集団修正 (fpc) は層の中で同じ正の有限の値で、標本の抽出単位数以上でなければ"
+            "ならない。",
+            "The finite population correction must be one positive, finite value in each stratum, "
+            "not below the number of sampled units.",
         )
     return np.minimum(fraction, 1)
 
@@ -401,10 +447,10 @@ def check_weights(
     kind_en = "rows" if file_rows is None else "file rows"
     raise ModelError(
         "WEIGHT_NOT_POSITIVE",
-        f"重み {name} に、欠測・0・負の値が {int(bad.sum())} 件ある ({kind} {shown})。"
+        f"重み {name} に、欠測・無限大・0・負の値が {int(bad.sum())} 件ある ({kind} {shown})。"
         "値を直すか、その行を除外してから重みを付ける。",
-        f"{int(bad.sum())} values of weight {name} are missing, zero or negative ({kind_en} "
-        f"{shown}); correct them or leave those rows out before weighting.",
+        f"{int(bad.sum())} values of weight {name} are missing, infinite, zero or negative "
+        f"({kind_en} {shown}); correct them or leave those rows out before weighting.",
     )
 
 
@@ -573,7 +619,8 @@ def calibrate(base_weights: np.ndarray, design: Design) -> np.ndarray:
 
     Args:
         base_weights: Not negative, shape (n,): those of a replicate, say. A cell without any
-            weight is left at zero, and the others keep their own totals.
+            weight is left at zero, and the others keep their own totals; a margin's code without
+            any gives its total to the others. Shares that the sample tells are told again.
         design: Its margins and totals.
 
     Returns:
@@ -583,21 +630,25 @@ def calibrate(base_weights: np.ndarray, design: Design) -> np.ndarray:
         return base_weights
     joint, table = design._joint
     sums = np.bincount(joint, base_weights, minlength=len(table))
-    return base_weights * calibration_factors(sums, design)[joint]
-
-
-def calibration_factors(sums: np.ndarray, design: Design) -> np.ndarray:
-    """Return the factor of each cell that calibrates cell sums (J,) to a design's margins."""
-    _, table = design._joint
-    if len(design.margins) == 1:
-        total = design.totals[0]
-        return np.divide(total, sums, out=np.zeros_like(sums), where=sums > 0)
     totals = []
-    for codes, total in zip(table.T, design.totals, strict=True):
-        present = np.bincount(codes, sums, minlength=len(total)) > 0
-        kept = np.where(present, total, 0.0)
-        totals.append(kept * (total.sum() / kept.sum()))
-    return rake_cells(sums, table, totals=totals)
+    for codes, total, parts in zip(table.T, design.totals, design.parts, strict=True):
+        of_codes = np.bincount(codes, sums, minlength=len(total))
+        current = total if parts is None else _share_again(of_codes, total, parts=parts)
+        kept = np.where(of_codes > 0, current, 0.0)
+        totals.append(kept * (current.sum() / kept.sum()))
+    if len(totals) == 1:
+        factors = np.divide(current, sums, out=np.zeros_like(sums), where=sums > 0)
+    else:
+        factors = rake_cells(sums, table, totals=totals)
+    return base_weights * factors[joint]
+
+
+def _share_again(sums: np.ndarray, totals: np.ndarray, *, parts: np.ndarray) -> np.ndarray:
+    """Return a margin's totals (C,) with the blocks' shares of other base weights (C,)."""
+    of_block, of_group = (np.bincount(part, totals)[part] for part in parts)
+    in_block, in_group = (np.bincount(part, sums)[part] for part in parts)
+    share = np.divide(in_block, in_group, out=of_block / of_group, where=in_group > 0)
+    return of_group * share * totals / of_block
 
 
 # --- from a study's settings to a design ----------------------------------------------------------
@@ -618,7 +669,7 @@ def weigh_respondents(
             either one table that holds every margin's variables, or one table a margin: first that
             of `cells`, then those of `margins`. None for method "given".
         settings: `study.config.weighting`: method, cells, strata, psu, fpc, base_weight,
-            sample_share, collapse, minimum_cell_n, trim_ratio, margins.
+            lonely_psu, sample_share, collapse, minimum_cell_n, trim_ratio, margins.
         labels: Label of every code of every cell variable, for messages.
 
     Returns:
@@ -670,6 +721,7 @@ def weigh_respondents(
         base_weights=base,
         margins=codes,
         totals=totals,
+        parts=tuple(m.parts for m in margins),
         scheme=f"{plan.method}: " + " + ".join(" x ".join(m.by) for m in margins),
         cells=tuple(m.table for m in margins),
         n_trimmed=int(touched.sum()),
@@ -704,7 +756,7 @@ def alternative_designs(
     plan = _Plan.of(settings)
     own = weigh_respondents(respondents, targets, settings=plan)
     ones = np.ones(own.n)
-    bare = {"margins": (), "totals": (), "cells": (), "n_trimmed": 0}
+    bare = {"margins": (), "totals": (), "parts": (), "cells": (), "n_trimmed": 0}
     designs = [replace(own, weights=ones, base_weights=ones, scheme="unweighted", **bare)]
     if plan.method != "given":
         table = targets if isinstance(targets, pd.DataFrame) else targets[0]
@@ -735,26 +787,22 @@ class _Plan:
     """The weighting part of a study file, with what it may leave out filled in."""
 
     method: str
-    cells: tuple[str, ...] = ()
-    strata: tuple[str, ...] = ()
+    cells: Sequence[str] = ()
+    strata: Sequence[str] = ()
     psu: str | None = None
     fpc: str | None = None
     base_weight: str | None = None
     sample_share: Mapping[str, Sequence[str]] | None = None
-    collapse: tuple[Any, ...] = ()
+    collapse: Sequence[Any] = ()
     minimum_cell_n: int = 1
     trim_ratio: float | None = None
-    margins: tuple[Any, ...] = ()
+    margins: Sequence[Any] = ()
     lonely_psu: str = "collapse"
 
     @classmethod
     def of(cls, settings: Any) -> _Plan:
         given = {name: getattr(settings, name, None) for name in cls.__dataclass_fields__}
-        kept = {name: value for name, value in given.items() if value is not None}
-        for name in ("cells", "strata", "collapse", "margins"):
-            if name in kept:
-                kept[name] = tuple(kept[name])
-        return cls(**kept)
+        return cls(**{name: value for name, value in given.items() if value is not None})
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -763,6 +811,7 @@ class _Margin:
     codes: np.ndarray
     totals: np.ndarray
     table: pd.DataFrame
+    parts: np.ndarray | None
 
 
 def _column(respondents: pd.DataFrame, name: str, *, key: str) -> pd.Series:
@@ -821,7 +870,7 @@ def _unit_columns(respondents: pd.DataFrame, plan: _Plan) -> dict[str, Any]:
         units["psu"] = factorise(_text(respondents, [plan.psu], key="psu")[plan.psu])[0]
     if plan.fpc:
         column = _column(respondents, plan.fpc, key="fpc")
-        units["fpc"] = pd.to_numeric(column).to_numpy(dtype=float)
+        units["fpc"] = pd.to_numeric(column, errors="coerce").to_numpy(dtype=float, na_value=np.nan)
     if not plan.strata:
         return units
     strata = _text(respondents, plan.strata, key="strata")
@@ -950,15 +999,16 @@ def _match_sums(margins: list[_Margin]) -> list[_Margin]:
     whole = margins[0].totals.sum()
     for margin in margins[1:]:
         other = margin.totals.sum()
-        if abs(other / whole - 1) > MARGIN_SUM_TOLERANCE:
+        gap = 100 * abs(other / whole - 1)
+        if gap > 100 * MARGIN_SUM_TOLERANCE:
             name = " x ".join(margin.by)
             first = " x ".join(margins[0].by)
             raise ConfigError(
                 "MARGIN_SUM",
-                f"周辺 {name} の合計 {other:,.0f} 人が {first} の合計 {whole:,.0f} 人と "
-                "0.1 % を超えて違う。同じ母集団・同じ時点の表にそろえる。",
-                f"Margin {name} sums to {other:,.0f} persons and {first} to {whole:,.0f}, more "
-                "than 0.1 % apart; take both from one population and date.",
+                f"周辺 {name} の合計 {other:,.10g} 人と {first} の合計 {whole:,.10g} 人は "
+                f"{gap:.3g} % 違い、0.1 % を超える。同じ母集団・同じ時点の表にそろえる。",
+                f"Margin {name} sums to {other:,.10g} persons and {first} to {whole:,.10g}: "
+                f"{gap:.3g} % apart, more than 0.1 %; take both from one population and date.",
             )
     return [replace(m, totals=m.totals * (whole / m.totals.sum())) for m in margins]
 
@@ -995,8 +1045,29 @@ def _margin(
     kept = np.flatnonzero(counts)
     position = np.zeros(len(present), dtype=np.int64)
     position[kept] = np.arange(len(kept))
-    table = table.iloc[kept].reset_index(drop=True).assign(population=totals[kept])
-    return _Margin(by=by, codes=position[codes[n_known:]], totals=totals[kept], table=table)
+    table = table.iloc[kept].reset_index(drop=True)
+    return _Margin(
+        by=by,
+        codes=position[codes[n_known:]],
+        totals=totals[kept],
+        table=table.assign(population=totals[kept]),
+        parts=_estimated_parts(table, shares=shares),
+    )
+
+
+def _estimated_parts(table: pd.DataFrame, *, shares: Mapping[str, set[str]]) -> np.ndarray | None:
+    """Return block and group of every cell (2, n_cells) where some shares are the sample's.
+
+    The categories that the population knows are one block of their group, every other its own.
+    """
+    unknown = np.zeros(len(table), dtype=bool)
+    for name, codes in shares.items():
+        unknown |= table[name].isin(codes).to_numpy()
+    if not unknown.any():
+        return None
+    by = [name for name in table if name not in shares]
+    group = table.groupby(by).ngroup().to_numpy() if by else np.zeros(len(table), dtype=np.int64)
+    return np.stack([np.where(unknown, group.max() + 1 + np.arange(len(table)), group), group])
 
 
 def _population(targets: pd.DataFrame, by: tuple[str, ...]) -> pd.DataFrame:
@@ -1013,11 +1084,12 @@ def _population(targets: pd.DataFrame, by: tuple[str, ...]) -> pd.DataFrame:
     values = pd.to_numeric(population["population"], errors="coerce").astype(float)
     bad = ~(values >= 0) | ~np.isfinite(values) | population[list(by)].isna().any(axis=1)
     if bad.any() or values.sum() == 0:
+        n_bad = int(bad.sum()) or len(bad)
         raise ConfigError(
             "TARGET_NOT_NUMBER",
-            f"母集団の表に、コードがない行や人数が空・負の行が {int(bad.sum())} 行ある。",
-            f"{int(bad.sum())} rows of the table of population lack a code or a number of persons "
-            "that is 0 or more.",
+            f"母集団の表に、コードのない行や、人数が空・負・無限大・全部 0 の行が {n_bad} 行ある。",
+            f"{n_bad} rows of the table of population lack a code or a finite number of persons, "
+            "not negative and not 0 in every row.",
         )
     population["population"] = values
     return population

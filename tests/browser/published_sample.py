@@ -273,8 +273,7 @@ def percent_row(share, n, **key):
     row |= key
     cell = round(share * n / 100)
     if n < 10 or cell < 10:
-        reason = "BASE_UNDER_10" if n < 10 else "CELL_UNDER_10"
-        return row | {"status": "suppressed", "reason": reason, "mark": ""}
+        return row | {"status": "suppressed", "reason": "HIDDEN", "mark": ""}
     half = 1.96 * (share * (100 - share) / n) ** 0.5
     digits = 0 if n < 200 else 1
     row |= {

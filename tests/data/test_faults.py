@@ -1365,7 +1365,7 @@ def population_of_no_cell(case):
     case.targets = make_targets().replace({"region": {"2": "9"}})
 
 
-@fault("WGT-03", error="MARGIN_TOTAL", exit_code=5)
+@fault("WGT-03", error="MARGIN_SUM", exit_code=5)
 def margin_of_another_sum(case):
     case.study["weighting"] |= {
         "method": "raking",

@@ -211,6 +211,16 @@ def test_clusters_certainty_and_lonely_units(name):
     same(row(totals(design, CLUSTERS["score"])), truth["total"])
 
 
+def test_a_domain_inside_one_sampling_unit():
+    plan = settings(method="given", strata=["stratum"], psu="psu", lonely_psu="certainty")
+    design, truth = weigh_respondents(CLUSTERS, None, settings=plan), TRUTH["one_unit"]
+    by = CLUSTERS[["stratum", "psu"]]
+    found = row(means(design, CLUSTERS["score"], by=by), domain_value="A x 1")
+    assert found["estimate"] == pytest.approx(truth["estimate"], rel=ESTIMATE)
+    assert truth["lower"] is None  # R's NaN
+    assert np.isnan(found["lower"])
+
+
 def test_the_synthetic_sample_as_its_study_weights_it():
     people = pd.read_csv(HERE / "weighting_synthetic.csv", dtype="string")
     targets = pd.read_csv(HERE / "weighting_synthetic_population.csv", dtype={"sex": "string"})
@@ -229,6 +239,9 @@ def test_the_synthetic_sample_as_its_study_weights_it():
     high = (ucla >= 10).astype("Float64").rename("10-12")
     same(row(percents(design, high)), truth["ucla_high"])
     same(row(means(design, ucla)), truth["ucla_mean"])
+    sexes = percents(design, people["sex"].str.get_dummies().astype(float))
+    for code, expected in truth["sex"].items():  # shares that the sample has to tell
+        same(row(sexes, item_value=code), expected)
     for variable, name in (("age_band", "often_by_age"), ("region", "often_by_region")):
         table = percents(design, often, by=people[[variable]])
         assert len(table) == len(truth[name])

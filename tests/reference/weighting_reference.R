@@ -157,8 +157,7 @@ of_clusters <- function(design, rule) {
 }
 cluster_figures <- list(
   fpc_certainty = of_clusters(clustered, "certainty"), fpc_adjust = of_clusters(clustered, "adjust"),
-  fpc_average = of_clusters(clustered, "average"), plain_certainty = of_clusters(without, "certainty"),
-  plain_adjust = of_clusters(without, "adjust"), plain_average = of_clusters(without, "average"))
+  plain_certainty = of_clusters(without, "certainty"), plain_adjust = of_clusters(without, "adjust"))
 # The project's own rule: the lonely stratum D joins the next smaller neighbour that is not certain.
 joined <- transform(clusters, psu = paste(stratum, psu),
                     fpc = ifelse(stratum %in% c("B", "D"), 20 + 12, fpc),
@@ -166,6 +165,10 @@ joined <- transform(clusters, psu = paste(stratum, psu),
 collapsed <- svydesign(ids = ~psu, strata = ~stratum, weights = ~base_weight, fpc = ~fpc,
                        data = joined)
 cluster_figures$fpc_collapse <- of_clusters(collapsed, "fail")
+# A domain inside one sampling unit: R has no interval either.
+options(survey.lonely.psu = "certainty")
+one_unit <- number(svymean(~score, subset(without, stratum == "A" & psu == "1")), 0)[c("estimate", "lower")]
+options(survey.lonely.psu = "fail")
 
 # --- the project's synthetic sample, post-stratified as its study file says -----------------------
 synthetic <- read.csv("weighting_synthetic.csv", colClasses = c(region = "character",
@@ -187,16 +190,58 @@ synthetic$often <- as.numeric(synthetic$lonely_direct == "5")
 synthetic$ucla_high <- as.numeric(synthetic$ucla_total >= 10)
 ehime <- postStratify(svydesign(ids = ~1, weights = ~1, strata = ~group,
                                 data = transform(synthetic, one = 1)), ~group + sex, targets)
+# The weights are a function of sample totals, so R differentiates the whole estimator: in a group g
+# the mean is p_a y_a + (1 - p_a) * sum over known sexes k of pi_k * y_k, with p_a the sample's own.
+cell <- factor(paste(synthetic$group, synthetic$sex))
+unweighted <- svydesign(ids = ~1, weights = ~1, strata = ~group, data = synthetic)
+shared <- function(y, inside = rep(TRUE, nrow(synthetic))) {
+  columns <- list()
+  for (i in seq_along(levels(cell))) {
+    here <- as.numeric(cell == levels(cell)[i])
+    columns[[paste0("d", i)]] <- here
+    columns[[paste0("y", i)]] <- ifelse(inside, y, 0) * here
+    columns[[paste0("a", i)]] <- inside * here
+  }
+  design <- unweighted
+  design$variables <- as.data.frame(columns)
+  totals <- svytotal(as.formula(paste("~", paste(names(columns), collapse = "+"))), design)
+  sum_of <- function(letter) paste(sapply(names(group_n), function(g) {
+    ids <- which(sub(" [^ ]*$", "", levels(cell)) == g)
+    is_other <- sub(".* ", "", levels(cell)[ids]) == "3"
+    all <- paste0("(", paste0("d", ids, collapse = "+"), ")")
+    both <- paste0("(", paste0("d", ids[!is_other], collapse = "+"), ")")
+    pi <- sapply(ids[!is_other], function(i) with(register, population[
+      paste(group, sex) == levels(cell)[i]] / sum(population[group == g])))
+    parts <- paste0(format(pi, digits = 17), "*", both, "*", letter, ids[!is_other], "/d", ids[!is_other])
+    parts <- c(parts, if (any(is_other)) paste0(letter, ids[is_other]))
+    paste0(format(group_population[[g]], digits = 17), "*(", paste(parts, collapse = "+"), ")/", all)
+  }), collapse = "+")
+  ratio <- svycontrast(totals, list(m = parse(text = paste0("(", sum_of("y"), ")/(", sum_of("a"), ")"))[[1]]))
+  df <- df_of(unweighted, inside)
+  c(number(ratio, df), n = sum(inside))
+}
+shared_share <- function(y, inside = rep(TRUE, nrow(synthetic))) {
+  out <- shared(y, inside); p <- out$estimate
+  reach <- t_of(out$df) * out$std_error / (p * (1 - p))
+  modifyList(lapply(out[c("estimate", "std_error")], function(x) 100 * x), list(
+    lower = 100 * plogis(qlogis(p) - reach), upper = 100 * plogis(qlogis(p) + reach), df = out$df))
+}
 scored <- !is.na(synthetic$ucla_total)
 bands <- sort(unique(synthetic$age_band))
 filled <- update(ehime, ucla_total = ifelse(scored, ucla_total, 0))
 synthetic_figures <- list(
   weights_first = unname(weights(ehime))[1:40], weights_square = sum(weights(ehime)^2),
-  often = share(ehime, "often"), ucla_high = share(update(ehime, ucla_high = ifelse(scored, ucla_high, 0)),
-                                                   "ucla_high", scored),
-  often_by_age = lapply(setNames(bands, bands), function(b) share(ehime, "often", synthetic$age_band == b)),
-  often_by_region = lapply(setNames(regions, regions), function(r) share(ehime, "often", synthetic$region == r)),
-  ucla_mean = number(svymean(~ucla_total, subset(filled, scored)), df_of(ehime, scored)))
+  often = shared_share(synthetic$often), ucla_high = shared_share(synthetic$ucla_high, scored),
+  often_by_age = lapply(setNames(bands, bands), function(b) shared_share(synthetic$often, synthetic$age_band == b)),
+  often_by_region = lapply(setNames(regions, regions), function(r) shared_share(synthetic$often, synthetic$region == r)),
+  ucla_mean = shared(synthetic$ucla_total, scored),
+  sex = lapply(c("1" = "1", "2" = "2", "3" = "3"), function(s) shared_share(as.numeric(synthetic$sex == s))))
+# The share of sex 3 is that of a design calibrated to the groups alone.
+groups_only <- postStratify(unweighted, ~group, data.frame(group = names(group_population),
+                                                           Freq = as.vector(group_population)))
+third <- svymean(~I(as.numeric(sex == "3")), groups_only)
+stopifnot(isTRUE(all.equal(c(coef(third), SE(third)), 0.01 * unlist(synthetic_figures$sex[["3"]][1:2]),
+                           check.attributes = FALSE, tolerance = 1e-9)))
 
 # --- replicates, re-raked -----------------------------------------------------------------------------
 some <- subset(clusters, stratum %in% c("A", "B", "F"))
@@ -219,6 +264,6 @@ replicates <- list(margins = margins, bootstrap = replicated("subbootstrap", rep
                    jackknife = replicated("JKn"))
 
 write(toJSON(list(survey = as.character(packageVersion("survey")), r = R.version.string,
-                  quota = figures, trimmed = trim, clusters = cluster_figures, synthetic = synthetic_figures,
+                  quota = figures, trimmed = trim, clusters = cluster_figures, one_unit = one_unit, synthetic = synthetic_figures,
                   replicates = replicates), digits = NA, auto_unbox = TRUE, na = "null"),
       "weighting_reference.json")

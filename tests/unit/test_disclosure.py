@@ -46,7 +46,7 @@ def hidden_values(table):
 def test_a_hidden_row_keeps_its_keys_and_loses_every_number_mark_and_verdict():
     table = disclosure.suppress(percents({"1": 3, "2": 6}, base=9), settings=Disclosure())
     row = table.iloc[0]
-    assert row["reason"] == "BASE_UNDER_10" and row["status"] == "suppressed"
+    assert row["reason"] == "HIDDEN" and row["status"] == "suppressed"
     assert (row["item"], row["item_value"], row["domain_value"]) == ("health", "1", "all")
     assert table[disclosure.HIDDEN_COLUMNS].isna().to_numpy().all()
 

@@ -1,5 +1,6 @@
 """Estimates: worked by hand, what must always hold, coverage, and every documented error."""
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -20,6 +21,7 @@ from tsunagari.estimation import (
     mean_differences,
     means,
     percents,
+    proportion_intervals,
     quantiles,
     rao_scott,
     replicate_estimates,
@@ -78,6 +80,53 @@ def test_a_small_base_takes_the_beta_interval():
     assert found["upper"] == pytest.approx(100 * stats.beta.ppf(0.975, 19 * 0.3 + 1, 19 * 0.7))
 
 
+def test_the_beta_interval_ends_at_49_people():
+    # n_eff is n - 1 = 48 for 20 of 49; 20 of 50 take the logit: V = 0.24 / 49
+    few = one(percents(equal(49), series(*[1] * 20, *[0] * 29)))
+    many = one(percents(equal(50), series(*[1] * 20, *[0] * 30)))
+    p = 20 / 49
+    assert few["lower"] == pytest.approx(100 * stats.beta.ppf(0.025, 48 * p, 48 * (1 - p) + 1))
+    reach = stats.t.ppf(0.975, 49) * np.sqrt(0.24 / 49) / 0.24
+    assert many["lower"] == pytest.approx(100 / (1 + np.exp(-(np.log(2 / 3) - reach))))
+
+
+def test_strata_in_a_small_base_count_in_the_beta_interval():
+    # Two strata, 3 of 10 in each: V = 2 * 10/9 * 2.1 / 400, n_eff = 0.21 / V = 18 times
+    # (t_19 / t_18)^2
+    y = series(*[*[1] * 3, *[0] * 7] * 2)
+    found = one(percents(equal(20, strata=np.repeat([0, 1], 10)), y))
+    size = 18 * (stats.t.ppf(0.975, 19) / stats.t.ppf(0.975, 18)) ** 2
+    assert found["df"] == 18
+    assert found["upper"] == pytest.approx(100 * stats.beta.ppf(0.975, size * 0.3 + 1, size * 0.7))
+
+
+def test_all_and_none_are_exact_whatever_the_weights():
+    rng = np.random.default_rng(8)
+    by = pd.DataFrame({"x": np.tile(list("abc"), 40)})
+    for _ in range(20):
+        design = Design(weights=rng.uniform(0.1, 9, 120))
+        y = pd.DataFrame({"all": [1.0] * 120, "none": [0.0] * 120})
+        assert set(percents(design, y, by=by)["estimate"]) == {100, 0}
+        gaps = differences(design, y, by=by)
+        assert set(gaps["estimate"]) == {0}
+        assert gaps["p_value"].eq(1).all()
+
+
+def test_an_interval_needs_a_degree_of_freedom():
+    keys = {"variance": np.array([0.01, 0]), "n": np.array([60, 9]), "n_effective": np.ones(2)}
+    ends = [
+        proportion_intervals(np.array([0.5, 0]), df=np.array([df, df]), **keys) for df in (0, 1)
+    ]
+    assert np.isnan(ends[0]).all()
+    assert np.isfinite(ends[1]).all()
+
+
+def test_unequal_weights_widen_the_interval_of_nobody():
+    # Weights 3 and 1 1: n_eff 25/11, the end 1 - 0.025^(11/25)
+    found = one(percents(Design(weights=np.array([3.0, 1, 1])), series(0, 0, 0)))
+    assert found["upper"] == pytest.approx(100 * (1 - 0.025 ** (11 / 25)))
+
+
 def test_none_and_all_have_an_interval_and_no_error():
     table = percents(equal(60), pd.DataFrame({"none": [0.0] * 60, "all": [1.0] * 60}))
     none, every = one(table, item_value="none"), one(table, item_value="all")
@@ -89,25 +138,122 @@ def test_none_and_all_have_an_interval_and_no_error():
     assert every["lower"] == pytest.approx(100 - end)
 
 
-def test_a_domain_of_one_person_has_a_stated_interval():
-    table = percents(
-        equal(4), series(0, 1, 1, 0), by=pd.DataFrame({"age": list("aabb")[:3] + ["c"]})
-    )
-    lone = one(table, domain_value="c")
-    assert lone["n_unweighted"] == 1
-    assert (lone["lower"], lone["upper"]) == (0, pytest.approx(97.5))  # 1 - 0.025^1
-    assert not table.isna().any(axis=None)
+def clustered(n_units: int, each: int = 50) -> tuple[Design, pd.DataFrame]:
+    """Units of as many people, each a village, 13 of 50 lonely in every one."""
+    unit = np.repeat(np.arange(n_units), each)
+    by = pd.DataFrame({"village": unit.astype(str), "side": np.where(unit < 2, "N", "S")})
+    return equal(len(unit), psu=unit), by
 
 
-def test_what_calibration_fixes_has_no_error():
-    people = pd.DataFrame({"sex": list("1" * 60 + "2" * 40)})
-    adults = pd.DataFrame({"sex": ["1", "2"], "population": [50, 50]})
+NOTHING = ["std_error", "lower", "upper"]
+UNITS = "抽出単位が少なく、誤差を示せない。"
+
+
+@pytest.mark.parametrize("measure", [percents, means, totals, quantiles])
+def test_a_domain_inside_one_sampling_unit_has_no_error(measure):
+    design, by = clustered(4)
+    y = pd.Series(np.tile([1.0] * 13 + [0.0] * 37, 4), name="y")
+    table = measure(design, y, by=by[["village"]])
+    assert len(table) == 4
+    assert table[NOTHING].isna().all(axis=None)
+    assert (table["df"] == 0).all()
+    assert (table["reason"] == UNITS).all()
+    assert table["estimate"].notna().all()
+    two = measure(design, y, by=by[["side"]])  # two units, one degree of freedom
+    assert (two["df"] == 1).all()
+    assert two[NOTHING].notna().all(axis=None)
+    assert (two["reason"] == "").all()
+
+
+def test_a_gap_with_a_side_inside_one_sampling_unit_has_no_test():
+    design, by = clustered(3)
+    y = pd.Series(np.tile([1.0] * 13 + [0.0] * 37, 3), name="y")
+    y.iloc[:20] = 1  # 20 of 50 in the first village, 13 of 50 in the others
+    first = by["village"] == "0"
+    by = pd.DataFrame({"is_first": np.where(first, "yes", "no")})
+    tables = [
+        differences(design, y, by=by),
+        mean_differences(design, y, by=by),
+        difference_between(design, y, group=first, other=~first),
+        difference_between(design, y, group=~first, other=first, unit="score"),
+    ]
+    for table in tables:
+        assert table["estimate"].abs().iloc[0] in (pytest.approx(14), pytest.approx(0.14))
+        assert table[[*NOTHING, "p_value"]].isna().all(axis=None)
+        assert (table["reason"] == UNITS).all()
+    # Three villages against the fourth: the lone side is the rest
+    design, by = clustered(4)
+    by = pd.DataFrame({"is_last": by["village"] == "3"})
+    y = pd.Series(np.tile([1.0] * 13 + [0.0] * 37, 4), name="y")
+    assert differences(design, y, by=by)["p_value"].isna().all()
+
+
+def test_a_design_effect_and_a_test_need_two_units_a_domain():
+    design, by = clustered(4)
+    y = pd.Series(np.tile(np.arange(50.0), 4), name="y")
+    with pytest.raises(ModelError, match="CONSTANT"):
+        design_effects(design, y, by=by[["village"]])
+    answer = pd.Series(np.tile(list("ab"), 100))
+    with pytest.raises(ModelError, match="NO_TEST"):
+        rao_scott(design, answer, columns=by["village"])
+    with pytest.raises(ModelError, match="NO_TEST"):
+        rao_scott(design, by["village"], columns=answer)
+
+
+def test_one_person_has_no_interval():
+    table = percents(equal(4), series(0, 1, 1, 0), by=pd.DataFrame({"age": list("aabc")}))
+    assert table["df"].tolist() == [1, 0, 0]
+    assert table["lower"].isna().tolist() == [False, True, True]
+
+
+def test_what_calibration_fixes_has_no_error_and_no_interval():
+    people = pd.DataFrame({"sex": list("1" * 30 + "2" * 20), "region": list("NS" * 25)})
+    adults = pd.DataFrame({"sex": ["1", "2"], "population": [50, 50]})  # 50 people are enough
     plan = SimpleNamespace(method="post_stratification", cells=["sex"])
     design = weigh_respondents(people, adults, settings=plan)
-    found = one(percents(design, (people["sex"] == "1").astype(float).rename("1")))
-    assert found["estimate"] == pytest.approx(50)
-    assert found["std_error"] == 0
-    assert found["lower"] == pytest.approx(50)
+    men = (people["sex"] == "1").astype(float).rename("1")
+    age = men.map({1.0: 30.0, 0.0: 50.0}).rename("age")
+    for table, value in (
+        (percents(design, men), 50),
+        (means(design, age), 40),  # half of 30 and half of 50
+        (totals(design, men), 50),
+        (quantiles(design, age), 30),  # exactly half is 30
+    ):
+        found = one(table)
+        assert found["estimate"] == pytest.approx(value)
+        assert found["std_error"] == 0
+        assert found[["lower", "upper"]].isna().all()
+        assert found["reason"] == "人口に合わせた値"
+    gap = differences(design, men, by=people["sex"].to_frame())
+    assert (gap["reason"] == "").all()  # all against none: a beta interval stands in
+    two = difference_between(design, age, group=men >= 0, other=men == 1, unit="years")
+    assert one(two)["reason"] == "人口に合わせた値"
+    assert one(two)[["lower", "p_value"]].isna().all()
+    # Not fixed: the same share among those of a region, and answers that all are the same
+    assert (percents(design, men, by=people[["region"]])["lower"].notna()).all()
+    same = one(means(design, (men * 0 + 7).rename("all")))
+    assert (same["lower"], same["reason"]) == (pytest.approx(7), "")
+    alike = (men * 0 + 7).rename("all")
+    gaps = [
+        difference_between(design, alike, group=men >= 0, other=men == 1, unit="years"),
+        mean_differences(design, alike, by=people[["sex"]]),
+    ]
+    assert all(gap["reason"].eq("").all() and gap["p_value"].eq(1).all() for gap in gaps)
+
+
+def test_an_error_of_nought_among_few_is_not_said_to_be_calibrated():
+    # Everybody alone in a cell: calibration takes out all there is
+    people = pd.DataFrame({"cell": [f"{i:02d}" for i in range(49)]})
+    adults = people.assign(population=10)
+    plan = SimpleNamespace(method="post_stratification", cells=["cell"])
+    design = weigh_respondents(people, adults, settings=plan)
+    y = pd.Series([1.0] * 20 + [0.0] * 29, name="y")
+    assert one(means(design, y))[["lower", "upper"]].isna().all()
+    assert one(means(design, y))["reason"] == UNITS
+    share = one(percents(design, y))  # n_eff at most n: the beta interval of 20 in 49
+    assert share["lower"] == pytest.approx(100 * stats.beta.ppf(0.025, 20, 30))
+    assert share["upper"] == pytest.approx(100 * stats.beta.ppf(0.975, 21, 29))
+    assert share["reason"] == ""
 
 
 def test_sensitivity_shows_one_figure_under_every_weighting():
@@ -159,8 +305,11 @@ def test_domains_are_named_nested_and_ordered():
 
 
 def test_a_domain_nobody_of_which_was_asked_has_no_row():
-    table = percents(equal(4), series(1, 0, np.nan, np.nan), by=pd.DataFrame({"job": list("aabb")}))
-    assert table["domain_value"].tolist() == ["a"]
+    by = pd.DataFrame({"job": list("aabbcc")})
+    for function in (percents, means):
+        table = function(equal(6), series(np.nan, np.nan, 1, 0, 1, 1), by=by)
+        assert table["domain_value"].tolist() == ["b", "c"]
+        assert table["estimate"].tolist() in ([50, 100], [0.5, 1])
 
 
 # --- means, totals, quantiles ---------------------------------------------------------------------
@@ -187,6 +336,7 @@ def test_a_total_by_hand_does_not_fall_below_nought():
     assert (found["estimate"], found["std_error"]) == (10, pytest.approx(10))
     assert found["lower"] == 0
     assert found["unit"] == "persons"
+    assert one(totals(equal(4, 10.0), series(-1, 2, 0, 0)))["lower"] < 0  # what can be negative may
 
 
 def test_one_person_domains_of_a_mean_are_left_out_and_listed():
@@ -210,6 +360,18 @@ def test_the_median_is_where_the_weights_reach_half():
     assert one(quantiles(design, series(5, 5, 5)))[["lower", "upper"]].tolist() == [5, 5]
     with pytest.raises(ConfigError, match="PROBABILITY"):
         quantiles(design, series(1, 2, 3), probabilities=(1.0,))
+
+
+def test_the_largest_value_has_an_interval_whatever_the_weights():
+    # Everybody lies at or below it: the beta interval of all, never a share of almost 1
+    rng = np.random.default_rng(4)
+    by = pd.DataFrame({"x": np.repeat(list("abc"), 40)})
+    y = pd.Series(np.tile(np.arange(40.0), 3), name="y")
+    for _ in range(20):
+        design = Design(weights=rng.uniform(0.1, 9, 120))
+        table = quantiles(design, y, by=by, probabilities=(1 - 1e-9,))
+        assert table["estimate"].eq(39).all()
+        assert table["lower"].lt(39).all()
 
 
 # --- differences ----------------------------------------------------------------------------------
@@ -238,6 +400,31 @@ def test_a_group_against_the_whole_keeps_the_rows_they_share():
     whole = one(difference_between(design, y, group=first, other=np.ones(200, dtype=bool)))
     assert whole["estimate"] == pytest.approx(halves["estimate"] / 2)
     assert whole["std_error"] == pytest.approx(halves["std_error"] / 2)
+    assert whole[["n_unweighted", "n_cell"]].tolist() == [100, 60]  # of the first
+    assert whole["n_effective"] == pytest.approx(100)
+
+
+def test_a_domain_against_the_rest_is_the_two_groups():
+    # Nobody in c and d, so that for a and b the rest or the domain stands at 0
+    rng = np.random.default_rng(3)
+    by = pd.DataFrame({"age": np.repeat(list("abcd"), [40, 30, 20, 10])})
+    design = Design(weights=rng.uniform(0.2, 4, 100), strata=np.tile([0, 1], 50))
+    numbers = ["estimate", "std_error", "lower", "upper", "df", "p_value", "n_cell"]
+    few = pd.Series((rng.random(100) < 0.4) & by["age"].isin(["a", "b"]), name="y").astype(float)
+    fewer = few.where(by["age"] == "a", 0)
+    for y in (few, fewer, 1 - few, 1 - fewer):  # and everybody there
+        table = differences(design, y, by=by).set_index("domain_value")
+        for domain in "abcd":
+            inside = by["age"] == domain
+            two = one(difference_between(design, y, group=inside, other=~inside))
+            assert table.loc[domain, numbers].tolist() == pytest.approx(two[numbers].tolist())
+
+
+def test_a_difference_ends_at_100_points():
+    y = series(*[1] * 6, *[0] * 6)
+    table = differences(equal(12), y, by=pd.DataFrame({"x": list("a" * 6 + "b" * 6)}))
+    assert table[["estimate", "upper"]].iloc[0].tolist() == [100, 100]
+    assert table[["estimate", "lower"]].iloc[1].tolist() == [-100, -100]
 
 
 def test_nobody_in_a_small_group_is_no_proof():
@@ -256,6 +443,8 @@ def test_mean_differences_leave_out_sides_of_one():
     assert table["domain_value"].tolist() == ["a", "b"]
     assert one(table, domain_value="a")["estimate"] == pytest.approx(1.5 - 5)
     assert table["measure"].unique().tolist() == ["difference_mean"]
+    with pytest.raises(ModelError, match="ONE_PERSON_DOMAIN"):  # the rest of a is c alone
+        mean_differences(equal(5), y, by=pd.DataFrame({"age": list("aaaac")}))
 
 
 # --- test, design effect, reliability -------------------------------------------------------------
@@ -294,6 +483,8 @@ def test_alpha_by_hand():
     assert table["estimate"].tolist() == pytest.approx([2 / 3, 2 / 3])
     assert table["n_unweighted"].tolist() == [3, 3]
     assert table["item_value"].tolist() == ["weighted", "unweighted"]
+    table = cronbach_alpha(Design(weights=np.array([3.0, 1, 1, 9])), items)
+    assert table["n_effective"].tolist() == pytest.approx([25 / 11, 3])
 
 
 @pytest.mark.parametrize(
@@ -321,6 +512,7 @@ def test_all_answers_missing_is_a_named_error(function):
         (lambda: percents(equal(3), series(0, 1, 2)), "NOT_AN_INDICATOR"),
         (lambda: percents(equal(3), pd.DataFrame(index=range(3))), "NO_COLUMNS"),
         (lambda: percents(equal(3), series(0, 1)), "ROWS_DIFFER"),
+        (lambda: means(equal(3), series(0, np.inf, -np.inf)), "NOT_FINITE.* 2 values of y"),
         (lambda: percents(equal(2), series(0, 1), by=pd.DataFrame({"a": ["x"]})), "ROWS_DIFFER"),
         (
             lambda: percents(equal(2), series(0, 1), by=pd.DataFrame({"a": [None, None]})),
@@ -378,16 +570,52 @@ def test_bootstrap_is_within_8_percent_of_linearisation(method):
     assert np.sqrt(np.diag(boot)) == pytest.approx(linear, rel=0.08)
 
 
+@pytest.mark.parametrize("method", ["post_stratification", "raking"])
+def test_bootstrap_agrees_where_the_sample_tells_the_share_of_a_category(method):
+    """Every replicate is weighted anew, its own shares of the third sex included."""
+    rng = np.random.default_rng(11)
+    cells = pd.MultiIndex.from_product([list("12"), list("abcd"), list("12")])
+    adults = cells.to_frame(index=False, name=["region", "age", "sex"])
+    adults["population"] = rng.integers(10_000, 60_000, len(adults))
+    people = adults.loc[rng.choice(16, 900), ["region", "age", "sex"]].reset_index(drop=True)
+    people.loc[rng.random(900) < 0.15, "sex"] = "3"
+    raking = {"cells": ["region", "age"], "margins": [SimpleNamespace(by=["sex"])]}
+    cells = raking if method == "raking" else {"cells": ["region", "age", "sex"]}
+    plan = SimpleNamespace(
+        method=method, strata=["region", "age"], sample_share={"sex": ["3"]}, **cells
+    )
+    design = weigh_respondents(people, adults, settings=plan)
+    third = (people["sex"] == "3").astype(float)
+    lonely = (rng.random(900) < 0.1 + 0.6 * third).astype(float)
+    values = pd.DataFrame(
+        {"third": third, "men": (people["sex"] == "1").astype(float), "y": lonely}
+    )
+    replicates = bootstrap_replicates(design, n_replicates=1_000, rng=rng)
+    boot = replicates.covariance(replicate_means(design, values, replicates=replicates))
+    linear = percents(design, values)["std_error"] / 100
+    assert np.sqrt(np.diag(boot)) == pytest.approx(linear, rel=0.08)
+    # Taken as known, the third sex would have none, and y too little
+    known = percents(replace(design, parts=()), values)["std_error"] / 100
+    assert known[0] == 0
+    assert known[2] < 0.9 * linear[2]
+
+
 def test_replicate_means_are_those_of_one_replicate_after_the_other():
     _, design = quota_design(300, seed=9, method="raking")
     rng = np.random.default_rng(2)
     values = pd.DataFrame(rng.normal(size=(300, 2)), columns=list("ab"))
     values.loc[:40, "b"] = np.nan
+    values["c"] = values["a"].where(values.index == 0)  # of whom many replicates hold nothing
     replicates = bootstrap_replicates(design, n_replicates=60, rng=rng)
     found = replicate_means(design, values, replicates=replicates)
     filled, base = values.fillna(0).to_numpy(), values.notna().to_numpy()
-    slow = replicate_estimates(design, lambda w: (w @ filled) / (w @ base), replicates=replicates)
-    assert found == pytest.approx(slow, rel=1e-12)
+    with np.errstate(invalid="ignore"):
+        slow = replicate_estimates(
+            design, lambda w: (w @ filled) / (w @ base), replicates=replicates
+        )
+    assert np.isnan(slow[:, 2]).any()
+    assert found[:, :2] == pytest.approx(slow[:, :2], rel=1e-12)
+    assert found[:, 2] == pytest.approx(values.loc[0, "a"])
 
 
 def test_bootstrap_factors_average_one_and_keep_certainty():
@@ -412,6 +640,8 @@ def test_jackknife_of_a_mean_is_exact():
     replicates = jackknife_replicates(equal(4))
     found = replicate_estimates(equal(4), lambda w: w @ y / w.sum(), replicates=replicates)
     assert replicates.covariance(found)[0, 0] == pytest.approx(y.var(ddof=1) / 4)
+    lone = equal(5, strata=np.array([0, 0, 0, 0, 1]), lonely_psu="adjust")
+    assert jackknife_replicates(lone).dropped.tolist() == [0, 1, 2, 3]
 
 
 # --- what must always hold ------------------------------------------------------------------------
@@ -465,13 +695,11 @@ def test_order_of_rows_does_not_matter_and_no_figure_is_missing(n, seed, method)
     table = percents(design, y, by=by)
     other = percents(moved, y.iloc[order], by=by.iloc[order])
     pd.testing.assert_frame_equal(table, other, rtol=1e-7, atol=1e-9)
-    assert not table.isna().any(axis=None)
-    inside = table["lower"].le(table["estimate"] + 1e-9) & table["estimate"].le(
-        table["upper"] + 1e-9
-    )
-    assert inside.all()
-    assert table["lower"].ge(0).all()
-    assert table["upper"].le(100).all()
+    assert (table["lower"].isna() == (table["reason"] != "")).all()
+    assert not table.drop(columns=NOTHING).isna().any(axis=None)
+    table = table[table["reason"] == ""]
+    assert table["lower"].between(0, table["estimate"] + 1e-9).all()
+    assert table["upper"].between(table["estimate"] - 1e-9, 100).all()
 
 
 @few

@@ -7,9 +7,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import stats
 
-from tsunagari import models
-from tsunagari.study import ESTIMATE_COLUMNS, Item, ModelError
+from tsunagari import disclosure, models
+from tsunagari.study import ESTIMATE_COLUMNS, Disclosure, Item, ModelError
 from tsunagari.weighting import Design, post_stratify, rake
 
 REFERENCE = Path(__file__).resolve().parents[1] / "reference"
@@ -148,6 +149,7 @@ def test_ordinal_logit_of_two_answers_is_the_logit(sample):
     np.testing.assert_allclose(sign * ordinal.coefficients, binary.coefficients, rtol=1e-9)
     np.testing.assert_allclose(ordinal.std_errors, binary.std_errors, rtol=1e-8)
     assert ordinal.df == binary.df
+    assert ordinal.terms["n_events"].tolist() == binary.terms["n_events"].tolist()
 
 
 def test_row_order_and_weight_scale_change_nothing(sample):
@@ -181,9 +183,46 @@ def test_two_by_two_table_by_hand():
     assert effect["estimate"].tolist() == pytest.approx([0.0, 30.0])
     assert effect["std_error"][1] == pytest.approx(100 * np.sqrt(0.0041 * 200 / 199))
     assert odds["df"].unique().tolist() == [198]  # 200 - 1 stratum - 2 coefficients + 1
+    reach = stats.t.ppf(0.975, 198) * np.array([np.sqrt(0.1025), 100 * np.sqrt(0.0041)])
+    reach *= np.sqrt(200 / 199)
+    assert odds.loc[1, ["lower", "upper"]].tolist() == pytest.approx(
+        [4 * np.exp(-reach[0]), 4 * np.exp(reach[0])]
+    )
+    assert effect.loc[1, ["lower", "upper"]].tolist() == pytest.approx(
+        [30 - reach[1], 30 + reach[1]]
+    )
     assert effect["mark"].tolist() == ["基準", "▲"]
+    gap = effect["estimate"][1]
+    for threshold, mark in ((gap, "▲"), (np.nextafter(gap, 100), "")):
+        rows = models.marginal_effect_rows(design, model, point_threshold=threshold)
+        assert rows["mark"][1] == mark
+    p_value = 2 * stats.t.sf(30 / (100 * np.sqrt(0.0041 * 200 / 199)), 198)
+    assert effect["p_value"][1] == pytest.approx(p_value)
     assert odds["n_unweighted"].tolist() == [100, 100]
     assert odds["n_cell"].tolist() == [20, 50]  # the fewer of events and non-events
+
+
+def test_the_rarer_answer_counts_where_most_have_the_event():
+    # Level a: 80 of 100 events, level b: 50 of 100; 70 people without the event for a coefficient
+    factors, outcome = people(("a", 100, 80), ("b", 100, 50))
+    model = bad_fit(factors, outcome)
+    facts = models.fact_rows(model).set_index("item_value")["estimate"]
+    assert facts["smallest_level_outcome"] == 20
+    assert facts["parameters"] == 1  # the constant aside
+    assert facts["events_per_parameter"] == 70
+    assert models.odds_ratio_rows(model)["n_cell"].tolist() == [20, 50]
+
+
+def test_a_mark_needs_the_adjusted_test(sample):
+    design = make_design(sample, "stratified")
+    rows = models.marginal_effect_rows(design, fit(design, sample), point_threshold=0)
+    alpha = rows["p_value"].nsmallest(2).iloc[1] * 1.01  # its raw test holds, the adjusted not
+    rows = models.marginal_effect_rows(
+        design, fit(design, sample), point_threshold=0, confidence=1 - alpha
+    )
+    is_marked = rows["mark"].isin(["▲", "▽"])
+    assert (is_marked == (rows["p_adjusted"] < alpha)).all()
+    assert (is_marked != (rows["p_value"] < alpha)).any()
 
 
 def test_reference_rows_are_marked_and_have_no_interval(sample):
@@ -242,8 +281,10 @@ def test_each_minimum_makes_a_level_thin(n, events):
     factors, outcome = people(("a", 300, 100), ("b", 100, 40), ("c", n, events), ("d", 99, 40))
     merged = models.merge_levels(factors, outcome, nets=NETS)
     assert "c" not in set(merged.factors["x"])
-    kept = models.merge_levels(*people(("a", 300, 100), ("b", 99, 40), ("c", 10, 5)), nets=NETS)
-    assert "c" in set(kept.factors["x"])
+    groups = people(("a", 300, 100), ("b", 99, 40), ("c", 10, 5))
+    assert "c" in set(models.merge_levels(*groups, nets=NETS).factors["x"])
+    groups[0]["z"] = np.where(np.arange(409) == 399, "", "1")  # one of c is not complete
+    assert "c" not in set(models.merge_levels(*groups, nets=NETS).factors["x"])
 
 
 def test_thin_level_goes_up_the_tree_until_it_is_large_enough():
@@ -251,6 +292,14 @@ def test_thin_level_goes_up_the_tree_until_it_is_large_enough():
     factors, outcome = people(("a", 200, 60), ("b", 20, 2), ("c", 20, 2), ("d", 60, 30))
     merged = models.merge_levels(factors, outcome, nets=NETS)
     assert sorted(set(merged.factors["x"])) == ["a", "bcd"]
+
+
+def test_the_log_gives_the_stronger_of_two_reasons():
+    # c is thin and joins b; then 28 events are too few for 2 coefficients at 15 each
+    groups = people(("a", 100, 9), ("b", 100, 10), ("c", 9, 4), ("d", 100, 5))
+    merged = models.merge_levels(*groups, nets=NETS, minimum_events_per_parameter=15)
+    assert sorted(set(merged.factors["x"])) == ["a", "bcd"]
+    assert "少ない区分があるため" in merged.log["reason"][0]
 
 
 def test_thin_level_without_a_net_is_left_out_and_counted():
@@ -269,6 +318,8 @@ def test_thin_level_without_a_net_is_left_out_and_counted():
     facts = report.rows.set_index(["item", "item_value"])["estimate"]
     assert facts["model", "n"] == 500
     assert ("model", "listwise_deletion") not in facts.index  # left out is not "no answer"
+    both = people(("a", 200, 60), ("b", 200, 60), ("e", 8, 2), ("f", 7, 2))
+    assert models.merge_levels(*both, nets=NETS).left_out.sum() == 15
 
 
 def test_factor_that_would_keep_one_level_is_dropped_with_its_people_kept():
@@ -297,8 +348,19 @@ def test_the_factor_with_most_levels_merges_first_and_an_exhausted_tree_is_noted
     # 20 events for 4 coefficients; bc leaves 3, bcd leaves 2: enough. z keeps its two levels.
     assert sorted(set(merged.factors["x"])) == ["a", "bcd"]
     assert set(merged.factors["z"]) == {"1", "2"}
-    low = models.merge_levels(factors, outcome, nets={})
+    # A net of all that is present is none: x stays as it is, and that is said
+    low = models.merge_levels(factors, outcome, nets={"x": [("all", "全部", list("abcd"))]})
     assert low.log["item_value"].tolist() == ["low_epv"]
+    assert set(low.factors["x"]) == set("abcd")
+    # 50 events for 5 coefficients at 12 each: x, with the most levels, merges, and 4 are carried
+    factors, outcome = people(("a", 100, 20), ("b", 100, 10), ("c", 100, 10), ("d", 100, 10))
+    factors["z"] = np.tile(["1", "2", "3"], 134)[:400]
+    nets = {"z": [("12", "1か2", ["1", "2"])], **NETS}
+    merged = models.merge_levels(
+        factors[["z", "x"]], outcome, nets=nets, minimum_events_per_parameter=12
+    )
+    assert sorted(set(merged.factors["x"])) == ["a", "bc", "d"]
+    assert set(merged.factors["z"]) == {"1", "2", "3"}
 
 
 def test_merging_does_not_depend_on_row_order():
@@ -400,6 +462,15 @@ def test_separation_by_two_factors_together_is_found():
     assert "z=" in text
 
 
+def test_no_programme_is_run_where_the_score_rules_separation_out(plain, monkeypatch):
+    factors, outcome = plain
+    expected = bad_fit(factors, outcome).coefficients
+    monkeypatch.setattr(models.optimize, "linprog", None)
+    assert bad_fit(factors, outcome).coefficients.tolist() == expected.tolist()
+    with pytest.raises(TypeError):  # but for separated answers there is no way around it
+        bad_fit(factors.assign(z=np.where(outcome == 1, "p", "q")), outcome)
+
+
 def test_ordinal_separation_is_named():
     # Everybody at level b gave the highest answer, nobody else did.
     factors, _ = people(("a", 100, 0), ("b", 100, 0))
@@ -435,11 +506,30 @@ def test_all_missing_predictor_is_named(plain):  # MOD-07
         models.merge_levels(factors.assign(z="no_answer"), outcome, nets={})
 
 
+def test_levels_that_separate_one_after_the_other_merge_all():
+    # c and r hold events alone; merging c leaves r, and both must stay merged
+    x = np.repeat(list("abc"), 120)
+    z = np.tile(np.repeat(list("pqr"), 40), 3)
+    outcome = (np.arange(360) % 3 == 0) | (x == "c") | (z == "r")
+    nets = [{"bc": ("BかC", ("b", "c"))}, {"qr": ("QかR", ("q", "r"))}]
+    report = models.model_outcome(
+        Design(weights=np.ones(360)),
+        outcome.astype(float),
+        factors=pd.DataFrame({"x": x, "z": z}),
+        items={"x": item("x", "abc", nets=nets[0]), "z": item("z", "pqr", nets=nets[1])},
+        outcome_name="y",
+        minimum_events_per_level=0,
+    )
+    assert set(report.model.terms["level"]) == {"a", "bc", "p", "qr"}
+
+
 def test_few_events_per_parameter_are_noted(plain):  # MOD-08
     # Every fifth of 300: 60 events for 3 coefficients is enough. Three of every 45: 20 (6 whole
     # rounds of 45 and one of 30 with 2), 6.7 a coefficient.
     factors, outcome = plain
     assert "low_epv" not in models.fact_rows(bad_fit(factors, outcome))["item_value"].tolist()
+    ten = (np.arange(300) % 10 == 0).astype(float)  # 30 for 3: just enough
+    assert "low_epv" not in models.fact_rows(bad_fit(factors, ten))["item_value"].tolist()
     few = np.isin(np.arange(300) % 45, [0, 16, 32]).astype(float)
     facts = models.fact_rows(bad_fit(factors, few))
     assert "low_epv" in facts["item_value"].tolist()
@@ -467,10 +557,25 @@ def test_too_few_people_or_degrees_of_freedom(plain):
     raised("MODEL_OUTCOME_VALUES", factors, outcome + 1)
 
 
+def test_a_model_of_50_people_and_30_percent_lost_is_the_least(plain):
+    factors, outcome = plain
+    least = {"minimum_residual_df": 1}
+    assert bad_fit(factors[:50].assign(y="a"), outcome[:50], **least).matrix.shape[0] == 50
+    raised("MODEL_BASE_TOO_SMALL", factors[:49].assign(y="a"), outcome[:49], **least)
+    for n_lost in (90, 91):  # of 300
+        lost = factors.assign(x=factors["x"].mask(np.arange(300) * 7 % 300 < n_lost, ""))
+        if n_lost == 90:
+            assert bad_fit(lost, outcome).matrix.shape[0] == 210
+        else:
+            raised("LISTWISE_DELETION", lost, outcome)
+
+
 def test_few_events_in_all_are_refused_before_merging():
     factors, outcome = people(("a", 100, 5), ("b", 100, 4))
     with pytest.raises(ModelError, match="TOO_FEW_EVENTS"):
         models.merge_levels(factors, outcome, nets={})
+    enough = models.merge_levels(*people(("a", 100, 5), ("b", 100, 5)), nets={})
+    assert set(enough.factors["x"]) == {"a", "b"}  # twice the 5 that a level needs
 
 
 # --- sensitivity ----------------------------------------------------------------------------------
@@ -502,8 +607,43 @@ def test_imputation_fills_gaps_with_answers_of_people_alike():
     inside = ~np.isnan(outcome)
     assert (filled.loc[inside, "y"] == factors.loc[inside, "x"]).all()
     assert (filled.loc[~inside] == "").all(axis=None)
-    again = [models.impute_levels(factors, outcome, rng=np.random.default_rng(1)) for _ in range(2)]
+    # The order of the file changes nothing where chance goes by id
+    factors["y"] = rng.choice(["1", "2", ""], 400)
+    ids, moved = np.arange(400), rng.permutation(400)
+    again = [
+        models.impute_levels(
+            factors.iloc[rows],
+            outcome[rows],
+            rng=np.random.default_rng(1),
+            order=np.argsort(ids[rows]),
+        ).sort_index()
+        for rows in (ids, moved)
+    ]
     pd.testing.assert_frame_equal(*again)
+
+
+def test_donors_are_a_sample_of_many_people(monkeypatch):
+    # Four groups that w, v and y all tell: of 40 donors some are of every group
+    monkeypatch.setattr(models, "MOST_DONORS", 40)
+    group = np.tile(["a", "b", "c", "d"], 75)
+    factors = pd.DataFrame({"w": group, "v": group, "y": group})
+    factors.loc[::7, "y"] = ""
+    drawn = []
+
+    class Watched:
+        def __init__(self):
+            self.rng = np.random.default_rng(5)
+
+        def choice(self, pool, *size):
+            drawn.extend(size)
+            return self.rng.choice(pool, *size)
+
+        def random(self, n):
+            return self.rng.random(n)
+
+    filled = models.impute_levels(factors, np.tile([0.0, 1.0], 150), rng=Watched(), n_donors=3)
+    assert drawn == [40, 40, 40]  # a factor each
+    assert (filled["y"] == group).all()
 
 
 def test_sensitivity_shows_every_effect_unweighted_and_imputed(sample):
@@ -521,6 +661,14 @@ def test_sensitivity_shows_every_effect_unweighted_and_imputed(sample):
         n_imputations=2,
     )
     assert rows["domain_value"].value_counts().to_dict() == {"unweighted": 15, "imputed": 15}
+    plain = Design(weights=np.ones(len(sample)), strata=design.strata)
+    expected = models.marginal_effect_rows(plain, fit(plain, sample))
+    unweighted = rows[rows["domain_value"] == "unweighted"].merge(
+        expected, on=["item", "item_value"]
+    )
+    assert unweighted["std_error_x"].to_numpy() == pytest.approx(
+        unweighted["std_error_y"].to_numpy(), nan_ok=True
+    )
     assert set(rows["table_id"]) == {"model_y__sensitivity"}
     keys = ["domain_value", "item", "item_value"]
     assert not rows.duplicated(keys).any()
@@ -547,6 +695,92 @@ def test_without_missing_answers_imputation_changes_nothing(sample):
     imputed = rows[rows["domain_value"] == "imputed"]
     np.testing.assert_allclose(imputed["estimate"], main["estimate"], rtol=1e-10)
     np.testing.assert_allclose(imputed["std_error"], main["std_error"], rtol=1e-10)
+    p_values = 2 * stats.t.sf(imputed["estimate"].abs() / imputed["std_error"], imputed["df"])
+    np.testing.assert_allclose(imputed["p_value"], p_values)
+    assert set(main["mark"]) > {"▲"}  # which the variants do not repeat
+    assert set(rows["mark"]) == {"基準", ""}
+
+
+def test_people_of_a_level_left_out_stay_out_of_the_variants():
+    factors, outcome = people(("a", 200, 60), ("b", 200, 60), ("d", 100, 40), ("e", 8, 2))
+    merged = models.merge_levels(factors, outcome, nets={})
+    rows = models.sensitivity_rows(
+        Design(weights=np.ones(508)), outcome, merged=merged, rng=np.random.default_rng(1),
+        n_imputations=2,
+    )  # fmt: skip
+    assert rows.groupby("domain_value")["n_unweighted"].sum().tolist() == [500, 500]
+
+
+# --- clustered studies ----------------------------------------------------------------------------
+
+
+def clustered_report(n, *, n_units, reference="b"):
+    """A report of people in units of equal size; level a stands in the first unit alone."""
+    unit = np.arange(n) * n_units // n
+    x = np.array(["l0", "l1", "l2"])[np.arange(n) % 3]
+    lonely = (np.arange(n) * 7 % 20 < 5).astype(float)
+    factors = pd.DataFrame({"x": x, "y": np.where(unit == 0, "a", "b"), "z": unit % 2}).astype(str)
+    names = {name: item(name, sorted(set(factors[name]))) for name in factors}
+    design = Design(weights=np.ones(n), psu=unit)
+    return models.model_outcome(
+        design,
+        lonely,
+        factors=factors,
+        items=names,
+        outcome_name="y",
+        wave=2022,
+        minimum_events_per_level=1,
+        reference={"x": "l0", "y": reference, "z": "0"},
+    )
+
+
+def test_a_model_of_a_clustered_study_is_shown():
+    # 40 units: the design has 39 - 4 degrees of freedom, the people 1,500 - 5
+    report = clustered_report(1_500, n_units=40)
+    assert report.rows["df"].max() == 39 - 4
+    after = disclosure.suppress(report.rows, settings=Disclosure())
+    shown = after[after["measure"] == "odds_ratio"]
+    assert len(shown) == 3 + 2 + 2
+    assert "suppressed" not in set(shown["status"])
+
+
+def test_a_model_of_few_people_for_its_coefficients_is_hidden():
+    # 30 coefficients: of 129 people 99 are left, of 130 the 100 that the policy asks
+    factors = pd.DataFrame({"x": [f"l{i % 30:02d}" for i in range(130)]})
+    outcome = (np.arange(130) // 30 % 2).astype(float)
+    raised("MODEL_DF", factors[:129], outcome[:129])
+    assert bad_fit(factors, outcome).matrix.shape == (130, 30)
+    rows = clustered_report(1_500, n_units=300).rows  # design 299 - 4
+    facts = rows["item"] == "model"
+    for n, parameters, status in ((120, 19, "published"), (120, 20, "suppressed")):  # 100 and 99
+        rows.loc[facts & (rows["item_value"] == "n"), "estimate"] = n
+        rows.loc[facts & (rows["item_value"] == "parameters"), "estimate"] = parameters
+        both = [rows, rows.assign(table_id="model_y__sensitivity")[~facts]]
+        after = disclosure.suppress(pd.concat(both, ignore_index=True), settings=Disclosure())
+        assert set(after.loc[after["measure"] == "odds_ratio", "status"]) == {status}
+
+
+def test_a_level_inside_one_sampling_unit_has_no_error():
+    rows = clustered_report(1_500, n_units=40).rows.set_index(["measure", "item", "item_value"])
+    numbers = ["std_error", "lower", "upper", "p_value", "p_adjusted"]
+    for measure in ("odds_ratio", "marginal_effect_points"):
+        alone = rows.loc[(measure, "y", "a")]
+        assert alone[numbers].isna().all()
+        assert alone["reason"] == "抽出単位が少なく、誤差を示せない。"
+        assert np.isfinite(alone["estimate"])
+        assert rows.loc[(measure, "x", "l1"), numbers].notna().all()
+    assert np.isnan(rows.loc[("wald_f", "y", "all"), "estimate"])
+    assert rows.loc[("wald_f", "x", "all"), "estimate"] >= 0
+    # Units count by the people in the model: of those of a in the second unit nobody answered
+    unit, both = np.repeat(np.arange(40), 10), np.arange(400) % 2
+    outcome = np.where(unit == 1, np.nan, both * (np.arange(400) % 3 > 0))
+    factors = pd.DataFrame({"y": np.where(unit < 2, "a", "b")})
+    model = models.fit_logit(Design(weights=np.ones(400), psu=unit), outcome, factors=factors)
+    assert model.terms["df"].tolist() == [0, 37]
+    # With it as the reference the other level has none either
+    other = clustered_report(1_500, n_units=40, reference="a").rows
+    other = other.set_index(["measure", "item", "item_value"]).loc[("odds_ratio", "y", "b")]
+    assert other[numbers].isna().all()
 
 
 # --- the notebook's call --------------------------------------------------------------------------

@@ -35,7 +35,9 @@ def test_quota_adds_up_and_is_never_a_whole_person_off(targets, n):
     assert (np.abs(counts - people * n / people.sum()) < 1).all()
 
 
-@pytest.mark.parametrize(("people", "n"), [([1, 1], 0), ([0, 0], 5)])
+@pytest.mark.parametrize(
+    ("people", "n"), [([1, 1], 0), ([0, 0], 5), ([3, -1], 5), ([1, np.inf], 5), ([1, np.nan], 5)]
+)
 def test_quota_without_people_is_refused(people, n):
     with pytest.raises(study.ConfigError, match="割付"):
         planning.allocate_quota(pd.Series(people), n)
@@ -53,6 +55,22 @@ def test_thin_cells_name_the_finest_net_that_is_big_enough(ehime, targets):
     assert thin[["region", "age_band", "quota", "merge_into"]].to_numpy().tolist() == [
         ["3", "16-19", 13, "under30"]
     ]
+
+
+def test_thin_cells_merge_within_their_region_by_the_finest_net_that_holds_them():
+    # A quota of all 40 people of the population: cells of 4 and more stand alone
+    persons = {"N": (1, 3, 6, 10), "S": (4, 6, 5, 5)}
+    rows = [(r, a, n) for r, ns in persons.items() for a, n in zip("abcd", ns, strict=True)]
+    cells = pd.DataFrame(rows, columns=["region", "age", "population"])
+    nets = {net: (net, tuple(net)) for net in ("ab", "cd", "abc")}
+    age = study.Item(name="age", label="", short_label="", kind="SA", options={}, nets=nets)
+    options = {"by": ["region", "age"], "age": age}
+    plan = planning.plan_quotas(cells, 40, minimum_n=4, **options)
+    assert plan["quota"].tolist() == [1, 3, 6, 10, 4, 6, 5, 5]
+    assert plan["share_pct"].iloc[0] == 2.5  # 1 of 40
+    assert plan["merge_into"].tolist() == ["ab", "ab", *[""] * 6]  # 1 + 3 are just 4
+    plan = planning.plan_quotas(cells, 40, minimum_n=5, **options)
+    assert plan["merge_into"].tolist() == ["abc", "abc", "", "", "ab", "", "", ""]
 
 
 def test_a_cell_that_no_net_makes_big_enough_is_marked(ehime, targets):
@@ -74,6 +92,8 @@ def test_the_size_for_a_half_width_reaches_it_and_one_fewer_does_not():
         "half_width_10"
     ]
     assert width[0] <= 1.5 < width[1]
+    # 3.841459 x 50 x 50 / 9 = 1067.07
+    assert planning.sample_size_for_half_width(3, percent=50, design_effect=1) == 1068
 
 
 def test_size_to_tell_two_waves_apart():
@@ -87,8 +107,8 @@ def test_size_to_tell_two_waves_apart():
 
 def test_what_came_in_stands_beside_the_quota():
     quotas = pd.DataFrame({"region": ["1", "2", "3"], "quota": [2, 4, 0]})
-    came = planning.compare_with_quota(quotas, pd.DataFrame({"region": ["1", "1", "1", "2"]}))
-    assert came["achieved"].tolist() == [3, 1, 0]
-    assert came["gap"].tolist() == [1, -3, 0]
+    came = planning.compare_with_quota(quotas, pd.DataFrame({"region": list("111233")}))
+    assert came["achieved"].tolist() == [3, 1, 2]
+    assert came["gap"].tolist() == [1, -3, 2]
     assert came["achieved_pct"].tolist()[:2] == [150.0, 25.0]
     assert np.isnan(came["achieved_pct"].tolist()[2])

@@ -36,7 +36,7 @@ def register_rows() -> list[list]:
             rows.append([code(five), prefecture, name, sex, n, *[each] * len(AGES)])
 
     rows.append(["-", "合計", "-", "計", 999, *[9] * len(AGES)])
-    add("38000", "愛媛県", "-", 100)
+    add("38000", "愛媛県", "愛媛県計", 100)
     add("38201", "愛媛県", "松山市", 10)
     add("38400", "愛媛県", "伊予郡", 7)
     add("38401", "愛媛県", "伊予郡松前町", 3, withheld=4)
@@ -52,7 +52,7 @@ def write_register(path, *, style: str = "2023", rows=None):
     keys = ["団体コード", "都道府県名", "市区町村名", "性別", "総数"]
     if style == "2023":
         sheet.append(["【総計】市区町村別年齢階級別人口"])
-        sheet.append([*keys, *AGES])
+        sheet.append([*keys, *AGES, "総数（再掲）"])  # of which nothing is read
         sheet.append(["", "", "", "", "人", *["人"] * len(AGES)])
     else:  # 2020: header in row 2, short ages, a star where the split is withheld
         sheet.append(["市区町村別年齢階級別人口"])
@@ -90,9 +90,30 @@ def test_register_keeps_municipalities_only(tmp_path, style):
 
 
 def test_register_takes_the_prefecture_s_own_town(tmp_path):
-    path = write_register(tmp_path / "register.xlsx")
-    table = population.read_register_workbook(path, prefecture="北海道", municipalities=["松前町"])
-    assert set(table["municipality_code"]) == {"01331"}
+    rows = [[int(row[0]) if row[0].isdigit() else row[0], *row[1:]] for row in register_rows()]
+    for each in (register_rows(), rows):  # codes as text, and as numbers without their nought
+        path = write_register(tmp_path / "register.xlsx", rows=each)
+        table = population.read_register_workbook(
+            path, prefecture="北海道", municipalities=["松前町"]
+        )
+        assert set(table["municipality_code"]) == {"01331"}
+
+
+def test_register_knows_a_town_of_nobody(tmp_path):
+    nobody = [
+        [code("38402"), "愛媛県", "久万町", sex, "-", *["-"] * 21] for sex in ("計", "男", "女")
+    ]
+    path = write_register(tmp_path / "register.xlsx", rows=[*register_rows(), *nobody])
+    table = population.read_register_workbook(path, prefecture="愛媛県", municipalities=["久万町"])
+    assert len(table) == 2 * 22
+    assert table["population"].eq(0).all()
+
+
+def test_register_may_begin_with_men(tmp_path):
+    rows = [row for row in register_rows() if "松山市" in row and row[3] != "計"]
+    path = write_register(tmp_path / "register.xlsx", rows=rows)
+    table = population.read_register_workbook(path, prefecture="愛媛県")
+    assert table.groupby("sex")["population"].sum().to_dict() == {"male": 210, "female": 210}
 
 
 def test_a_municipality_is_found_however_its_ke_is_written(tmp_path):
@@ -150,6 +171,23 @@ def test_sums_are_checked(tmp_path):
             row[4] += 1
     path = write_register(tmp_path / "register.xlsx", rows=rows)
     with pytest.raises(InputError, match="POPULATION_SUM"):
+        population.read_register_workbook(path, prefecture="愛媛県")
+    rows = register_rows()
+    for row in rows:
+        if len(row) > 5 and row[2] == "松山市" and row[3] in ("計", "女"):
+            row[4] -= 1  # one woman fewer in all than by age
+    path = write_register(tmp_path / "register.xlsx", rows=rows)
+    with pytest.raises(InputError, match="POPULATION_SUM.*年齢の和"):
+        population.read_register_workbook(path, prefecture="愛媛県")
+
+
+def test_two_places_of_one_name_are_refused(tmp_path):
+    rows = register_rows()
+    twins = [
+        [code("38402"), row[1], "上浮穴郡松前町", *row[3:]] for row in rows if "伊予郡松前町" in row
+    ]
+    path = write_register(tmp_path / "register.xlsx", rows=[*rows, *twins])
+    with pytest.raises(InputError, match="POPULATION_REPEATED"):
         population.read_register_workbook(path, prefecture="愛媛県")
 
 
@@ -232,7 +270,8 @@ def test_estat_csv_is_read_from_its_header(tmp_path, encoding):
         '"cat01_code","国籍総数か日本人","cat02_code","男女","cat03_code","年齢","area_code",'
         '"全国，都道府県，市区町村","value"\n'
     )
-    rows = "".join(
+    japanese = '"1","うち日本人","1","男","01","0～4歳","38201","愛媛県 松山市","999"\n'
+    rows = japanese + "".join(
         f'"0","総数","{i}","{sex}","01","{age}","38201","愛媛県 松山市","{n}"\n'
         for i, sex in enumerate(("総数", "男", "女"))
         for age, n in (
@@ -275,6 +314,14 @@ def test_cut_classes_are_shared_by_years_of_age(tmp_path):
     assert found["1", "20s", "2"] == pytest.approx(2 * 10)
     assert found["2", "30+", "1"] == pytest.approx(15 * 3)
     assert cells["age_band"].unique().tolist() == ["16-19", "20s", "30+"]
+    closed = Band(code="30-99", label="c", **{"from": 30, "to": 99})  # 100 and more are outside
+    cells = make_targets(
+        table,
+        regions={"1": ["松山市"], "2": ["松前町"]},
+        bands=[closed],
+        sexes={"male": "1", "female": "2"},
+    )
+    assert cells["population"].tolist() == [14 * 10, 14 * 10, 14 * 3, 14 * 3]
 
 
 def test_every_municipality_has_one_region(tmp_path):
@@ -295,7 +342,11 @@ def test_targets_of_ehime_are_whole():
     table = population.load_targets(open_study("ehime", 2022))
     assert len(table) == 3 * 8 * 2
     assert np.isfinite(table["population"]).all() and (table["population"] > 0).all()
-    assert isinstance(table, pd.DataFrame)
+    others = population.load_other_targets(open_study("ehime", 2022))
+    assert list(others) == ["国勢調査2020年"]
+    # About 2.6 % fewer live there than are registered (A02)
+    gap = others["国勢調査2020年"]["population"].sum() / table["population"].sum() - 1
+    assert gap == pytest.approx(-0.026, abs=0.002)
 
 
 def write_ehime(root, *, targets: str) -> list[str]:
@@ -337,6 +388,58 @@ def test_an_official_file_as_downloaded_is_the_target(tmp_path, monkeypatch, nam
     assert found["1", "16-19", "1"] == pytest.approx(5 * 0.8 * each)
     assert found["2", "20s", "2"] == pytest.approx(6 * 2 * each)
     assert found["3", "80+", "1"] == pytest.approx(9 * 5 * each)
+
+
+def csv_cells() -> pd.DataFrame:
+    return pd.read_csv(RAW / "population.csv", dtype=str)
+
+
+@pytest.mark.parametrize(
+    ("change", "error"),
+    [
+        (lambda cells: cells.iloc[1:], "TARGETS_CELL_MISSING.* 1 cells"),
+        (
+            lambda cells: pd.concat([cells, cells.iloc[:1].assign(population="7")]),
+            "TARGETS_REPEATED.* 50",
+        ),
+        (
+            lambda cells: cells.assign(population_date=["2023-01-01"] * 47 + ["2022-01-01"]),
+            "TARGETS_VINTAGE",
+        ),
+        (lambda cells: cells.assign(population=["-1"] + ["9"] * 47), "TARGETS_NUMBER.* 2:"),
+        (lambda cells: cells.assign(sex=["7"] + ["1"] * 47), "TARGETS_CODE.*rows 2:"),
+        (lambda cells: cells.drop(columns="sex"), "TARGETS_COLUMNS.*sex"),
+    ],
+)
+def test_each_fault_of_a_table_of_cells_is_named(tmp_path, monkeypatch, change, error):
+    write_ehime(tmp_path, targets="cells.csv")
+    change(csv_cells()).to_csv(tmp_path / "data/raw/ehime/cells.csv", index=False)
+    monkeypatch.setenv("TSUNAGARI_ROOT", str(tmp_path))
+    with pytest.raises(ConfigError, match=error):
+        population.load_targets(open_study("ehime", 2022))
+
+
+def test_a_table_of_cells_may_hold_commas_and_nobody(tmp_path, monkeypatch):
+    write_ehime(tmp_path, targets="cells.csv")
+    cells = csv_cells().assign(population=["1,234", "0"] + ["9"] * 46)
+    cells.to_csv(tmp_path / "data/raw/ehime/cells.csv", index=False)
+    monkeypatch.setenv("TSUNAGARI_ROOT", str(tmp_path))
+    found = population.load_targets(open_study("ehime", 2022))
+    assert found["population"].tolist()[:3] == [1234, 0, 9]
+
+
+def test_an_answer_that_is_no_region_needs_no_population(tmp_path, monkeypatch):
+    write_ehime(tmp_path, targets="cells.csv")
+    folder = tmp_path / "data/raw/ehime"
+    text = (folder / "codebook.csv").read_text(encoding="utf-8")
+    (south,) = [line for line in text.splitlines() if line.startswith(",,region,,,,3,")]
+    text = text.replace(south, f"{south}\n{south.replace(',3,南予', ',5,島')}")
+    (folder / "codebook.csv").write_text(text, encoding="utf-8")
+    csv_cells().to_csv(folder / "cells.csv", index=False)
+    monkeypatch.setenv("TSUNAGARI_ROOT", str(tmp_path))
+    study = open_study("ehime", 2022)
+    assert "5" in study.items["region"].options
+    assert set(population.load_targets(study)["region"]) == {"1", "2", "3"}
 
 
 def test_a_web_page_as_target_is_named(tmp_path, monkeypatch):

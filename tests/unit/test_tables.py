@@ -396,3 +396,39 @@ def test_model_sensitivity_has_two_variants_whatever_the_order_of_rows(small):
     assert set(rows["domain_value"]) == {"unweighted", "imputed"}
     shuffled = people.iloc[rng.permutation(400)].reset_index(drop=True)
     pd.testing.assert_frame_equal(rows, sensitivity_of(small, shuffled), rtol=1e-7)
+
+
+def test_all_models_are_of_the_same_people(small):
+    rng = np.random.default_rng(4)
+    n = 600
+    people = pd.DataFrame({"sex": "1"}, index=range(n), dtype="string")
+    people["region"] = pd.Series(rng.choice(["1", "2"], n), dtype="string")
+    people["a"] = pd.Series(rng.choice(["1", "2", "3"], n, p=[0.47, 0.47, 0.06]), dtype="string")
+    people["lonely"] = pd.Series(rng.choice(["1", "2", "3"], n), dtype="string")
+    # nobody of the level 3 is lonely often, so that the model of `often` alone leaves it out
+    people.loc[people["a"] == "3", "lonely"] = "1"
+    people.loc[people.index[people["a"] == "3"][::2], "lonely"] = "2"
+    people.loc[:6, "lonely"] = "no_answer"
+    config = small.config
+    often = config.indicators["often"]
+    rarely = often.model_copy(update={"codes": ["2"], "label": "ない人"})
+    plan = config.model.model_copy(update={"outcomes": ["often", "rarely"]})
+    both = replace(
+        small,
+        config=config.model_copy(
+            update={"indicators": config.indicators | {"rarely": rarely}, "model": plan}
+        ),
+    )
+    design = weighting.weigh_respondents(people, POPULATION, settings=config.weighting)
+    reports = tables.model_tables(
+        both,
+        people,
+        design=design,
+        factors=people[["region", "a"]],
+        minimum_events_per_parameter=1,
+        minimum_events_per_level=5,
+    )
+    assert [report.error for report in reports.values()] == [None, None]
+    used = [report.model.rows for report in reports.values()]
+    left_out = (people["a"] == "3") | (people["lonely"] == "no_answer")
+    assert [rows.tolist() for rows in used] == [(~left_out).tolist()] * 2

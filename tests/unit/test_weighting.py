@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import settings as examples
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
-from tsunagari.study import ConfigError, InputError, ModelError
+from tsunagari.study import ConfigError, InputError, ModelError, Weighting
 from tsunagari.weighting import (
     Design,
     calibrate,
@@ -19,6 +20,7 @@ from tsunagari.weighting import (
     kish_design_effect,
     margins_before_after,
     rake,
+    rake_and_trim,
     tabulate_weights,
     weigh_respondents,
 )
@@ -49,6 +51,8 @@ def test_post_stratification_shares_each_cell_evenly():
     assert design.weights.tolist() == [30, 30, 40, 30, 50]  # 60/2, 60/2, 40, 30, 50
     assert design.base_weights.tolist() == [1] * 5
     assert design.scheme == "post_stratification: region x sex"
+    saved = tabulate_weights(PEOPLE.assign(respondent_id=list("abcde")), design)
+    assert saved.iloc[1].to_dict() == {"respondent_id": "b", "base_weight": 1, "weight": 30}
 
 
 def test_cells_sum_over_the_variables_they_do_not_name():
@@ -79,6 +83,9 @@ def test_a_category_unknown_to_the_population_keeps_its_share_of_the_sample():
     design = weigh_respondents(people, ADULTS, settings=settings)
     # N: sex 3 is 1 of 4, so 25 of 100 persons; 75 left: 45 for two men, 30 for the woman
     assert design.weights == pytest.approx([22.5, 22.5, 30, 25, 30, 50])
+    listed = pd.concat([ADULTS, table("region sex population|N 3 7")])  # not taken as known
+    again = weigh_respondents(people, listed, settings=settings)
+    assert again.weights.tolist() == design.weights.tolist()
 
 
 def test_sample_share_follows_base_weights():
@@ -86,6 +93,56 @@ def test_sample_share_follows_base_weights():
     settings = plan(cells=["region", "sex"], sample_share={"sex": ["3"]}, base_weight="d")
     design = weigh_respondents(people, ADULTS, settings=settings)
     assert design.weights == pytest.approx([30, 20, 50, 30, 50])  # 2 of 4, then half of 60 and 40
+
+
+def test_a_share_that_the_sample_tells_keeps_its_variance():
+    people = table("region sex|N 1|N 1|N 2|N 3|S 1|S 2")
+    settings = plan(cells=["region", "sex"], sample_share={"sex": ["3"]})
+    design = weigh_respondents(people, ADULTS, settings=settings)
+    # The third sex is 1 of 4 in N, each counting for 100/4 persons: z = 25 times (1 - 1/4) for
+    # that person and 25 times (0 - 1/4) for the others
+    third = (people["sex"] == "3").to_numpy(float)
+    assert design.weights * design.residuals(third) == pytest.approx([-6.25] * 3 + [18.75, 0, 0])
+    # Men: y is fixed within the cell, but the known sexes are 3 of 4, 3 of 5 of them men. Their
+    # mean is 0.6 and the group's 0.45: 25 * (0.6 - 0.45), and 25 * (0 - 0.45) for the third sex
+    men = (people["sex"] == "1").to_numpy(float)
+    both = design.residuals(np.column_stack([third, men]))
+    assert design.weights * both[:, 1] == pytest.approx([3.75] * 3 + [-11.25, 0, 0])
+    assert both[:, 0] == pytest.approx(design.residuals(third))
+    # What the population knows stays without error: the region
+    assert design.residuals((people["region"] == "N").to_numpy(float)) == pytest.approx([0] * 6)
+
+
+@pytest.mark.parametrize("method", ["post_stratification", "raking"])
+def test_other_base_weights_tell_the_shares_again(method):
+    people = table("region sex|N 1|N 1|N 2|N 3|S 1|S 2|S 3|S 3")
+    cells = {"cells": ["region"], "margins": [SimpleNamespace(by=["sex"])]}
+    cells = cells if method == "raking" else {"cells": ["region", "sex"]}
+    settings = plan(method=method, sample_share={"sex": ["3"]}, base_weight="d", **cells)
+    design = weigh_respondents(people.assign(d=1), ADULTS, settings=settings)
+    again = people.assign(d=[2, 1, 1, 3, 1, 2, 1, 1])
+    expected = weigh_respondents(again, ADULTS, settings=settings).weights
+    assert calibrate(again["d"].to_numpy(float), design) == pytest.approx(expected, rel=1e-9)
+    assert calibrate(design.weights, design) == pytest.approx(design.weights, rel=1e-9)
+    # A lost category gives its share to the known
+    gone = np.array([1.0, 1, 1, 0, 1, 1, 0, 0])
+    assert calibrate(gone, design).sum() == pytest.approx(180, rel=1e-9)
+
+
+@pytest.mark.parametrize("shares", [None, {"sex": ["3"]}])
+def test_the_population_of_a_lost_code_is_spread_over_the_others(shares):
+    people = table("region sex job|N 1 a|N 1 b|N 2 a|N 2 b|S 1 a|S 1 b|S 2 a|S 2 b|S 3 b|N 3 a")
+    adults = people.iloc[:8].assign(population=[40, 20, 15, 25, 20, 10, 15, 35])  # 180 in all
+    people = people if shares else people.iloc[:8]
+    settings = plan(
+        method="raking",
+        cells=["region", "sex"],
+        margins=[SimpleNamespace(by=["job"])],
+        sample_share=shares,
+    )
+    design = weigh_respondents(people, adults, settings=settings)
+    north = (people["region"] == "N").to_numpy(float)
+    assert calibrate(north, design).sum() == pytest.approx(180, rel=1e-9)
 
 
 def test_collapse_everywhere_and_only_where_it_says():
@@ -113,6 +170,24 @@ def test_raking_two_by_two_by_hand():
     assert weights == pytest.approx([30, 30, 20, 20])
 
 
+def test_raking_is_polished_beyond_its_tolerance():
+    rng = np.random.default_rng(6)
+    codes = tuple(rng.integers(0, n, 300) for n in (5, 4, 3))
+    totals = tuple(rng.dirichlet([5] * n) * 1e6 for n in (5, 4, 3))
+    weights = rake(rng.uniform(0.5, 2, 300), codes, totals=totals)
+    for code, total in zip(codes, totals, strict=True):
+        assert np.bincount(code, weights) == pytest.approx(total, rel=2e-14)
+
+
+def test_slow_raking_goes_on_until_the_margins_are_met():
+    # Hardly anybody off the diagonal: each round takes out a tenth of the gap
+    codes = tuple(np.repeat(code, [200, 1, 1, 200]) for code in ([0, 0, 1, 1], [0, 1, 0, 1]))
+    totals = (np.array([50.5, 49.5]), np.array([49.5, 50.5]))
+    weights = rake(np.ones(402), codes, totals=totals)
+    for code, total in zip(codes, totals, strict=True):
+        assert np.bincount(code, weights) == pytest.approx(total, rel=2e-10)
+
+
 def test_raking_takes_margins_from_one_table_or_one_each():
     settings = plan(method="raking", margins=[SimpleNamespace(by=["sex"])])
     one = weigh_respondents(PEOPLE, ADULTS, settings=settings)
@@ -121,6 +196,10 @@ def test_raking_takes_margins_from_one_table_or_one_each():
     each = weigh_respondents(PEOPLE, [regions, sexes], settings=settings)
     assert one.weights == pytest.approx(each.weights, rel=1e-12)
     assert one.scheme == "raking: region + sex"
+    by_region = margins_before_after(weigh_respondents(PEOPLE, ADULTS, settings=plan()))
+    assert by_region["design_weight_mean"].tolist() == pytest.approx([100 / 3, 40])
+    # Three times (100/3)^2 and twice 40^2: 3333.3 and 3200
+    assert by_region["variance_share"].tolist() == pytest.approx([100 / 196, 96 / 196])
     after = margins_before_after(one)
     assert after["after_persons"].tolist() == pytest.approx([100, 80, 90, 90], rel=1e-10)
     # Base weights of 1 brought to 180 persons: 3/5 and 2/5, for either margin
@@ -151,9 +230,24 @@ def test_trimming_keeps_cap_and_margins():
     loose, tight = trimming_case(None), trimming_case(2.5)
     assert loose.weights.max() > 2.5 * loose.weights.mean()
     assert tight.weights.max() <= 2.5 * tight.weights.mean() * (1 + 1e-9)
-    assert 0 < tight.n_trimmed < 200
+    at_cap = (tight.weights > 2.5 * tight.weights.mean() * (1 - 1e-9)).sum()
+    assert at_cap <= tight.n_trimmed < 200
     for codes, totals in zip(tight.margins, tight.totals, strict=True):
         assert np.bincount(codes, tight.weights) == pytest.approx(totals, rel=1e-10)
+
+
+def test_a_weight_capped_in_an_early_round_counts_as_trimmed():
+    # Calibration multiplies a cell by one factor: whoever has less of it than a mate was capped
+    rng = np.random.default_rng(17)
+    margins = (rng.integers(0, 3, 60), rng.integers(0, 2, 60))
+    base = rng.uniform(0.5, 4, 60)
+    totals = (rng.dirichlet([3] * 3) * 600, rng.dirichlet([3] * 2) * 600)
+    weights, touched = rake_and_trim(base, margins, totals=totals, trim_ratio=2.5)
+    factor = pd.Series(weights / base)
+    most = factor.groupby(joint_codes(margins)[0]).transform("max")
+    assert touched.tolist() == (factor < most * (1 - 1e-9)).tolist()
+    assert touched.sum() == 3
+    assert (weights[touched] < 2.5 * weights.mean() * (1 - 1e-6)).any()  # one is under it again
 
 
 def test_a_cap_that_cannot_be_kept_is_an_error():
@@ -166,6 +260,20 @@ def test_a_cap_under_post_stratification_names_the_cells():
     adults = table("region population|N 100|S 100")
     with pytest.raises(ModelError, match=r"CAP_NEEDS_COLLAPSE.*region=S"):
         weigh_respondents(people, adults, settings=plan(trim_ratio=2.0))
+
+
+@pytest.mark.parametrize("method", ["post_stratification", "raking"])
+def test_a_weight_at_the_cap_stays(method):
+    # Weights 10 10 10 30 of mean 15: the last is twice the mean
+    people, adults = table("region sex|N 1|N 1|N 2|S 1"), table("region population|N 30|S 30")
+    sexes = table("sex population|1 50|2 10")
+    keys = {"method": method, "margins": [SimpleNamespace(by=["sex"])]}
+    targets = [adults, sexes] if method == "raking" else adults
+    design = weigh_respondents(people, targets, settings=plan(trim_ratio=2.0, **keys))
+    assert design.weights == pytest.approx([10, 10, 10, 30])
+    assert design.n_trimmed == 0
+    with pytest.raises(ModelError, match="CAP_NEEDS_COLLAPSE|TRIM_NOT_CONVERGED"):
+        weigh_respondents(people, targets, settings=plan(trim_ratio=1.99, **keys))
 
 
 def test_raking_that_cannot_meet_its_margins_is_an_error():
@@ -215,13 +323,18 @@ def test_a_group_of_unknown_categories_alone_is_an_empty_cell():
 def test_thin_cells_are_named_when_the_study_asks_for_more():
     with pytest.raises(ModelError, match=r"CELL_TOO_THIN.*region=S"):
         weigh_respondents(PEOPLE, ADULTS, settings=plan(minimum_cell_n=3))
+    people = table("region sex|N 1|N 2|N 3|N 1|N 2")  # one of a third sex is nobody to merge
+    settings = plan(cells=["sex"], sample_share={"sex": ["3"]}, minimum_cell_n=2)
+    assert weigh_respondents(people, ADULTS, settings=settings).n == 5
 
 
 def test_margins_that_do_not_sum_are_an_error():
     settings = plan(method="raking", margins=[SimpleNamespace(by=["sex"])])
-    targets = [table("region population|N 100|S 80"), table("sex population|1 90|2 91")]
-    with pytest.raises(ConfigError, match="MARGIN_SUM.*sex"):
+    targets = [table("region population|N 60|S 40"), table("sex population|1 50|2 50.11")]
+    with pytest.raises(ConfigError, match="MARGIN_SUM.*sex.*100.11.*100: 0.11 % apart"):
         weigh_respondents(PEOPLE, targets, settings=settings)
+    targets[1]["population"] = [50, 50.1]  # a thousandth is rounding
+    assert weigh_respondents(PEOPLE, targets, settings=settings).weights.sum() == pytest.approx(100)
 
 
 def test_respondents_without_a_cell_are_counted_with_their_rows():
@@ -236,7 +349,9 @@ def test_respondents_without_a_cell_are_counted_with_their_rows():
     [
         (plan(cells=["town"]), table("town population|x 1"), ConfigError, "WEIGHTING_COLUMN"),
         (plan(), table("sex population|1 1"), ConfigError, "TARGET_COLUMN"),
-        (plan(), table("region population|N -1|S 3"), ConfigError, "TARGET_NOT_NUMBER"),
+        (plan(), table("region population|N -1|S 3"), ConfigError, "TARGET_NOT_NUMBER.* 1 rows"),
+        (plan(), table("region population|N inf|S 3"), ConfigError, "TARGET_NOT_NUMBER.* 1 rows"),
+        (plan(), table("region population|N 0|S 0"), ConfigError, "TARGET_NOT_NUMBER.* 2 rows"),
         (plan(cells=[]), ADULTS, ConfigError, "WEIGHTING_CELLS"),
         (plan(), None, ConfigError, "WEIGHTING_TARGETS"),
         (plan(method="given"), None, ConfigError, "WEIGHTING_BASE"),
@@ -253,12 +368,22 @@ def test_nobody_to_weight():
         weigh_respondents(PEOPLE.iloc[:0], ADULTS, settings=plan())
 
 
+MARGIN = {"weights": np.ones(2), "margins": (np.array([0, 1]),)}
+
+
 @pytest.mark.parametrize(
     ("keys", "code"),
     [
         ({"weights": np.ones(3), "strata": np.zeros(2)}, "DESIGN_LENGTH"),
         ({"weights": np.array([1.0, 0.0])}, "WEIGHT_NOT_POSITIVE"),
         ({"weights": np.ones(2), "lonely_psu": "guess"}, "LONELY_PSU_UNKNOWN"),
+        ({"weights": np.array([1, np.inf])}, r"infinite.*\(rows 2\)"),
+        ({"weights": np.ones(3), "strata": np.array([1, np.nan, np.nan])}, "strata.*rows 2, 3"),
+        ({"weights": np.ones(2), "psu": np.array(["a", None])}, "DESIGN_VALUES.* 1 rows.*psu"),
+        ({"weights": np.ones(2), "margins": (np.array([0, -1]),)}, "DESIGN_VALUES.*margins"),
+        ({**MARGIN, "totals": (np.array([2.0, -1]),)}, "DESIGN_VALUES.*margins.0.*rows 2"),
+        ({**MARGIN, "totals": (np.array([2.0, np.inf]),)}, "DESIGN_VALUES.*rows 2"),
+        ({**MARGIN, "totals": (np.array([2.0]),)}, "DESIGN_VALUES.*rows 2"),
     ],
 )
 def test_a_design_checks_its_parts(keys, code):
@@ -274,6 +399,9 @@ def test_lone_strata_join_the_smaller_neighbour_of_their_region():
     # joins its neighbour in the order of all, N 3
     strata = table("region age|N 1|N 1|N 2|N 3|N 3|N 3|S 1")
     assert collapse_lone_strata(strata).tolist() == [0, 0, 0, 1, 1, 1, 1]
+    # N 2 has kin in N 1, so that the smaller S 1 on its other side is none
+    strata = table("region age|N 1|N 1|N 1|N 2|S 1|S 1")
+    assert collapse_lone_strata(strata).tolist() == [0, 0, 0, 0, 1, 1]
 
 
 def test_lone_units_count_sampling_units_not_rows():
@@ -305,6 +433,11 @@ def test_variance_of_a_mean_by_hand():
     assert Design(weights=np.ones(4), fpc=np.full(4, 0.2)).variances((y - 0.75) / 4) == (
         pytest.approx([0.8 / 16])
     )
+    assert Design(weights=np.ones(4), fpc=np.ones(4)).variances(y) == [0]  # everybody was asked
+    lone = Design(weights=np.ones(1), fpc=np.array([1 + 5e-8]))  # and so, but for rounding, here
+    assert lone.variances(y[:1]) == [0]
+    nearly_all = Design(weights=np.ones(4), fpc=np.full(4, 5.0))  # 4 of 5: a fifth is left
+    assert nearly_all.variances((y - 0.75) / 4) == pytest.approx([0.2 / 16])
 
 
 def test_variance_in_strata_and_units_by_hand():
@@ -326,11 +459,26 @@ def test_lonely_units_by_each_rule():
         keys = {"weights": np.ones(3), "strata": np.array([0, 0, 1]), "lonely_psu": rule}
         return float(Design(**keys).variances(np.array([1.0, 3, 5]))[0])
 
-    assert variance("certainty") == variance("remove") == pytest.approx(4)
+    assert variance("certainty") == pytest.approx(4)
     assert variance("adjust") == pytest.approx(4 + 25)
-    assert variance("average") == pytest.approx(8)  # the lonely stratum takes the other's 4
     with pytest.raises(ModelError, match="LONELY_PSU"):
         variance("fail")
+
+
+def test_the_study_file_names_the_rule_for_lonely_units():
+    people = table("stratum unit d|A 1 1|A 2 1|B 3 1")
+    keys = {"method": "given", "label": "x", "base_weight": "d", "strata": ["stratum"]}
+    u = np.array([1.0, 3, 5])
+
+    def variance(**rule):
+        settings = Weighting(**keys, psu="unit", **rule)
+        return float(weigh_respondents(people, None, settings=settings).variances(u)[0])
+
+    assert variance() == pytest.approx(3 / 2 * (4 + 0 + 4))  # B joins A: one stratum of mean 3
+    assert variance(lonely_psu="certainty") == pytest.approx(4)
+    assert variance(lonely_psu="adjust") == pytest.approx(4 + 25)
+    with pytest.raises(ValidationError, match="lonely_psu"):
+        variance(lonely_psu="average")
 
 
 def test_calibration_takes_out_what_the_cells_explain():
@@ -341,11 +489,18 @@ def test_calibration_takes_out_what_the_cells_explain():
     assert design.residuals(np.array([1.0, 3, 7, 1, 4])) == pytest.approx([-1, 1, 0, 0, 0])
 
 
-@pytest.mark.parametrize("fpc", [[3.0, 4.0], [1.0, 1.0, 0.5], [-1.0, -1.0, -1.0]])
+@pytest.mark.parametrize("fpc", [[3, 4, 3], [1, 1, 0.5], [-1] * 3, [0] * 3, [2] * 3, [np.inf] * 3])
 def test_wrong_population_sizes_of_strata(fpc):
-    design = Design(weights=np.ones(3), fpc=np.array((fpc + fpc)[:3]))
+    design = Design(weights=np.ones(3), fpc=np.array(fpc))
     with pytest.raises(ModelError, match="FPC"):
         design.variances(np.ones(3))
+
+
+def test_a_population_size_that_is_no_number_is_named():
+    people = table("unit d|1 1|2 1").assign(size=["20", "many"])
+    settings = plan(method="given", base_weight="d", psu="unit", fpc="size")
+    with pytest.raises(ModelError, match="FPC"):
+        weigh_respondents(people, None, settings=settings).variances(np.ones(2))
 
 
 def test_certainty_strata_add_nothing_and_stay_alone():

@@ -240,7 +240,8 @@ def export_html(
     is_synthetic = 'class="stamp"' in shown if is_synthetic is None else is_synthetic
     words = load_texts("ja")["words"]
     banner = {"banner": words["synthetic"] if is_synthetic else ""}
-    banner["banner_note"] = words["synthetic_note"]
+    banner |= {"banner_note": words["synthetic_note"], "unsigned": words["unsigned"]}
+    banner["unsigned_note"] = words["unsigned_note"]
     heads = {"page_title": title, "page_subtitle": subtitle}
     page, _ = _exporter().from_notebook_node(notebook, resources=heads | banner)
     return _add_contents(page)

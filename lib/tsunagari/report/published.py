@@ -14,7 +14,14 @@ from pandas.api.types import is_numeric_dtype
 from tsunagari.attack import row_keys
 from tsunagari.comparison import UNVERIFIED
 from tsunagari.disclosure import clean_text
-from tsunagari.study import ESTIMATE_COLUMNS, NO_ANSWER, InputError, processed_dir, read_table
+from tsunagari.study import (
+    ESTIMATE_COLUMNS,
+    NO_ANSWER,
+    InputError,
+    check_wave,
+    processed_dir,
+    read_table,
+)
 from tsunagari.verdicts import ABOVE, BELOW
 
 Row = Mapping[str, Any]  # one row of estimates, by column
@@ -328,9 +335,11 @@ def read_published(study: str, year: int) -> Published:
 
     Raises:
         InputError: The gate has not run yet, or a column is missing.
+        ConfigError: It is another wave's.
     """
     folder = processed_dir(study, year) / "published"
     estimates, about = read_table(folder / "estimates.csv"), read_table(folder / "about.json")
+    check_wave(f"{about.get('study')} {about.get('year')}", name=study, year=year)
     lacking = [name for name in ESTIMATE_COLUMNS if name not in estimates.columns]
     if lacking:
         raise InputError(

@@ -137,7 +137,7 @@ def override(texts: Mapping[str, Any], own: Mapping[str, Any], *, at: str = "") 
     found = dict(texts)
     for key, new in own.items():
         place = f"{at}.{key}".lstrip(".")
-        if key not in found or isinstance(found[key], Mapping) != isinstance(new, Mapping):
+        if key not in found or type(found[key]) is not type(new):
             raise ConfigError(
                 "TEXT_KEY",
                 f"texts.yaml の {place} は使えません。元の文章にある名前だけを書いてください。",

@@ -11,6 +11,7 @@ import xlsxwriter
 
 from tsunagari.attack import ROW_COLUMN
 from tsunagari.disclosure import clean_text
+from tsunagari.report.edition import UNSIGNED
 from tsunagari.report.findings import limits
 from tsunagari.report.published import Published, records
 from tsunagari.report.tables import facts
@@ -58,7 +59,8 @@ def _cover(writer: Writer, *, title: str) -> pd.DataFrame:
     lines = facts(writer).groups[""]
     rows = [(line["label"], line["text"].text, "".join(line["text"].rows)) for line in lines]
     columns = [names["item"], names["text"], ROW_COLUMN]
-    return pd.DataFrame([(names["title"], title, ""), *rows], columns=columns)
+    head = [(names["title"], title, ""), (names["stage"], UNSIGNED, "")]
+    return pd.DataFrame([*head, *rows], columns=columns)
 
 
 def _notes(writer: Writer) -> list[str]:
@@ -105,12 +107,12 @@ def _lines(writer: Writer, prefix: str) -> pd.DataFrame:
 def _write_sheet(
     book: xlsxwriter.Workbook, name: str, table: pd.DataFrame, *, stamp: str, is_wordy: bool
 ) -> None:
-    """Write one sheet, header row first; the stamp on every print."""
+    """Write one sheet, header row first; stamp and mark on every print."""
     sheet = book.add_worksheet(name)
     bold = book.add_format({"bold": True, "text_wrap": True, "valign": "top"})
     words = book.add_format({"text_wrap": True, "valign": "top"})
+    sheet.set_header(f"&L&B{UNSIGNED}" + (f"&C&B{stamp}" if stamp else ""))
     if stamp:
-        sheet.set_header(f"&C&B{stamp}")
         sheet.set_footer(f"&C{stamp}　&P / &N")
         sheet.set_tab_color("#f0c000")
     for column, title in enumerate(table.columns):

@@ -1,0 +1,347 @@
+"""Does a page say what its rows say? Read without tsunagari, from the released files alone.
+
+Every number of a table is the measure that its headings name, of the answer and group that they
+name; every direction in a sentence is that of the row beside it; one figure has one verdict.
+"""
+
+from __future__ import annotations
+
+import base64
+import csv
+import hashlib
+import html
+import re
+from collections import defaultdict
+from dataclasses import dataclass, field
+from html.parser import HTMLParser
+
+KEY = "wave table_id measure domain domain_value item item_value weighting".split()
+MARKS = "▲▽"
+NUMBER = re.compile(r"[+\-−]?\d[\d,]*(?:\.\d+)?")
+# What a heading says of its cells: the measures they may be of.
+HEADINGS = {
+    r"割合（%）|\d{4}年（%）": "percent",
+    r"年齢調整（%）": "percent_age_standardised",
+    r"全国（%）": "percent_benchmark(_age_standardised)?",
+    r".*（%）": "percent",  # the area's own
+    r"前回.*との差.*": "difference_points",
+    r"差（ポイント）と判定": "difference_points",
+    r"全国との差（年齢調整.*|差（ポイント）": "difference_points(_benchmark)?(_age_standardised)?",
+    r"平均限界効果（ポイント）|この報告": "marginal_effect_points",
+    r"重みを使わない|答えのない人を補う": "marginal_effect_points",
+    r"オッズ比": "odds_ratio",
+    r"平均": "mean",
+    r"行": "count",
+    r"内容": "n_respondents",
+    r"値": "(?!percent|difference).*",
+}
+ANY = {"95%信頼区間": "ends", "n（人）": "base"}
+UP, DOWN, NEITHER = "高い|高く|増え", "低い|低く|減っ", "確認でき|比較でき"
+
+
+@dataclass
+class Element:
+    """A cell, sentence or alternative text: its words, the rows it names, spans with their rows."""
+
+    kind: str
+    rows: tuple[str, ...] = ()
+    text: str = ""
+    spans: list[tuple[int, str, str]] = field(default_factory=list)  # where, key, text
+
+
+class _Page(HTMLParser):
+    def __init__(self) -> None:
+        super().__init__(convert_charrefs=True)
+        self.tables: list[tuple[str, list[list[Element]]]] = []
+        self.sentences: list[Element] = []
+        self.alts: list[Element] = []
+        self.open: list[Element] = []
+        self.figure: tuple[str, ...] = ()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        given = dict(attrs)
+        rows = tuple(filter(None, (given.get("data-row") or "").split(";")))
+        if tag == "table":
+            self.tables.append(("", []))
+        elif tag == "tr" and self.tables:
+            self.tables[-1][1].append([])
+        elif tag in ("td", "th", "caption", "p", "li"):
+            self.open.append(Element(tag, rows))
+        elif tag == "span" and self.open:
+            last = self.open[-1]
+            if rows:
+                last.spans.append((len(last.text), rows[0], ""))
+            last.text += "|" if "interval" in (given.get("class") or "") else ""
+        elif tag == "figure":
+            self.figure = rows
+        elif tag == "img" and given.get("alt"):
+            self.alts.append(Element("alt", self.figure, html.unescape(given["alt"])))
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag == "span" and self.open and self.open[-1].spans and not self.open[-1].spans[-1][2]:
+            place, key, _ = self.open[-1].spans[-1]
+            self.open[-1].spans[-1] = (place, key, self.open[-1].text[place:])
+        if self.open and self.open[-1].kind == tag:
+            done = self.open.pop()
+            if tag == "caption":
+                self.tables[-1] = (done.text, self.tables[-1][1])
+            elif tag in ("td", "th"):
+                self.tables[-1][1][-1].append(done)
+            else:
+                self.sentences.append(done)
+
+    def handle_data(self, data: str) -> None:
+        if self.open:
+            self.open[-1].text += data
+
+
+def numbers(text: str) -> list[float]:
+    """Return the numbers of a text, with their signs."""
+    plain = [token.replace(",", "").replace("−", "-") for token in NUMBER.findall(text)]
+    return [float(token) for token in plain]
+
+
+class Contract:
+    """A release's rows, by the key that a page names them with, and the labels of everything."""
+
+    def __init__(self, estimates: str, about: dict) -> None:
+        """Read estimates.csv as text, and about.json."""
+        rows = list(csv.DictReader(estimates.lstrip("\ufeff").splitlines()))
+        self.rows = {row.get("row_id") or row_key(row): row for row in rows}
+        self.about, self.year = about, about["year"]
+        self.gaps = defaultdict(list)
+        for row in rows:
+            if row["measure"].startswith("difference_points"):
+                self.gaps[cell_of(row)].append(row)
+
+    def labels(self, row: dict) -> set[str]:
+        """Return every text by which a heading may name what a row is of."""
+        variables, indicators = self.about["variables"], self.about["indicators"]
+        found = {row["item_label"], "全体" if row["domain"] == "all" else ""}
+        codes = variables.get(row["item"], {}).get("nets", {}).get(row["item_value"])
+        same = (row["item"], sorted(codes or [row["item_value"]]))
+        owners = [
+            each
+            for name, each in indicators.items()
+            if name == row["item"] or (each["item"], sorted(each["item_values"])) == same
+        ]
+        for own in (variables.get(row["item"], {}), *owners):
+            found |= {own.get("label", ""), own.get("short_label", "")}
+        values = variables.get(row["item"], {}).get("values", {})
+        found.add(values.get(row["item_value"], ""))
+        pairs = zip(row["domain"].split(" x "), row["domain_value"].split(" x "), strict=True)
+        found.add("・".join(variables.get(n, {}).get("values", {}).get(v, v) for n, v in pairs))
+        return found - {""}
+
+    def gap_of(self, row: dict) -> dict | None:
+        """Return the row of the difference that judges a share."""
+        if row["measure"].startswith(("difference", "marginal")):
+            return row
+        return next(iter(self.gaps[cell_of(row)]), None)
+
+    def check_page(self, page: str) -> list[str]:
+        """Return what a page says that its rows do not."""
+        reader = _Page()
+        reader.feed(page)
+        wrong = []
+        for caption, lines in reader.tables:
+            heads = [cell.text for cell in lines[0]] if lines else []
+            for line in lines[1:]:
+                for head, cell in zip(heads[1:], line[1:], strict=False):
+                    for problem in self.check_cell(line, head, cell):
+                        wrong.append(f"{caption} / {line[0].text} / {head}: {problem}")
+        for sentence in reader.sentences:
+            wrong += [f"{sentence.text[:60]}: {p}" for p in self.check_sentence(sentence)]
+        for alt in reader.alts:
+            wrong += [f"{alt.text[:60]}: {p}" for p in self.check_alt(alt)]
+        return wrong
+
+    def check_cell(self, line: list[Element], head: str, cell: Element) -> list[str]:
+        """Return what is wrong with a cell under a heading, in a line that begins with a label."""
+        if head == "判定":
+            cited = [self.rows[key] for other in line for key in other.rows]
+            verdicts = {gap["verdict"] for row in cited for gap in self.gaps[cell_of(row)]}
+            return [] if cell.text in verdicts or cell.text == "-" else ["verdict of no row"]
+        if not cell.rows:
+            return ["a number of no row"] if NUMBER.search(cell.text) and head in ANY else []
+        row = self.rows[cell.rows[0]]
+        text, _, small = cell.text.partition("|")
+        measure = next((m for h, m in HEADINGS.items() if re.fullmatch(h, head)), None)
+        labels, wrong = self.labels(row), []
+        if row["status"] == "suppressed":
+            wrong.append("a hidden row")
+        if measure is None and head not in ANY:
+            measure = "percent"
+            wrong += [] if head in labels else ["the heading is not what the row is of"]
+        if measure and not re.fullmatch(measure, row["measure"]):
+            wrong.append(f"{row['measure']} under this heading")
+        if re.fullmatch(r"\d{4}年（%）", head) and not head.startswith(row["wave"]):
+            wrong.append(f"wave {row['wave']}")
+        variants = {"重みを使わない": "unweighted", "答えのない人を補う": "imputed"}
+        if variants.get(head, row["domain_value"]) != row["domain_value"]:
+            wrong.append(f"variant {row['domain_value']}")
+        first = line[0].text.partition("|")[0].removeprefix("　うち ")
+        if first not in labels and row["item_value"] not in ("read", "quarantined", ""):
+            wrong.append(f"line of {sorted(labels)}")
+        said = {"95%信頼区間": ends(row), "n（人）": [row["n_unweighted"]]}.get(
+            head, [row["estimate"]]
+        )
+        wrong += same(text, said) + (same(small, ends(row)) if small else [])
+        is_said = row["verdict"] and row["verdict"] in text
+        if (
+            row["mark"] in tuple(MARKS)
+            and row["mark"] not in text
+            and head not in ANY
+            and not is_said
+        ):
+            wrong.append(f"not marked {row['mark']}")
+        return wrong + self.check_marks(text, row)
+
+    def check_marks(self, text: str, row: dict) -> list[str]:
+        """Return marks and verdicts of a text that are not those of its row."""
+        told = "".join(c for c in text if c in MARKS)
+        gap = self.gap_of(row)
+        wrong = [] if told in ("", row["mark"]) else [f"marked {told}, row {row['mark']!r}"]
+        for verdict in ("高い", "低い", "差は確認できない", "比較できない"):
+            if verdict in text and (gap is None or gap["verdict"] != verdict):
+                wrong.append(f"said {verdict}")
+        return wrong
+
+    def check_sentence(self, sentence: Element) -> list[str]:
+        """Return what is wrong with a sentence that names rows: numbers, marks, directions."""
+        wrong = []
+        for place, key, text in sentence.spans:
+            row = self.rows[key]
+            known = [row[n] for n in ("estimate", "lower", "upper", "n_unweighted") if row[n]]
+            wrong += [
+                f"{n} of no row"
+                for n in NUMBER.findall(text)
+                if not any(not same(n.lstrip("+−-"), [k.lstrip("-")]) for k in known)
+            ]
+            after = sentence.text[place + len(text) :]
+            mark = re.match(r"(?:（[^）]*）|高い|低い|）)*([▲▽])", after)
+            if mark and mark[1] != row["mark"]:
+                wrong.append(f"{text} marked {mark[1]}, row {row['mark']!r}")
+            near = re.split("。|なり、", after)[0]
+            way = re.search(f"(?P<up>{UP})|(?P<down>{DOWN})|{NEITHER}", near)
+            gap = self.gap_of(row)
+            if way and gap and gap["estimate"]:
+                is_up = float(gap["estimate"]) > 0
+                wrong += (
+                    [f"{text} said {way[0]}"]
+                    if way.lastgroup != ("up" if is_up else "down")
+                    else []
+                )
+            names = re.findall("「([^「」]*)」", sentence.text[:place])
+            if names and row["domain"] != "all" and names[-1] not in self.labels(row):
+                wrong.append(f"{text} named {names[-1]}")
+        return wrong
+
+    def check_alt(self, alt: Element) -> list[str]:
+        """Return labels with a number, in an alternative text, that no row of the figure has."""
+        shown = [r for r in map(self.rows.get, alt.rows) if r["status"] != "suppressed"]
+        named = [(row, self.labels(row)) for row in shown if row["estimate"]]
+        for row, labels in named:  # 男性：16〜29歳 12%
+            labels |= {p for text in labels for p in text.split("・") if " x " in row["domain"]}
+        wrong = []
+        for found in re.finditer(r" ([+\-−]?\d[\d,.]*)([▲▽]?)(?=%|ポイント|（)", alt.text):
+            before, number, mark = alt.text[: found.start()], found[1], found[2]
+            of = [row for row, labels in named if before.endswith(tuple(labels))]
+            fits = [r for r in of if not same(number.lstrip("+−-"), [r["estimate"].lstrip("-")])]
+            if not fits or (mark and mark not in {row["mark"] for row in fits}):
+                wrong.append(f"{before[-20:]} {number}{mark}")
+        return wrong
+
+    def check_verdicts(self) -> list[str]:
+        """Return figures that have one verdict in one place and another elsewhere.
+
+        A figure is a group's answer: an indicator of one code or net is that answer.
+        """
+        told = defaultdict(set)
+        for row in self.rows.values():
+            is_table = row["table_id"].startswith(("cross_", "headline")) and row["item_value"]
+            if is_table and row["status"] != "suppressed":
+                own = self.about["indicators"].get(row["item"])
+                item, codes = row["item"], [row["item_value"]]
+                if own:
+                    item, codes = own["item"], own["item_values"]
+                nets = self.about["variables"].get(item, {}).get("nets", {})
+                codes = [c for code in codes for c in nets.get(code, [code])]
+                who = (row["domain"], row["domain_value"], row["n_unweighted"])
+                told[who, item, *sorted(codes), row["measure"]].add(
+                    (row["mark"], row["p_adjusted"])
+                )
+        return [f"{figure}: {sorted(marks)}" for figure, marks in told.items() if len(marks) > 1]
+
+    def check_nation(self, page: str) -> list[str]:
+        """Return what the first conclusion says of nation and last wave that their rows do not."""
+        first = re.sub(r"<[^>]+>", "", page.partition("3つの要点")[2])[:400]
+        name = next(iter(self.about["indicators"]))
+        own = self.about["indicators"][name]
+        wrong = []
+        for other, table in (("全国", "national_"), ("前回", "waves_")):
+            said = re.search(f"{other}(?:より(高い|低い)|との(差は確認でき))", first)
+            verdicts = {
+                row["verdict"]
+                for row in self.rows.values()
+                if row["table_id"] == table + own["item"] and row["domain"] == "all"
+                and [row["item_value"]] == own["item_values"] and row["verdict"]
+            }  # fmt: skip
+            if said and not any((said[1] or "差は確認できない") == each for each in verdicts):
+                wrong.append(f"{said[0]}: {verdicts}")
+        return wrong
+
+    def check_workbook(self, sheets: dict[str, list[list]]) -> list[str]:
+        """Return cells of a workbook that are not those of the row that their line names."""
+        columns = {
+            "表番号": "table_id",
+            "値": "estimate",
+            "区間の下限": "lower",
+            "区間の上限": "upper",
+            "n（重み付け前、人）": "n_unweighted",
+            "印": "mark",
+            "判定": "verdict",
+        }
+        wrong = []
+        for title, (heads, *lines) in sheets.items():
+            for number, line in enumerate(lines, start=2):
+                cells = dict(zip(heads, line, strict=True))
+                key = cells.get("行") or (row_key(cells) if set(KEY) <= set(heads) else "")
+                row = self.rows.get(key)
+                if row is None:
+                    wrong += [f"{title}:{number} of no row"] if key or "値" in heads else []
+                    continue
+                names = columns if "行" in heads else {name: name for name in row}
+                for head, name in names.items():
+                    told, true = str(cells.get(head, "")), row.get(name, "")
+                    is_hidden = row["status"] == "suppressed" and told in ("", "x")
+                    if head in cells and not is_hidden and told != true and same(told, [true]):
+                        wrong.append(f"{title}:{number} {head} {told} for {true}")
+        return wrong
+
+
+def cell_of(row: dict) -> tuple[str, ...]:
+    """Return the table, group and answer that a row is of."""
+    return tuple(row[n] for n in "wave table_id domain domain_value item item_value".split())
+
+
+def row_key(row: dict) -> str:
+    """Return the name of a row beside its number on the page."""
+    digest = hashlib.sha256("|".join(row[name] for name in KEY).encode()).digest()
+    return base64.urlsafe_b64encode(digest[:6]).decode()
+
+
+def ends(row: dict) -> list[str]:
+    """Return the ends of a row's interval."""
+    return [row["lower"], row["upper"]] if row["lower"] else []
+
+
+def same(text: str, figures: list[str]) -> list[str]:
+    """Return how a text's numbers differ from those of its row, at the digits that it prints."""
+    told, tokens = numbers(text), NUMBER.findall(text)
+    if len(told) != len(figures) or "" in figures:
+        return [] if text in ("x", "…", "-", "") else [f"{text} for {figures}"]
+    digits = [len(token.partition(".")[2]) for token in tokens]
+    true = [float(figure) for figure in figures]
+    off = [abs(t - f) > 0.500001 * 10**-d for t, f, d in zip(told, true, digits, strict=True)]
+    return [f"{text} for {figures}"] if any(off) else []

@@ -1,0 +1,189 @@
+"""Real and random releases under the second attacker: no small count may be told."""
+
+import csv
+import itertools
+import random
+
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+from tests import attacker, random_survey
+from tests.side_channels import attack
+
+from tsunagari import disclosure
+from tsunagari.attack import attack_estimates
+from tsunagari.study import DisclosureError, open_study, read_table
+
+YEARS = ["2022", "2023"]
+SIZES = (300, 500, 800, 1200)  # people of a random survey
+
+
+def age_mix(root):
+    """Return how the nation's respondents are spread over age bands, where it is published."""
+    table = pd.read_csv(root / "data/raw/national/benchmarks.csv", dtype=str)
+    table = table[(table["item"] == "respondents") & (table["domain"] == "age_band")]
+    return table.set_index("domain_value")["percent"].astype(float).to_dict()
+
+
+def facts_of(root, year):
+    folder = root / "data/raw/ehime"
+    settings = yaml.safe_load((folder / "study.yaml").read_text(encoding="utf-8"))
+    with (folder / "codebook.csv").open(encoding="utf-8-sig", newline="") as file:
+        lines = [r for r in csv.DictReader(file) if not r["waves"] or year in r["waves"].split()]
+    return attacker.Facts(settings, lines, mix=age_mix(root))
+
+
+def tables_of(root, year):
+    """Return the released rows and those before the gate."""
+    private = root / f"data/processed/ehime/{year}/private/estimates.csv"
+    return read_table(root / f"reports/ehime/{year}/estimates.csv"), read_table(private)
+
+
+# --- ehime ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("year", "loops"), [("2022", True), ("2023", False)])
+def test_no_small_count_of_a_release_can_be_told(released, year, loops):
+    published, truth = tables_of(released, year)
+    assert attack(published, truth, facts_of(released, year), loops=loops) == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("year", YEARS)
+def test_models_tell_of_no_few_people(released, year):
+    published, truth = tables_of(released, year)
+    models = published["table_id"].str.startswith("model_")
+    assert attack(published[models], truth[models], facts_of(released, year)) == []
+
+
+@pytest.mark.slow
+def test_two_releases_together_tell_no_more(released, monkeypatch):
+    monkeypatch.setenv("TSUNAGARI_ROOT", str(released))
+    (first, before), (_, truth) = (tables_of(released, year) for year in YEARS)
+    second = random_survey.pass_gate(open_study("ehime", 2023), truth, archive=[first])
+    both, whole = pd.concat([second, first]), pd.concat([truth, before])
+    holes = attack(both, whole, facts_of(released, "2023"))
+    assert [hole for hole in holes if hole.kind != "family"] == []
+
+
+def people_of(root, year, facts, names):
+    """Return the place of every respondent among the categories of every variable, and how many."""
+    people = read_table(root / f"data/processed/ehime/{year}/private/respondents.parquet")
+    places = {}
+    for name in names:
+        item, _, code = name.partition(":")
+        values = people[item].astype("string").fillna(attacker.SKIPPED)
+        if code:
+            codes = facts.nets[item].get(code, code.split("|"))
+            width = max(map(len, facts.options[item]))
+            chosen = people[[f"{item}_{c.zfill(width)}" for c in codes]].eq(1).any(axis=1)
+            answered = np.where(chosen, "1", "0")
+            values = values.mask(values == "answered", answered)
+        cats = {cat: place for place, cat in enumerate(facts.cats[name])}
+        places[name] = values.map(lambda value, cats=cats: cats.get(value, cats[attacker.NONE]))
+    return places, len(people)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("year", YEARS)
+def test_the_attacker_states_nothing_untrue(released, year, monkeypatch):
+    facts, stated = facts_of(released, year), []
+    monkeypatch.setattr(
+        attacker, "_solve", lambda system, *more, **_: stated.append((system, *more)) or []
+    )
+    published, truth = (table[table["wave"] == year] for table in tables_of(released, year))
+    attack(published, truth, facts)
+    ((system, lines, _),) = stated
+    for terms, low, high in lines:
+        weights = [(system.cells(box), times) for box, times in terms]
+        system.state(attacker._sum({}, *weights), low, high)
+    places, n = people_of(released, year, facts, {name for names in system.start for name in names})
+    true = np.zeros(system.n)
+    for names, cells in system.start.items():
+        counts = np.zeros(cells.shape)
+        np.add.at(
+            counts, tuple(places[name].to_numpy() for name in sorted(names)), 1 if names else n
+        )
+        true[cells.ravel()] = counts.ravel()
+    sums = [(sum(w * true[k] for k, w in ws.items()), low, high) for ws, low, high in system.rows]
+    assert len(sums) > 20_000
+    assert [each for each in sums if not each[1] - 1e-6 <= each[0] <= each[2] + 1e-6] == []
+
+
+# --- random surveys -------------------------------------------------------------------------------
+
+
+def draw(folder, monkeypatch, *, seed, year=2022, features=()):
+    """Return a random survey's study, its rows before the gate and what is released of them."""
+    monkeypatch.setenv("TSUNAGARI_ROOT", str(folder))
+    random_survey.write_survey(folder, seed=seed, n=SIZES[seed % 4], features=set(features))
+    study = open_study("random", year)
+    truth = random_survey.make_truth(study)
+    try:
+        return study, truth, random_survey.pass_gate(study, truth)
+    except DisclosureError:
+        return study, truth, None
+
+
+def holes_of(study, truth, published):
+    return attack(published, truth, random_survey.read_facts(study))
+
+
+@pytest.mark.parametrize("seed", [1, 3])
+def test_no_small_count_of_a_random_survey_can_be_told(seed, tmp_path, monkeypatch):
+    study, truth, published = draw(tmp_path, monkeypatch, seed=seed)
+    assert (published["status"] == "suppressed").any()
+    assert holes_of(study, truth, published) == []
+
+
+@pytest.mark.slow
+def test_no_small_count_of_many_random_surveys_can_be_told(tmp_path, monkeypatch):
+    attacked = 0
+    for seed, year in itertools.product(range(4, 16), (2022, 2023)):
+        if year == 2022 or seed % 3 == 0:
+            folder = tmp_path / f"{seed}-{year}"
+            study, truth, published = draw(folder, monkeypatch, seed=seed, year=year)
+            if published is not None:  # else the gate refused it whole
+                attacked += 1
+                assert holes_of(study, truth, published) == [], (seed, year)
+    assert attacked > 10
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("seed", "year", "features"),
+    [
+        pytest.param(14, 2022, ["option_nets"], id="a net of options is at most their sum"),
+        pytest.param(28, 2022, ["own_source"], id="a question by its own merged answers"),
+        pytest.param(20, 2022, ["answered"], id="who answers is among whom an axis leaves out"),
+        pytest.param(4, 2022, ["exclusive"], id="none of these, of whom an axis leaves out"),
+        pytest.param(108, 2023, [], id="everybody chose, of whom an axis leaves out"),
+    ],
+)
+def test_what_the_second_attacker_found(seed, year, features, tmp_path, monkeypatch):
+    study, truth, published = draw(tmp_path, monkeypatch, seed=seed, year=year, features=features)
+    assert published is None or holes_of(study, truth, published) == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", [5, 8])
+def test_a_cell_shown_again_is_noticed_where_the_gate_notices(seed, tmp_path, monkeypatch):
+    study, truth, published = draw(tmp_path, monkeypatch, seed=seed)
+    shown = disclosure.round_published(truth.assign(status="published"))
+    is_cell = (published["status"] == "suppressed") & (truth["measure"] == "percent")
+    is_cell &= ~truth["item_value"].isin(["no_answer", "5"])  # 5 may stand for refused
+    facts = {
+        "settings": study.config.disclosure,
+        "questionnaire": disclosure.read_questionnaire(study),
+    }
+    noticed = {"gate": 0, "both": 0}
+    places = random.Random(seed).sample(published.index[is_cell].tolist(), 12)
+    for place in places:
+        mutant = published.copy()
+        mutant.loc[place] = shown.loc[place]
+        if attack_estimates(mutant, truth, **facts):
+            noticed["gate"] += 1
+            noticed["both"] += bool(holes_of(study, truth, mutant))
+    assert noticed["gate"] == noticed["both"] > 6
