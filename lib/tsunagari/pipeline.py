@@ -435,10 +435,9 @@ def build_release(run: Run) -> None:
     ):
         notebook = nbformat.read(run.staging / _NOTEBOOKS / f"{REPORT}.ipynb", as_version=4)
         rows = published.read_published(run.study.name, run.study.year)
-        title = page.title_of(rows)
-        html = page.export_html(notebook, title=title, is_synthetic=rows.is_synthetic)
+        html = page.export_html(notebook, is_synthetic=rows.is_synthetic)
         (folder / "council_report.html").write_text(html, encoding="utf-8", newline="\n")
-        workbook.write_workbook(rows, folder / "tables.xlsx", title=title)
+        workbook.write_workbook(rows, folder / "tables.xlsx")
     shutil.copyfile(run.staging / "published/estimates.csv", folder / "estimates.csv")
     studies.write_table(folder / MANIFEST, _describe(run))
     attack.seal_manifest(folder / MANIFEST)

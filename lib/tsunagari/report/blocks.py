@@ -3,27 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from markupsafe import Markup, escape
 
 from tsunagari.report import figures
-from tsunagari.report.published import Row, is_hidden
 
 SHORT_TABLE_ROWS = 16  # such a table is not broken over two printed pages
 MANY_COLUMNS = 11  # beyond them an interval is printed under its number, not beside it
 _REFERENCE = re.compile("⟦([^⟧]*)⟧")
-
-
-def keys_of(rows: Iterable[Row | None]) -> tuple[str, ...]:
-    """Return the keys of the rows that something shows."""
-    return tuple(dict.fromkeys(row["key"] for row in rows if row and not is_hidden(row)))
-
-
-def reference(key: str) -> Markup:
-    """Return a place that becomes a link to a table, once tables have numbers."""
-    return Markup(f"⟦{key}⟧")
 
 
 @dataclass(frozen=True)
@@ -87,16 +76,12 @@ class Table:
         )
 
     def _group(self, label: str, lines: tuple[Line, ...]) -> str:
-        found = []
-        if label:
-            found.append(
-                f'<tr class="group"><th scope="rowgroup" colspan="{len(self.head)}">'
-                f"{escape(label)}</th></tr>"
-            )
-        for head, *rest in lines:
-            cells = "".join(cell.to_html("td") for cell in rest)
-            found.append(f"<tr>{head.to_html('th')}{cells}</tr>")
-        return f"<tbody>{''.join(found)}</tbody>"
+        head = f'<th scope="rowgroup" colspan="{len(self.head)}">{escape(label)}</th>'
+        rows = [f'<tr class="group">{head}</tr>'] if label else []
+        for name, *cells in lines:
+            own = "".join(cell.to_html("td") for cell in cells)
+            rows.append(f"<tr>{name.to_html('th')}{own}</tr>")
+        return f"<tbody>{''.join(rows)}</tbody>"
 
     @property
     def anchor(self) -> str:
@@ -128,7 +113,7 @@ class Text:
 
     Attributes:
         lines: Paragraphs, items of a list, or a heading.
-        kind: p, ul, ol, h2, h3, note or warning.
+        kind: p, ul, ol, h3, note or warning.
     """
 
     lines: tuple[Markup, ...]
@@ -137,10 +122,9 @@ class Text:
     def to_html(self) -> str:
         """Return the text; references stay for the report to resolve."""
         if self.kind in ("ul", "ol"):
-            return (
-                f"<{self.kind}>{''.join(f'<li>{line}</li>' for line in self.lines)}</{self.kind}>"
-            )
-        tag = self.kind if self.kind in ("h2", "h3") else "p"
+            items = "".join(f"<li>{line}</li>" for line in self.lines)
+            return f"<{self.kind}>{items}</{self.kind}>"
+        tag = "h3" if self.kind == "h3" else "p"
         style = f' class="{self.kind}"' if self.kind in ("note", "warning") else ""
         return "".join(f"<{tag}{style}>{line}</{tag}>" for line in self.lines)
 
@@ -150,53 +134,22 @@ Block = Table | Picture | Text
 
 @dataclass(frozen=True)
 class Chapter:
-    """One chapter of the report, as a notebook cell shows it.
+    """One chapter of the report.
 
     Attributes:
         name: As in the texts.
+        heading: Safe HTML.
         blocks: What it consists of, in order.
-        numbers: Number and anchor of every table of the report, by key.
+        links: Link to every table of the report, by key.
     """
 
     name: str
+    heading: Markup
     blocks: tuple[Block, ...]
-    numbers: dict[str, tuple[str, str]] = field(default_factory=dict)
+    links: Mapping[str, str] = field(default_factory=dict)
 
     def to_html(self) -> str:
         """Return the chapter's HTML with its references resolved."""
-        heads = [block for block in self.blocks if isinstance(block, Text) and block.kind == "h2"]
-        body = "".join(block.to_html() for block in self.blocks if block not in heads)
-        head = "".join(block.to_html() for block in heads)
-        return f'{head}<div class="part part-{self.name}">{_REFERENCE.sub(self._link, body)}</div>'
-
-    def _link(self, match: re.Match[str]) -> str:
-        number, anchor = self.numbers.get(match.group(1), ("", ""))
-        return f'〔<a href="#{anchor}">{number}</a>〕' if number else ""
-
-    def _repr_html_(self) -> str:
-        return self.to_html()
-
-
-def number_blocks(parts: dict[str, list[Block]]) -> dict[str, Chapter]:
-    """Number tables and figures in the order of the page and return the chapters."""
-    n_tables = n_figures = 0
-    numbers: dict[str, tuple[str, str]] = {}
-    numbered: dict[str, list[Block]] = {}
-    for name, blocks in parts.items():
-        kept = numbered.setdefault(name, [])
-        for block in blocks:
-            if isinstance(block, Table):
-                n_tables += 1
-                block = replace(block, number=f"表{n_tables}")
-                numbers.setdefault(block.key, (block.number, block.anchor))
-            elif isinstance(block, Picture):
-                n_figures += 1
-                words = replace(block.chart.words, number=f"図{n_figures}")
-                block = replace(block, chart=replace(block.chart, words=words))
-            kept.append(block)
-    return {name: Chapter(name, tuple(kept), numbers) for name, kept in numbered.items()}
-
-
-def of_kind(chapters: Iterable[Chapter], kind: type) -> Iterator[Block]:
-    """Go through the blocks of one kind, in order."""
-    return (b for chapter in chapters for b in chapter.blocks if isinstance(b, kind))
+        body = "".join(block.to_html() for block in self.blocks)
+        body = _REFERENCE.sub(lambda found: self.links.get(found[1], ""), body)
+        return f'<h2>{self.heading}</h2><div class="part part-{self.name}">{body}</div>'

@@ -7,10 +7,9 @@ import re
 import zipfile
 from pathlib import Path
 
-from tsunagari.report.texts import load_texts
+from tsunagari.report.texts import FIXED
 
-_WORDS = load_texts("ja")["words"]
-UNSIGNED, SIGNED = _WORDS["unsigned"], _WORDS["signed"]
+UNSIGNED, SIGNED = FIXED["unsigned"], FIXED["signed"]
 _MARK = r'<(aside|style)\b[^>]*\bunsigned"[^>]*>.*?</\1>\n?'
 
 

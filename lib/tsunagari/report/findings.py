@@ -9,28 +9,32 @@ import numpy as np
 import pandas as pd
 
 from tsunagari.disclosure import clean_text
-from tsunagari.report.published import Published, Row, first, is_hidden, judged, mark_of, records
-from tsunagari.verdicts import ABOVE, BELOW, HIGHER, LOWER
+from tsunagari.report.published import (
+    Published,
+    Row,
+    first,
+    is_hidden,
+    is_judged,
+    judged,
+    mark_of,
+    records,
+)
+from tsunagari.verdicts import ABOVE, BELOW, REFERENCE
 
 MODEL_BASE = 50  # respondents; a sentence about a model's level needs this base (SDC-1 P3)
 SURE_STATUS = ("published", "low_base")  # a reference value is not spoken of
 Context = dict[str, Any]
 
 
-def is_sure(row: Row | None) -> bool:
-    """Whether a difference is judged higher or lower."""
-    return row is not None and row["verdict"] in (HIGHER, LOWER)
-
-
 def sides(rows: Iterable[Row], labels: Iterable[str]) -> list[Context]:
-    """Return the marked groups, the higher ones first, with how a sentence on them ends."""
-    known = list(zip(rows, labels, strict=True))
+    """Return the marked groups by their mark, the higher ones first."""
+    known = [(row, label) for row, label in zip(rows, labels, strict=True)
+             if row["status"] in SURE_STATUS]  # fmt: skip
     found = []
-    for mark, go_on, end in ((ABOVE, "高く", "高い"), (BELOW, "低く", "低い")):
-        own = [(r, n) for r, n in known if mark_of(r) == mark and r["status"] in SURE_STATUS]
-        if own:
+    for mark in (ABOVE, BELOW):
+        if own := [pair for pair in known if mark_of(pair[0]) == mark]:
             rows_of, names = zip(*own, strict=True)
-            found.append({"rows": rows_of, "names": names, "go_on": go_on, "end": end})
+            found.append({"mark": mark, "rows": rows_of, "names": names})
     return found
 
 
@@ -44,8 +48,8 @@ def visible(rows: pd.DataFrame) -> bool:
 
 def conclusions(published: Published, **_: Any) -> Iterator[tuple[str, Context]]:
     """Yield the first three of: level, groups, factor, level of the second indicator."""
-    shown = [n for n in published.indicators if published.indicator(n) is not None]
-    shown = [n for n in shown if not is_hidden(published.indicator(n))]
+    rows = {name: published.indicator(name) for name in published.indicators}
+    shown = [name for name, row in rows.items() if row and not is_hidden(row)]
     found = [level(published, name) for name in shown[:1]]
     found += [*groups(published), *first_effect(published)]
     found += [level(published, name) for name in shown[1:2]]
@@ -54,17 +58,11 @@ def conclusions(published: Published, **_: Any) -> Iterator[tuple[str, Context]]
 
 def level(published: Published, name: str) -> tuple[str, Context]:
     """Return what is said of an indicator over everybody."""
-    known = published.indicators[name]
+    known, row = published.indicators[name], published.indicator(name)
     item, value = known["item"], published.value_of(name)
-    gap = judged(published.nation(item, value))
-    change = published.change(item, value)["gap"]
-    if change is not None and (is_hidden(change) or not change["verdict"]):
-        change = None
-    if gap is not None:
-        is_aged = gap["measure"].endswith("age_standardised")
-        gap = {**gap, "is_aged": is_aged, "is_sure": is_sure(gap)}
-    row = published.indicator(name)
-    return "level", {"indicator": known["label"], "row": row, "gap": gap, "change": change}
+    gap, change = judged(published.nation(item, value)), published.change(item, value)["gap"]
+    change = change if is_judged(change) else None
+    return "level", {"indicator": name, "row": row, "gap": gap, "change": change}
 
 
 def groups(published: Published) -> Iterator[tuple[str, Context]]:
@@ -73,22 +71,19 @@ def groups(published: Published) -> Iterator[tuple[str, Context]]:
     name = published.indicator_of(items[0]) if items else None
     if name is None:
         return
-    axes = [axis for axis in published.single_axes if axis != items[0]]
-    tested = {axis: published.indicator_by(axis, name=name) for axis in axes}
-    tested = {axis: rows for axis, rows in tested.items() if visible(rows)}
-    marked = [
-        (axis, row)
-        for axis, rows in tested.items()
-        for row in records(
-            rows[(rows["mark"] == ABOVE) & rows["status"].isin(SURE_STATUS)].nlargest(1, "estimate")
-        )
-    ]
+    tested, marked = [], []
+    for axis in published.axes(but=items[0], has_nested=False):
+        rows = published.indicator_by(axis, name=name)
+        if visible(rows):
+            tested.append(published.axis_label(axis))
+            above = rows[(rows["mark"] == ABOVE) & rows["status"].isin(SURE_STATUS)]
+            marked += [(axis, row) for row in records(above.nlargest(1, "estimate"))]
     marked.sort(key=lambda pair: pair[1]["estimate"], reverse=True)
     context = {"name": name, "table": f"cross_{items[0]}"}
     if marked:
         yield "groups", context | {"found": marked[:3], "more": len(marked) > 3}
     elif tested:
-        yield "no_groups", context | {"axes": [published.axis_label(axis) for axis in tested]}
+        yield "no_groups", context | {"axes": tested}
 
 
 def first_effect(published: Published) -> Iterator[tuple[str, Context]]:
@@ -105,16 +100,13 @@ def first_effect(published: Published) -> Iterator[tuple[str, Context]]:
 def axis_findings(published: Published, *, item: str, **_: Any) -> Iterator[tuple[str, Context]]:
     """Yield one sentence an axis with marked groups, and one for all axes without."""
     name, without = published.indicator_of(item), []
-    if name is None:
-        return
     context = {"name": name, "table": f"cross_{item}"}
-    for axis in [axis for axis in published.single_axes if axis != item]:
+    for axis in published.axes(but=item, has_nested=False) if name else ():
         rows = published.indicator_by(axis, name=name)
         if not visible(rows):
             continue
-        found = sides(records(rows), rows["domain_value"])
-        if found:
-            yield "axis_finding", context | {"axis": axis, "sides": found}
+        if found := sides(records(rows), rows["domain_value"]):
+            yield "axis_finding", context | {"axis": axis, "found": found}
         else:
             without.append(published.axis_label(axis))
     if without:
@@ -133,14 +125,13 @@ def effect(
     published: Published, row: Row, *, outcome: str, is_summary: bool = False
 ) -> tuple[str, Context]:
     """Return what is said of one marginal effect."""
-    same = {"measure": row["measure"], "item": row["item"], "mark": "基準"}
-    reference = first(published.rows(row["table_id"], **same))
+    same = {"measure": row["measure"], "item": row["item"], "mark": REFERENCE}
+    base = first(published.rows(row["table_id"], **same))
     return "effect", {
         "row": row,
         "outcome": outcome,
-        "factor": published.label(row["item"]).removesuffix("の有無"),
         "level": published.level_label(row),
-        "reference": published.level_label(reference) if reference else "基準の区分",
+        "base": published.level_label(base) if base else "",
         "is_summary": is_summary,
         "table": f"effects_{outcome}",
     }
@@ -168,15 +159,8 @@ def model_size(published: Published, *, outcome: str, **_: Any) -> Iterator[tupl
     if rows[rows["measure"] == "odds_ratio"].empty:
         return
     facts = [row for row in records(rows[rows["item"] == "model"]) if not is_hidden(row)]
-    by_name = {row["item_value"]: row for row in facts}
-    sizes = [(by_name[name], *how) for name, how in _SIZES.items() if name in by_name]
-    yield "model_size", {"sizes": sizes}
+    yield "model_size", {"facts": {row["item_value"]: row for row in facts}}
     yield from (("as_it_is", {"sentence": clean_text(row["reason"])}) for row in facts)
-
-
-_SIZES = {  # unit and digits of a model's facts
-    "n": ("人", 0), "events": ("人", 0), "parameters": ("", 0), "events_per_parameter": ("人", 1)
-}  # fmt: skip
 
 
 # --- limits ---------------------------------------------------------------------------------------

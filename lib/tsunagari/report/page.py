@@ -3,31 +3,33 @@
 from __future__ import annotations
 
 import html
+import inspect
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass
-from functools import cached_property
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import nh3
 import pandas as pd
-from markupsafe import escape
+from markupsafe import Markup, escape
 from nbconvert import HTMLExporter
 from nbformat import NotebookNode
 from traitlets.config import Config
 
-from tsunagari.disclosure import clean_text
 from tsunagari.report import figures
-from tsunagari.report.blocks import Block, Chapter, Picture, Table, Text, number_blocks, of_kind
+from tsunagari.report.blocks import Block, Chapter, Picture, Table, Text
 from tsunagari.report.findings import LINES
 from tsunagari.report.pictures import FIGURES
 from tsunagari.report.published import Published
 from tsunagari.report.tables import TABLES, make_table
-from tsunagari.report.texts import Writer, load_texts
-from tsunagari.study import KernelError
+from tsunagari.report.texts import FIXED
+from tsunagari.report.writer import Writer
+from tsunagari.study import ConfigError, KernelError
 
 Context = dict[str, Any]
+Part = dict[str, Any]
 
 
 # --- chapters -------------------------------------------------------------------------------------
@@ -38,34 +40,28 @@ class Report:
     """The council's report: its chapters in the order of the texts, tables and figures numbered.
 
     Attributes:
-        published: What it was made from.
+        title: Title of the page.
+        subtitle: Who was asked, when and how.
         chapters: By name.
     """
 
-    published: Published
+    title: str
+    subtitle: str
     chapters: dict[str, Chapter]
 
-    @cached_property
+    def _blocks(self, kind: type) -> list[Any]:
+        every = (block for chapter in self.chapters.values() for block in chapter.blocks)
+        return [block for block in every if isinstance(block, kind)]
+
+    @property
     def tables(self) -> list[Table]:
         """All tables in order."""
-        return list(of_kind(self.chapters.values(), Table))
+        return self._blocks(Table)
 
-    @cached_property
+    @property
     def charts(self) -> list[figures.Chart]:
         """All figures in order."""
-        return [picture.chart for picture in of_kind(self.chapters.values(), Picture)]
-
-    @property
-    def title(self) -> str:
-        """Title of the page."""
-        return title_of(self.published)
-
-    @property
-    def subtitle(self) -> str:
-        """Who was asked, when and how."""
-        about = self.published.about
-        parts = ("people", "fieldwork", "mode")
-        return "、".join(clean_text(about[part]) for part in parts if about.get(part))
+        return [picture.chart for picture in self._blocks(Picture)]
 
     def _repr_html_(self) -> str:
         head = f"<h1>{escape(self.title)}<small>{escape(self.subtitle)}</small></h1>"
@@ -79,89 +75,131 @@ class Report:
         return pd.DataFrame(rows, columns=["number", "title"])
 
 
-def title_of(published: Published) -> str:
-    """Return the title of a report."""
-    return f"{clean_text(published.about['title'])} 報告書（{published.year}年調査）"
-
-
-def build_report(published: Published, *, language: str = "ja") -> Report:
+def build_report(published: Published) -> Report:
     """Put the whole report together from published rows.
 
     Args:
         published: From `read_published`.
-        language: Of the texts.
 
     Returns:
-        The report; its chapters show themselves in a notebook.
+        The report; it shows itself in a notebook.
 
     Raises:
         ConfigError: A text of the study's own is wrong.
     """
-    writer = Writer(published, language=language)
+    writer = Writer(published)
     builder = _Builder(writer)
     chapters = {
-        name: [Text((writer.say(spec["heading"]),), "h2"), *builder.blocks(spec["parts"], {})]
+        name: Chapter(
+            name,
+            writer.say(spec["heading"]),
+            tuple(builder.blocks(spec["parts"], {})),
+            builder.links,
+        )
         for name, spec in writer.texts["chapters"].items()
     }
-    return Report(published, number_blocks(chapters))
+    return Report(writer.title, writer.text("subtitle"), chapters)
 
 
 class _Builder:
-    """Turns the parts of a chapter, as they are written, into blocks."""
+    """Turns the parts of a chapter, as they are written, into numbered blocks."""
 
     def __init__(self, writer: Writer) -> None:
         self.writer, self.published = writer, writer.published
+        self.links: dict[str, str] = {}
+        self._n: Counter[str] = Counter()
 
-    def blocks(self, parts: list[Context], context: Context) -> Iterator[Block]:
+    def blocks(self, parts: list[Part], context: Context) -> Iterator[Block]:
         """Go through the parts of a chapter, once or for everything that it is about."""
         for part in parts:
+            _check_part(part, self.writer.texts["texts"], context=context)
             if "each" in part:
-                found = self.subjects(part["each"])
+                found = SUBJECTS[part["each"]](self.published)
                 for place, own in enumerate(found):
                     yield from self.blocks(part["parts"], own | {"is_first": place == 0})
                 if not found and "none" in part:
-                    yield from self.text(part["none"], "p", {})
+                    yield from self._text("p", part["none"], {})
                 continue
             ((kind, name),) = part.items()
             if kind == "table":
-                lines = TABLES[name](self.writer, **context)
-                yield from make_table(self.writer, name, lines)
+                made = make_table(self.writer, name, TABLES[name](self.writer, **context))
+                yield from map(self._number_table, made)
             elif kind == "figure":
-                yield from FIGURES[name](self.writer, **context)
+                yield from map(self._number_picture, FIGURES[name](self.writer, **context))
             else:
-                yield from self.text(name, kind, context)
+                yield from self._text(kind, name, context)
 
-    def text(self, name: str, kind: str, context: Context) -> Iterator[Text]:
+    def _text(self, kind: str, name: str, context: Context) -> Iterator[Text]:
         """Yield lines of the texts, those left out that have nothing to say."""
         found = LINES[name](self.published, **context) if name in LINES else [(name, context)]
         lines = [line for own, given in found for line in self.writer.lines(own, **given)]
         if lines:
             yield Text(tuple(dict.fromkeys(lines)), kind)
 
-    def subjects(self, name: str) -> list[Context]:
-        """Return what parts are repeated for: questions, families of them, models, or once."""
-        published = self.published
-        nation = published.items_of("national_") if published.about.get("benchmark") else []
-        if name == "models":
-            return [{"outcome": outcome} for outcome in published.outcomes]
-        if name == "nation":
-            return [{}] * bool(nation)
-        if name == "waves":
-            return [{}] * (published.previous is not None)
-        if name == "families":
-            return [{"items": items} for items in _families(published)]
-        questions = nation if name == "nation_questions" else published.chapter(name)
-        return [{"item": item} for item in questions]
+    def _number(self, kind: str) -> str:
+        self._n[kind] += 1
+        return self.writer.text(kind, n=self._n[kind])
+
+    def _number_table(self, table: Table) -> Table:
+        table = replace(table, number=self._number("table_number"))
+        link = Markup('<a href="#{}">{}</a>').format(table.anchor, table.number)
+        text = self.writer.say(self.writer.texts["texts"]["table_link"], table=link)
+        self.links.setdefault(table.key, text)
+        return table
+
+    def _number_picture(self, picture: Picture) -> Picture:
+        words = replace(picture.chart.words, number=self._number("figure_number"))
+        return replace(picture, chart=replace(picture.chart, words=words))
 
 
-def _families(published: Published) -> list[list[str]]:
+def _families(published: Published) -> list[Context]:
     """Put questions on ties that have the same answers together, in the order of their first."""
     families: dict[Any, list[str]] = {}
     for item in published.chapter("ties"):
         labels = tuple(published.values(item).values())
         is_alone = published.is_multiple(item) or len(labels) < 3
         families.setdefault(item if is_alone else labels, []).append(item)
-    return list(families.values())
+    return [{"items": items} for items in families.values()]
+
+
+def _nation(published: Published) -> list[str]:
+    return published.items_of("national_") if published.about["benchmark"] else []
+
+
+SUBJECTS = {  # what parts are repeated for: questions, families of them, models, or once
+    "families": _families,
+    "models": lambda published: [{"outcome": outcome} for outcome in published.outcomes],
+    "nation": lambda published: [{}] * bool(_nation(published)),
+    "nation_questions": lambda published: [{"item": item} for item in _nation(published)],
+    "waves": lambda published: [{}] * (published.previous is not None),
+} | {
+    name: lambda published, name=name: [{"item": item} for item in published.chapter(name)]
+    for name in ("loneliness", "ties", "others", "appendix", "crosses")
+}
+PARTS = {"each": SUBJECTS, "table": TABLES, "figure": FIGURES}
+TEXT_KINDS = ("h3", "p", "note", "warning", "ul", "ol")
+
+
+def _check_part(part: Part, texts: Mapping[str, Any], *, context: Context) -> None:
+    """Refuse a part of a chapter that names what is not there, or stands under no `each` of it."""
+    try:
+        kind, name = next(iter(part.items()))
+        make = (PARTS | dict.fromkeys(TEXT_KINDS, texts | LINES))[kind][name]
+        needs = inspect.signature(make).parameters.values() if callable(make) else ()
+        is_right = {one.name for one in needs if one.kind is one.KEYWORD_ONLY} <= context.keys()
+        more = {"parts": list, "none": str} if kind == "each" else {}
+        is_right &= all(isinstance(part[key], more[key]) for key in list(part)[1:])
+        is_right &= part.get("none", name) in (*texts, name) and ("parts" in part) == bool(more)
+    except (AttributeError, KeyError, StopIteration, TypeError):
+        is_right = False
+    if not is_right:
+        raise ConfigError(
+            "TEXT_PART",
+            f"texts.yaml の章の部品 {str(part)[:60]} は使えません。"
+            "元の章（lib/tsunagari/report/ja.yaml）にある部品を、同じ each の下に書いてください。",
+            f"The part {str(part)[:60]} of a chapter in texts.yaml cannot be used: use those of "
+            "lib/tsunagari/report/ja.yaml, under the same each.",
+        )
 
 
 # --- the page -------------------------------------------------------------------------------------
@@ -208,18 +246,13 @@ def sanitise(text: str) -> str:
     )
 
 
-def export_html(
-    notebook: NotebookNode, *, title: str | None = None, is_synthetic: bool | None = None
-) -> str:
+def export_html(notebook: NotebookNode, *, is_synthetic: bool) -> str:
     """Return an executed notebook as one page without code, scripts or outside addresses.
 
     Args:
         notebook: Executed notebook; cells tagged remove-cell or parameters are left out, so is
-            everything printed.
-        title: Title of the page and its only first heading; by default the first one that a cell
-            of the notebook shows.
-        is_synthetic: Whether the banner stands on every page; by default whether it stands on any
-            table or figure of the notebook.
+            everything printed. The title of the page is the heading that `Report` shows.
+        is_synthetic: Whether the banner stands on every page.
 
     Returns:
         The HTML, lang="ja"; the same notebook gives the same bytes.
@@ -235,23 +268,18 @@ def export_html(
             "No page is made from a notebook that failed: make it run first.",
         )
     shown = "".join("".join(o["data"].get("text/html", "")) for o in outputs if "data" in o)
-    heading, subtitle = _first_heading(shown)
-    title = title or heading
-    is_synthetic = 'class="stamp"' in shown if is_synthetic is None else is_synthetic
-    words = load_texts("ja")["words"]
-    banner = {"banner": words["synthetic"] if is_synthetic else ""}
-    banner |= {"banner_note": words["synthetic_note"], "unsigned": words["unsigned"]}
-    banner["unsigned_note"] = words["unsigned_note"]
-    heads = {"page_title": title, "page_subtitle": subtitle}
-    page, _ = _exporter().from_notebook_node(notebook, resources=heads | banner)
-    return _add_contents(page)
-
-
-def _first_heading(shown: str) -> tuple[str, str]:
-    """Return title and subtitle of the heading that `Report` shows; the template prints them."""
     found = re.search(r"<h1>(.*?)(?:<small>(.*?)</small>)?</h1>", shown)
-    texts = found.groups("") if found else ("報告書", "")
-    return html.unescape(texts[0]), html.unescape(texts[1])
+    title, subtitle = map(html.unescape, found.groups("") if found else ("", ""))
+    resources = {
+        "page_title": title,
+        "page_subtitle": subtitle,
+        "banner": FIXED["synthetic"] if is_synthetic else "",
+        "banner_note": FIXED["synthetic_note"],
+        "unsigned": FIXED["unsigned"],
+        "unsigned_note": FIXED["unsigned_note"],
+    }
+    page, _ = _exporter().from_notebook_node(notebook, resources=resources)
+    return _add_contents(page)
 
 
 def _exporter() -> HTMLExporter:

@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from tsunagari.disclosure import clean_text
 from tsunagari.report import figures
-from tsunagari.report.blocks import Picture, keys_of
-from tsunagari.report.findings import is_sure, sides, sure_effects, visible
+from tsunagari.report.blocks import Picture
+from tsunagari.report.findings import sides, sure_effects, visible
 from tsunagari.report.published import (
     Published,
     Row,
@@ -18,16 +19,17 @@ from tsunagari.report.published import (
     is_drawable,
     is_hidden,
     judged,
+    keys_of,
     mark_of,
     records,
 )
-from tsunagari.report.texts import Writer, decimals_of, format_number
+from tsunagari.report.texts import FIXED
+from tsunagari.report.writer import BASE_SIGNS, Writer, decimals_of, format_number
 from tsunagari.study import NO_ANSWER
-from tsunagari.verdicts import NOT_COMPARABLE
+from tsunagari.verdicts import NOT_COMPARABLE, REFERENCE
 
 N_LEADING_AXES = 4  # of a question's figures; further axes share one
 MOST_STACKED_GROUPS = 4  # beyond them one indicator is drawn as dots
-BASE_SIGNS = {"reference": "*", "low_base": "†"}
 
 
 # --- what every figure needs ----------------------------------------------------------------------
@@ -36,51 +38,35 @@ BASE_SIGNS = {"reference": "*", "low_base": "†"}
 def chart_rows(published: Published, rows: pd.DataFrame, labels: Iterable[str]) -> pd.DataFrame:
     """Return label, estimate, ends, mark and digits; a base under the minimum counts as hidden."""
     every = records(rows)
-    table = pd.DataFrame(
-        {
-            "label": list(labels),
-            "estimate": rows["estimate"].to_numpy(float),
-            "lower": rows["lower"].to_numpy(float),
-            "upper": rows["upper"].to_numpy(float),
-            "mark": [mark_of(row) + BASE_SIGNS.get(row["status"], "") for row in every],
-            "decimals": [decimals_of(row) for row in every],
-        }
+    gone = (rows["status"] == "suppressed") | (rows["n_unweighted"] < published.about["min_cell_n"])
+    numbers = rows[["estimate", "lower", "upper"]].astype(float).reset_index(drop=True)
+    numbers.loc[gone.to_numpy(bool)] = np.nan
+    return numbers.assign(
+        label=list(labels),
+        mark=[mark_of(row) + BASE_SIGNS.get(row["status"], "") for row in every],
+        decimals=[decimals_of(row) for row in every],
     )
-    gone = (rows["status"] == "suppressed") | (
-        rows["n_unweighted"] < published.about.get("min_cell_n", 10)
-    )
-    table.loc[gone.to_numpy(bool), ["estimate", "lower", "upper"]] = np.nan
-    return table
 
 
 def n_text(rows: pd.DataFrame) -> str:
     """Return the bases of rows, such as n=312〜1,991."""
     bases = rows["n_unweighted"].dropna()
-    if bases.empty:
-        return ""
-    low, high = (format_number(each, decimals=0) for each in (bases.min(), bases.max()))
-    return f"n={low}" if low == high else f"n={low}〜{high}"
+    ends = (format_number(each, decimals=0) for each in (bases.min(), bases.max()))
+    return "" if bases.empty else "n=" + "〜".join(dict.fromkeys(ends))
 
 
-def words(writer: Writer, name: str, /, *, n: str = "", **context: Any) -> figures.Words:
+def words(writer: Writer, name: str, /, **context: Any) -> figures.Words:
     """Return a figure's words; a synthetic one names its measure and states no finding."""
-    spec, published = writer.texts["figures"][name], writer.published
-    common = {"has_nation": False, "has_interval": True} | context
-    measure = writer.words(spec["measure"], **common)
-    title = writer.words(spec.get("finding", ""), **common) or measure
-    if published.is_synthetic:
-        title = writer.words(writer.texts["figures"]["synthetic"], measure=measure)
-    return figures.Words(
-        title=title,
-        subtitle=writer.words(spec["subtitle"], **common),
-        foot=writer.words(writer.texts["figures"]["foot"], n=n, **common),
-        is_synthetic=published.is_synthetic,
-    )
-
-
-def _finding(writer: Writer, name: str, rows: pd.DataFrame, labels: list[str]) -> str:
-    found = sides(records(rows), labels)
-    return writer.words(writer.texts["figures"]["groups_finding"], name=name, sides=found)
+    spec, is_synthetic = writer.texts["figures"][name], writer.published.is_synthetic
+    context = {"has_nation": False, "has_interval": True} | context
+    measure = writer.words(spec["measure"], **context)
+    if is_synthetic:
+        title = writer.text("figure_synthetic", measure=measure)
+    else:
+        title = writer.words(spec.get("finding", ""), **context) or measure
+    subtitle = writer.words(spec["subtitle"], **context)
+    foot = writer.text("figure_foot", **context)
+    return figures.Words(title, subtitle, foot, is_synthetic=is_synthetic)
 
 
 # --- 100 % bars -----------------------------------------------------------------------------------
@@ -90,30 +76,26 @@ def _stacked(
     writer: Writer, groups: dict[str, pd.DataFrame], *, name: str, item: str, **context: Any
 ) -> Iterator[Picture]:
     """Yield a 100 % figure, one bar a group of percent rows; none when nothing can be shown."""
-    published = writer.published
+    published, labels = writer.published, writer.published.values(item)
     codes = dict.fromkeys(code for rows in groups.values() for code in rows["item_value"])
-    order, labels = _answer_order(published, item, list(codes)), published.values(item)
+    order = _answer_order(published, item, list(codes))
     silent = [code for code in order if not published.is_answer(item, code)]
-    parts = []
-    for place, (group, rows) in enumerate(groups.items()):
+    parts, whole = [], {}
+    for group, rows in groups.items():
         rows = in_order(rows, order, column="item_value")
-        names = [labels.get(code, code) for code in rows["item_value"]]
-        parts.append(chart_rows(published, rows, names).assign(group=group, place=place))
+        own = [labels.get(code, code) for code in rows["item_value"]]
+        table = chart_rows(published, rows, own).rename(columns={"label": "category"})
+        parts.append(table.assign(group=group, is_silent=rows["item_value"].isin(silent).to_list()))
+        if not ((rows["status"] == "suppressed") & ~rows["item_value"].isin(silent)).any():
+            whole[group] = rows
     if not parts:
         return
-    table = pd.concat(parts, ignore_index=True).rename(columns={"label": "category"})
-    table = in_order(table, [labels.get(code, code) for code in order], column="category")
-    table = table.sort_values("place", kind="stable")
-    grey = tuple(labels.get(code, code) for code in silent)
-    answers = table[~table["category"].isin(grey)].groupby("group")["estimate"]
+    table = pd.concat(parts, ignore_index=True)
+    answers = table[~table["is_silent"]].groupby("group")["estimate"]
     if answers.apply(lambda each: each.notna().all()).sum() < min(2, len(groups)):
         return
-    whole = {
-        group: rows
-        for group, rows in groups.items()
-        if not ((rows["status"] == "suppressed") & ~rows["item_value"].isin(silent)).any()
-    }
     said = words(writer, name, n=_n_by_group(whole), item=item, has_interval=False, **context)
+    grey = tuple(labels.get(code, code) for code in silent)
     chart = figures.stacked_bars(table, words=said, grey=grey)
     yield Picture(chart, keys_of(row for rows in groups.values() for row in records(rows)))
 
@@ -130,7 +112,7 @@ def _answer_order(published: Published, item: str, codes: list[str]) -> list[str
 
 def _n_by_group(groups: dict[str, pd.DataFrame]) -> str:
     """Return n of every bar where they are few and differ, else of all together."""
-    texts = {name: n_text(rows) for name, rows in groups.items() if n_text(rows)}
+    texts = {name: text for name, rows in groups.items() if (text := n_text(rows))}
     if 1 < len(texts) <= 3 and len(set(texts.values())) > 1:
         return "n=" + "、".join(f"{name} {n.removeprefix('n=')}" for name, n in texts.items())
     return n_text(pd.concat(groups.values()))
@@ -142,23 +124,21 @@ def distribution(writer: Writer, *, item: str, **_: Any) -> Iterator[Picture]:
     now = published.gt(item, has_nets=False)
     if now.empty or published.is_multiple(item):
         return
-    area, codes = writer.words("{{ area }}"), set(now["item_value"])
-    groups = {f"{area} {published.year}年": now}
+    codes = set(now["item_value"])
+    groups = {writer.text("wave_label", wave=published.year): now}
     rows = published.rows(f"waves_{item}", measure="percent", domain="all")
     before = rows[(rows["wave"] == published.previous) & rows["item_value"].isin(codes)]
     if codes - {NO_ANSWER} <= set(before["item_value"]):
-        groups[f"{area} {published.previous}年"] = before
+        groups[writer.text("wave_label", wave=published.previous)] = before
     nation = published.rows(f"national_{item}", measure="percent_benchmark", domain="all")
     is_known = [row["item_value"] in codes and is_drawable(row) for row in records(nation)]
     nation = nation[np.array(is_known, dtype=bool)]
     has_nation = codes - {NO_ANSWER} <= set(nation["item_value"])
     has_nation &= bool(nation["estimate"].notna().any())
     if has_nation:
-        year = (published.about.get("benchmark") or {}).get("year")
-        groups[f"全国 {year}年" if year else "全国"] = nation
+        groups[writer.text("nation_label")] = nation
     name = published.indicator_of(item)
     gap = judged(published.nation(item, published.value_of(name))) if name else None
-    gap = gap and {**gap, "is_sure": is_sure(gap)}
     yield from _stacked(writer, groups, name="distribution", item=item, gap=gap,
                         indicator=name, has_nation=has_nation)  # fmt: skip
 
@@ -185,10 +165,9 @@ def _stacked_by_axis(writer: Writer, item: str, *, axis: str) -> Iterator[Pictur
     }
     name = published.indicator_of(item)
     own = rows[rows["item_value"] == published.value_of(name)] if name else rows.iloc[:0]
-    labels = [published.group_label(axis, value) for value in own["domain_value"]]
-    found = _finding(writer, name, own, labels) if name else ""
+    found = sides(records(own), published.group_labels(own))
     yield from _stacked(writer, groups, name="stacked_by_axis", item=item, axis=axis,
-                        groups_finding=found)  # fmt: skip
+                        indicator=name, found=found)  # fmt: skip
 
 
 # --- dots -----------------------------------------------------------------------------------------
@@ -209,10 +188,10 @@ def indicators(writer: Writer, **_: Any) -> Iterator[Picture]:
             theirs[published.label(name)] = nation
     if len(ours) < 2:
         return
-    sets = {writer.words("{{ area }}"): ours, writer.texts["words"]["published_nation"]: theirs}
+    names = published.about["area"], writer.texts["words"]["published_nation"]
     parts = [
-        chart_rows(published, pd.DataFrame(rows.values()), rows).assign(series=series)
-        for series, rows in sets.items()
+        chart_rows(published, pd.DataFrame(rows.values()), rows).assign(series=clean_text(series))
+        for series, rows in zip(names, (ours, theirs), strict=True)
         if rows
     ]
     n = n_text(pd.DataFrame(ours.values()))
@@ -224,7 +203,7 @@ def indicators(writer: Writer, **_: Any) -> Iterator[Picture]:
 def leading_axes(writer: Writer, *, item: str, is_first: bool, **_: Any) -> Iterator[Picture]:
     """Yield a figure over each of the first axes: all answers of few groups, else an indicator."""
     published = writer.published
-    for axis in [a for a in published.axes if item not in a.split(" x ")][:N_LEADING_AXES]:
+    for axis in published.axes(but=item)[:N_LEADING_AXES]:
         n_groups = published.cross(axis, item=item)["domain_value"].nunique()
         is_short = " x " not in axis and 0 < n_groups <= MOST_STACKED_GROUPS
         drawn = []
@@ -245,14 +224,12 @@ def _dots_by_axis(writer: Writer, item: str, *, axis: str) -> Iterator[Picture]:
         rows = found[name]
         if not visible(rows):
             return
-        labels = [published.group_label(axis, value) for value in rows["domain_value"]]
+        labels = published.group_labels(rows)
         table = chart_rows(published, rows, labels)
         if " x " in axis:
             table = _as_series(published, table, rows, axis=axis)
-        finding = _finding(writer, name, rows, labels)
-        said = words(writer, "dots_by_axis", n=n_text(rows), name=name, axis=axis,
-                     groups_finding=finding)  # fmt: skip
-        yield _with_everybody(writer, table, rows, name=name, said=said)
+        yield _with_everybody(writer, table, rows, name="dots_by_axis", indicator=name, axis=axis,
+                              found=sides(records(rows), labels))  # fmt: skip
 
 
 def _as_series(
@@ -274,15 +251,16 @@ def _with_everybody(
     rows: pd.DataFrame,
     *,
     name: str,
-    said: figures.Words,
+    indicator: str,
     label_em: float = 11,
+    **context: Any,
 ) -> Picture:
-    """Return dots with a line where everybody stands."""
-    overall = writer.published.indicator(name)
+    """Return dots of an indicator with a line where everybody stands."""
+    overall = writer.published.indicator(indicator)
     overall = None if is_hidden(overall) else overall
     chart = figures.interval_dots(
         table,
-        words=said,
+        words=words(writer, name, n=n_text(rows), indicator=indicator, **context),
         reference=float(overall["estimate"]) if overall else None,
         reference_label=writer.texts["words"]["everybody"] if overall else "",
         label_em=label_em,
@@ -292,24 +270,21 @@ def _with_everybody(
 
 def further_axes(writer: Writer, *, item: str, is_first: bool, **_: Any) -> Iterator[Picture]:
     """Yield one figure of the first question's indicator over the groups of all further axes."""
-    published = writer.published
-    name = published.indicator_of(item)
-    axes = [a for a in published.axes if item not in a.split(" x ")][N_LEADING_AXES:]
-    if name is None or not is_first:
+    published, indicator = writer.published, writer.published.indicator_of(item)
+    axes = [axis for axis in published.axes(but=item)[N_LEADING_AXES:] if " x " not in axis]
+    if indicator is None or not is_first or not axes:
         return
-    found = {a: published.indicator_by(a, name=name) for a in axes if " x " not in a}
-    rows = pd.concat([published.estimates.iloc[:0], *found.values()])
+    rows = pd.concat([published.indicator_by(axis, name=indicator) for axis in axes])
     if not visible(rows):
         return
+    names = zip(rows["domain"], published.group_labels(rows), strict=True)
     labels = [
-        f"{published.axis_label(axis)}：{published.group_label(axis, value)}"
-        for axis, part in found.items()
-        for value in part["domain_value"]
+        writer.text("axis_group", axis=published.axis_label(axis), group=group)
+        for axis, group in names
     ]
-    finding = _finding(writer, name, rows, labels)
-    said = words(writer, "further_axes", n=n_text(rows), name=name, groups_finding=finding)
-    table = chart_rows(published, rows, labels)
-    yield _with_everybody(writer, table, rows, name=name, said=said, label_em=14)
+    table, found = chart_rows(published, rows, labels), sides(records(rows), labels)
+    yield _with_everybody(writer, table, rows, name="further_axes", indicator=indicator,
+                          found=found, label_em=14)  # fmt: skip
 
 
 def nation(writer: Writer, **_: Any) -> Iterator[Picture]:
@@ -322,10 +297,9 @@ def nation(writer: Writer, **_: Any) -> Iterator[Picture]:
     if not gaps:
         return
     table = pd.DataFrame(gaps.values())
-    sure = [(name, gap) for name, gap in gaps.items() if is_sure(gap)]
-    said = words(writer, "nation", n=n_text(table), sure=sure, has_nation=True)
+    said = words(writer, "nation", n=n_text(table), gaps=gaps, has_nation=True)
     rows = chart_rows(published, table, map(published.label, gaps))
-    chart = figures.interval_dots(rows, words=said, unit="ポイント")
+    chart = figures.interval_dots(rows, words=said, unit=FIXED["units"]["points"])
     yield Picture(chart, keys_of(gaps.values()))
 
 
@@ -354,10 +328,9 @@ def forest(writer: Writer, *, outcome: str, **_: Any) -> Iterator[Picture]:
     ratios = published.rows(f"model_{outcome}", measure="odds_ratio")
     if ratios.empty:
         return
-    labels = map(published.level_label, records(ratios))
-    table = chart_rows(published, ratios, labels).assign(
+    table = chart_rows(published, ratios, map(published.level_label, records(ratios))).assign(
         factor=[published.label(item) for item in ratios["item"]],
-        is_reference=(ratios["mark"] == "基準").to_numpy(bool),
+        is_reference=(ratios["mark"] == REFERENCE).to_numpy(bool),
     )
     named = [published.label(item) for item in sure_effects(published, outcome)["item"].unique()]
     people = published.rows(f"model_{outcome}", item="model", item_value="n")

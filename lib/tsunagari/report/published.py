@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -22,7 +22,7 @@ from tsunagari.study import (
     processed_dir,
     read_table,
 )
-from tsunagari.verdicts import ABOVE, BELOW
+from tsunagari.verdicts import ABOVE, BELOW, HIGHER, LOWER
 
 Row = Mapping[str, Any]  # one row of estimates, by column
 STANDARDISED = "difference_points_age_standardised"
@@ -42,6 +42,11 @@ def first(rows: pd.DataFrame) -> Row | None:
 def is_hidden(row: Row | None) -> bool:
     """Whether there is a row and the gate hid it."""
     return row is not None and row["status"] == "suppressed"
+
+
+def keys_of(rows: Iterable[Row | None]) -> tuple[str, ...]:
+    """Return the keys of the rows that something shows."""
+    return tuple(dict.fromkeys(row["key"] for row in rows if row and not is_hidden(row)))
 
 
 def is_drawable(row: Row | None) -> bool:
@@ -90,36 +95,26 @@ class Published:
     @property
     def year(self) -> int:
         """Survey wave."""
-        return int(self.about["year"])
+        return self.about["year"]
 
     @property
     def is_synthetic(self) -> bool:
         """Whether any input, an earlier wave included, is synthetic."""
-        return bool(self.about.get("is_synthetic", True))
-
-    @property
-    def confidence(self) -> str:
-        """Confidence of the intervals in per cent, as text."""
-        return f"{100 * float(self.about.get('marks', {}).get('confidence', 0.95)):g}"
+        return self.about["is_synthetic"]
 
     @property
     def indicators(self) -> dict[str, dict[str, Any]]:
         """What is known of every indicator, by name."""
-        return self.about.get("indicators", {})
+        return self.about["indicators"]
 
-    @property
-    def axes(self) -> list[str]:
-        """Every axis as the text that stands in `domain`."""
-        return [" x ".join(axis) for axis in self.about.get("axes", [])]
-
-    @property
-    def single_axes(self) -> list[str]:
-        """The axes of one variable."""
-        return [axis for axis in self.axes if " x " not in axis]
+    def axes(self, *, but: str = "", has_nested: bool = True) -> list[str]:
+        """Return the axes as they stand in `domain`, but for those that hold a question."""
+        found = [axis for axis in self.about["axes"] if but not in axis]
+        return [" x ".join(axis) for axis in found if has_nested or len(axis) == 1]
 
     def variable(self, name: str) -> dict[str, Any]:
         """Return what is known of a variable or indicator."""
-        return self.about.get("variables", {}).get(name) or self.indicators.get(name, {})
+        return self.about["variables"].get(name) or self.indicators.get(name, {})
 
     def label(self, name: str) -> str:
         """Return a variable's or indicator's short label; its name where it has none."""
@@ -138,7 +133,7 @@ class Published:
     def _values(self) -> dict[str, dict[str, str]]:
         return {
             name: {str(code): clean_text(label) for code, label in known.get("values", {}).items()}
-            for name, known in self.about.get("variables", {}).items()
+            for name, known in self.about["variables"].items()
         }
 
     def nets(self, variable: str) -> dict[str, list[str]]:
@@ -185,28 +180,21 @@ class Published:
         """Return an axis's label, such as 年代×性別."""
         return "×".join(self.label(name) for name in axis.split(" x "))
 
-    def by_axis(self, axis: str) -> str:
-        """Return "by" an axis: 地域別, and not 性別別."""
-        label = self.axis_label(axis)
-        return label if label.endswith("別") else f"{label}別"
-
     def group_label(self, domain: str, value: str) -> str:
         """Return the label of a domain's value; nested ones are joined by ・."""
-        if domain == "all":
-            return "全体"
         pairs = zip(domain.split(" x "), str(value).split(" x "), strict=False)
         return "・".join(self.values(name).get(code, clean_text(code)) for name, code in pairs)
 
-    # rows
+    def group_labels(self, rows: pd.DataFrame) -> list[str]:
+        """Return the label of every row's group."""
+        pairs = zip(rows["domain"], rows["domain_value"], strict=True)
+        return [self.group_label(domain, value) for domain, value in pairs]
 
-    @property
-    def table_ids(self) -> list[str]:
-        """Every table that has rows, in order."""
-        return list(self._tables)
+    # rows
 
     def items_of(self, prefix: str) -> list[str]:
         """Return the questions that have a table of a kind, such as gt_ or national_."""
-        return [t.removeprefix(prefix) for t in self.table_ids if t.startswith(prefix)]
+        return [table.removeprefix(prefix) for table in self._tables if table.startswith(prefix)]
 
     def rows(self, table_id: str, **equal: Any) -> pd.DataFrame:
         """Return the rows of a table where every named column has the given value."""
@@ -237,24 +225,19 @@ class Published:
             rows = rows[~rows["item_value"].isin(self.nets(item))]
         return in_order(rows, list(self.values(item)), column="item_value")
 
-    def questions(self, names: list[str]) -> list[str]:
-        """Return those of some questions that have a table of percents."""
-        return [name for name in dict.fromkeys(names) if len(self.gt(name))]
-
-    @cached_property
-    def all_questions(self) -> list[str]:
-        """All questions that have a table of percents, in the order of the codebook."""
-        return self.questions(list(self.about.get("variables", {})))
-
     def chapter(self, name: str) -> list[str]:
-        """Return the questions that a chapter goes through, those that have a table."""
-        first_ones = self.questions(self.about.get("report", {}).get("loneliness", []))
-        if name == "appendix":
-            return [item for item in self.all_questions if item not in first_ones]
-        if name == "crosses":
-            headline = {each["item"] for each in self.indicators.values()}
-            return [item for item in self.all_questions if item in headline]
-        return self.questions(self.about.get("report", {}).get(name, []))
+        """Return the questions that a chapter goes through, those that have a table of percents.
+
+        The appendix has all but those on loneliness, `crosses` those of the indicators, both in the
+        order of the codebook; for other chapters the study says it.
+        """
+        chapters, every = self.about["report"], self.about["variables"]
+        headline = {known["item"] for known in self.indicators.values()}
+        names = {
+            "appendix": [item for item in every if item not in chapters["loneliness"]],
+            "crosses": [item for item in every if item in headline],
+        } | chapters
+        return [item for item in dict.fromkeys(names[name]) if len(self.gt(item))]
 
     @property
     def outcomes(self) -> list[str]:
@@ -317,10 +300,25 @@ class Published:
         }
 
 
+def is_judged(row: Row | None) -> bool:
+    """Whether there is a difference that carries a verdict."""
+    return bool(row) and row["verdict"] != "" and not is_hidden(row)
+
+
+def is_sure(row: Row) -> bool:
+    """Whether a difference is judged higher or lower."""
+    return row["verdict"] in (HIGHER, LOWER)
+
+
+def is_aged(row: Row) -> bool:
+    """Whether a difference is one on the same age mix."""
+    return row["measure"] == STANDARDISED
+
+
 def judged(found: dict[str, Row]) -> Row | None:
     """Return the national difference that carries the verdict: on one age mix, else as it is."""
     rows = (found.get(measure) for measure in (STANDARDISED, "difference_points"))
-    return next((row for row in rows if row and row["verdict"] and not is_hidden(row)), None)
+    return next(filter(is_judged, rows), None)
 
 
 def read_published(study: str, year: int) -> Published:

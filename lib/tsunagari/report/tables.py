@@ -11,30 +11,23 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from tsunagari.disclosure import clean_text
-from tsunagari.report.blocks import Cell, Table, keys_of
+from tsunagari.report.blocks import Cell, Table
 from tsunagari.report.published import (
     Row,
     first,
     in_order,
     is_hidden,
     judged,
+    keys_of,
     mark_of,
     records,
 )
-from tsunagari.report.texts import (
-    HIDDEN,
-    MISSING,
-    NONE,
-    Writer,
-    base,
-    estimate,
-    interval,
-)
-from tsunagari.verdicts import NOT_COMPARABLE
+from tsunagari.report.texts import FIXED
+from tsunagari.report.writer import HIDDEN, MISSING, NONE, Writer, base, estimate, interval
+from tsunagari.verdicts import NOT_COMPARABLE, REFERENCE
 
 MOST_HIDDEN_ANSWERS = 3  # a table of counts with more leaves them out and says how many
 Line = dict[str, Any]
@@ -48,17 +41,15 @@ class Lines:
     groups: Groups
     key: str = ""
     context: dict[str, Any] = field(default_factory=dict)
-    columns: dict[str, str] = field(default_factory=dict)  # of "*": name in a line -> heading
+    columns: dict[str, str] = field(default_factory=dict)  # of *: name in a line -> heading
 
 
 # --- cells ----------------------------------------------------------------------------------------
 
 
 def _percent(row: Row | None) -> Cell:
-    if row is None:
-        return Cell(MISSING)
-    if is_hidden(row):
-        return Cell(HIDDEN)
+    if row is None or is_hidden(row):
+        return Cell(HIDDEN if row else MISSING)
     return Cell(estimate(row) + mark_of(row), interval(row), keys_of([row]))
 
 
@@ -66,7 +57,7 @@ def _gap(row: Row | None) -> Cell:
     if row is None:
         return Cell(NONE)
     verdict = clean_text(row["verdict"])
-    if is_hidden(row) or np.isnan(row["estimate"]) or verdict == NOT_COMPARABLE:
+    if row["estimate"] != row["estimate"] or verdict == NOT_COMPARABLE:
         return Cell(verdict or HIDDEN)
     return Cell(f"{estimate(row)} {verdict}".strip(), interval(row), keys_of([row]))
 
@@ -89,6 +80,7 @@ _SHOW = {
 
 
 def _cell(line: Line, column: str) -> Cell:
+    """Return the cell of a column, such as "label" (a text) or "percent of gap" (a row)."""
     show, _, name = column.partition(" of ")
     known = line.get(name or show)
     if isinstance(known, Cell):
@@ -114,12 +106,13 @@ def make_table(writer: Writer, name: str, lines: Lines) -> Iterator[Table]:
     if not every:
         return
     columns: dict[str, str] = {}
-    for head, column in spec["columns"].items():
-        if head == "*":
-            show = column
-            columns |= {f"{show} of {own}": title for own, title in lines.columns.items()}
-        elif any(column.rpartition(" of ")[2] in line for line in every):
-            columns[column] = writer.words(head, **context)
+    for column, heading in spec["columns"].items():
+        show, _, source = column.partition(" of ")
+        if source == "*":
+            columns |= {f"{show} of *{own}": writer.words(heading, heading=title)
+                        for own, title in lines.columns.items()}  # fmt: skip
+        elif any((source or show) in line for line in every):
+            columns[column] = writer.words(heading, **context)
     yield Table(
         key=lines.key or name,
         caption=writer.words(spec["caption"], **context),
@@ -129,10 +122,8 @@ def make_table(writer: Writer, name: str, lines: Lines) -> Iterator[Table]:
             for group, found in groups.items()
         ),
         note=writer.words(spec.get("note", ""), **context),
-        stamp=writer.texts["words"]["synthetic"] if writer.published.is_synthetic else "",
-        is_text=not any(
-            " of " in column or column == "percent" for column in spec["columns"].values()
-        ),
+        stamp=FIXED["synthetic"] if writer.published.is_synthetic else "",
+        is_text=not any(" of " in column for column in spec["columns"]),
     )
 
 
@@ -147,14 +138,15 @@ def indicators(writer: Writer, **_: Any) -> Lines:
         row, value = published.indicator(name), published.value_of(name)
         if row is None:
             continue
-        answers = clean_text(known["definition"]).split("：", 1)[-1]
+        labels = [published.values(known["item"])[code] for code in known["item_values"]]
+        answers = writer.text("indicator_answers", labels=labels)
         line = {"label": Cell(published.label(name), answers), "row": row}
         if published.previous:
             line["change"] = published.change(known["item"], value)["gap"]
         if has_nation:
             line["nation"] = judged(published.nation(known["item"], value))
         lines.append(line)
-    bases = {known.get("base", "asked") for known in published.indicators.values()}
+    bases = {known["base"] for known in published.indicators.values()}
     return Lines({"": lines}, context={"bases": bases})
 
 
@@ -164,10 +156,10 @@ def facts(writer: Writer, **_: Any) -> Lines:
     rows = published.this_wave(published.rows("weights", measure="n_respondents"))
     people = first(rows)
     lines = []
-    for label, template in writer.texts["tables"]["facts"]["rows"].items():
-        text = clean_text(writer.words(template, respondents=people))
-        own = keys_of([people]) if "respondents" in template else ()
-        lines += [{"label": label, "text": Cell(text, rows=own)}] if text else []
+    for name, spec in writer.texts["tables"]["facts"]["rows"].items():
+        text = clean_text(writer.words(spec["text"], row=people))
+        own = keys_of([people]) if name == "respondents" else ()
+        lines += [{"label": spec["label"], "text": Cell(text, rows=own)}] if text else []
     return Lines({"": lines})
 
 
@@ -178,7 +170,7 @@ def definitions(writer: Writer, **_: Any) -> Lines:
         {
             "label": clean_text(known["label"]),
             "definition": clean_text(known["definition"]),
-            "people": words[known.get("base", "asked")],
+            "people": words[known["base"]],
         }
         for known in writer.published.indicators.values()
     ]
@@ -189,14 +181,11 @@ def ledger(writer: Writer, **_: Any) -> Lines:
     """Rows read, analysed and set aside, by reason."""
     names = writer.texts["words"]["ledger"]
     rows = in_order(writer.published.rows("ledger", measure="count"), [*names], column="item_value")
-    lines = [
-        {
-            "label": names.get(row["item_value"])
-            or f"　うち {clean_text(row['item_label']) or row['item_value']}",
-            "row": row,
-        }
-        for row in records(rows)
-    ]
+    lines = []
+    for row in records(rows):
+        reason = clean_text(row["item_label"]) or row["item_value"]
+        label = names.get(row["item_value"]) or writer.text("ledger_reason", reason=reason)
+        lines.append({"label": label, "row": row})
     return Lines({"": lines})
 
 
@@ -206,8 +195,8 @@ def weights(writer: Writer, **_: Any) -> Lines:
     rows = published.this_wave(published.rows("weights", domain="all"))
     found = {row["measure"]: row for row in records(rows)}
     lines = [
-        {"label": label, "row": found[measure], "unit": unit, "decimals": decimals}
-        for measure, (label, unit, decimals) in writer.texts["words"]["weights"].items()
+        known | {"row": found[measure]}
+        for measure, known in writer.texts["words"]["weights"].items()
         if measure in found and (measure != "n_trimmed" or found[measure]["estimate"])
     ]
     return Lines({"": lines})
@@ -244,7 +233,7 @@ def means(writer: Writer, **_: Any) -> Lines:
 def cross(writer: Writer, *, item: str, **_: Any) -> Lines:
     """One question over the groups of every axis, everybody first."""
     published = writer.published
-    crosses = {axis: published.cross(axis, item=item) for axis in published.axes}
+    crosses = {axis: published.cross(axis, item=item) for axis in published.axes()}
     crosses = {axis: rows for axis, rows in crosses.items() if len(rows)}
     if not crosses:
         return Lines({})
@@ -256,7 +245,7 @@ def cross(writer: Writer, *, item: str, **_: Any) -> Lines:
         parts = {value: records(part) for value, part in rows.groupby("domain_value", sort=False)}
         seen = {v: part for v, part in parts.items() if not all(map(is_hidden, part))}
         n_left_out += len(parts) - len(seen)
-        groups[published.by_axis(axis)] = [
+        groups[writer.by_axis(axis)] = [
             _cross_line(part, published.group_label(axis, value)) for value, part in seen.items()
         ]
     shown = set(pd.concat([total, *crosses.values()])["item_value"])
@@ -267,14 +256,14 @@ def cross(writer: Writer, *, item: str, **_: Any) -> Lines:
 
 def _cross_line(rows: list[Row], label: str) -> Line:
     bases = [row for row in rows if not is_hidden(row)]
-    found = {row["item_value"]: row for row in rows}
+    found = {f"*{row['item_value']}": row for row in rows}
     return {"label": label, "base": bases[0] if bases else HIDDEN, **found}
 
 
 def indicators_by_axis(writer: Writer, **_: Any) -> Lines:
     """All indicators over the groups of every single axis."""
     published, groups, n_left_out = writer.published, {}, 0
-    for axis in published.single_axes:
+    for axis in published.axes(has_nested=False):
         found = {
             name: {
                 row["domain_value"]: row for row in records(published.indicator_by(axis, name=name))
@@ -285,13 +274,13 @@ def indicators_by_axis(writer: Writer, **_: Any) -> Lines:
         lines = [
             {
                 "label": published.group_label(axis, code),
-                **{name: rows.get(code) if rows else NONE for name, rows in found.items()},
+                **{f"*{name}": rows.get(code) if rows else NONE for name, rows in found.items()},
             }
             for code in codes
         ]
         seen = [line for line in lines if any(map(_is_number, line.values()))]
         n_left_out += len(lines) - len(seen)
-        groups[published.by_axis(axis)] = seen
+        groups[writer.by_axis(axis)] = seen
     columns = {name: published.label(name) for name in published.indicators}
     return Lines(groups, context={"n_left_out": n_left_out}, columns=columns)
 
@@ -332,7 +321,7 @@ def nation(writer: Writer, *, item: str, **_: Any) -> Lines:
             answer = published.answer_label(next(iter(found.values())))
             group, label = writer.texts["words"]["everybody"], answer
             if domain != "all":
-                group = f"{published.by_axis(domain)}：{answer}"
+                group = writer.text("axis_group", axis=writer.by_axis(domain), group=answer)
                 label = published.group_label(domain, value)
             verdict = clean_text(gap["verdict"]) if gap else NONE
             groups.setdefault(group, []).append({
@@ -340,7 +329,7 @@ def nation(writer: Writer, *, item: str, **_: Any) -> Lines:
                 "aged": found.get("percent_age_standardised", NONE), "gap": gap,
                 "verdict": HIDDEN if not gap and is_hidden(ours) else verdict,
             })  # fmt: skip
-    said = (published.about.get("benchmark") or {}).get("caveat")
+    said = (published.about["benchmark"] or {}).get("caveat")
     context = {"item": item, "n_left_out": n_left_out, "reasons": sentences(reasons, known=said)}
     return Lines(groups, key=f"national_{item}", context=context)
 
@@ -372,7 +361,7 @@ def effects(writer: Writer, *, outcome: str, **_: Any) -> Lines:
     }
     groups: Groups = {}
     for row in records(rows[rows["measure"] == "marginal_effect_points"]):
-        is_base = row["mark"] == "基準"
+        is_base = row["mark"] == REFERENCE
         groups.setdefault(published.label(row["item"]), []).append({
             "label": published.level_label(row),
             "effect": reference if is_base else row,
@@ -389,8 +378,8 @@ def sensitivity(writer: Writer, *, outcome: str, **_: Any) -> Lines:
     others = published.rows(f"model_{outcome}__sensitivity", measure="marginal_effect_points")
     variants = others["domain_value"].unique().tolist()
     found = {(r["domain_value"], r["item"], r["item_value"]): r for r in records(others)}
-    for row in records(main[main["mark"] != "基準"]) if variants else ():
-        own = {v: found.get((v, row["item"], row["item_value"])) for v in variants}
+    for row in records(main[main["mark"] != REFERENCE]) if variants else ():
+        own = {f"*{v}": found.get((v, row["item"], row["item_value"])) for v in variants}
         line = {"label": published.level_label(row), "row": row, **own}
         groups.setdefault(published.label(row["item"]), []).append(line)
     names = writer.texts["words"]["variants"]
@@ -405,7 +394,8 @@ def merges(writer: Writer, **_: Any) -> Lines:
     whole = writer.texts["words"]["whole_model"]
     for row in records(published.rows("model_merges")):
         factor = whole if row["item"] == "model" else published.label(row["item"])
-        group = groups.setdefault(f"「{published.label(row['domain_value'])}」の分析", {})
+        name = writer.text("merged_for", outcome=row["domain_value"])
+        group = groups.setdefault(name, {})
         text = HIDDEN if is_hidden(row) else clean_text(row["reason"])
         group[factor] = group.get(factor, "") + text
     lines = {

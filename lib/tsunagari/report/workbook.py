@@ -15,17 +15,18 @@ from tsunagari.report.edition import UNSIGNED
 from tsunagari.report.findings import limits
 from tsunagari.report.published import Published, records
 from tsunagari.report.tables import facts
-from tsunagari.report.texts import HIDDEN, Writer
+from tsunagari.report.texts import FIXED
+from tsunagari.report.writer import HIDDEN, Writer
 from tsunagari.study import ESTIMATE_COLUMNS
 
 _CREATED = datetime.datetime(2000, 1, 1)  # fixed: the same rows give the same bytes
 _SAFE = {"strings_to_formulas": False, "strings_to_urls": False, "strings_to_numbers": False}
-_WIDTHS = {"質問": 44, "回答": 26, "区分": 26, "表番号": 30, "項目": 22, "内容": 70, "注意": 100,
-           "値の種類": 24, "理由・注": 60, "公表の状態": 16, "table_id": 30, "item_label": 26,
-           "domain": 18, "domain_value": 18, "reason": 40, "measure": 24}  # fmt: skip
+_WIDTHS = {"table_id": 30, "item": 44, "item_value": 26, "item_label": 26, "domain_value": 26,
+           "measure": 24, "status": 16, "reason": 60, "note": 100, "name": 22,
+           "text": 70}  # fmt: skip
 
 
-def write_workbook(published: Published, path: Path, *, title: str) -> None:
+def write_workbook(published: Published, path: Path) -> None:
     """Write the tables as a workbook: cover, notes, everything as one list, GT, crosses and more.
 
     The sheet 一覧 holds the rows of published/estimates.csv as they are (one header row, one datum
@@ -35,38 +36,38 @@ def write_workbook(published: Published, path: Path, *, title: str) -> None:
     Args:
         published: From `read_published`.
         path: File to write.
-        title: Title of the report.
     """
     writer = Writer(published)
     names = writer.texts["workbook"]
-    stamp = writer.texts["words"]["synthetic"] if published.is_synthetic else ""
     sheets = {
-        names["cover"]["name"]: _cover(writer, title=title),
-        names["notes"]: pd.DataFrame({names["notes"]: _notes(writer)}),
-        names["list"]: published.estimates[list(ESTIMATE_COLUMNS)],
+        names["cover"]: (_cover(writer), names["cover_columns"]),
+        names["notes"]: (_notes(writer), {"note": names["notes"]}),
+        names["list"]: (published.estimates[list(ESTIMATE_COLUMNS)], {}),
     }
-    sheets |= {sheet: _lines(writer, prefix) for sheet, prefix in names["families"].items()}
+    sheets |= {sheet: (_lines(writer, prefix), names["columns"])
+               for prefix, sheet in names["families"].items()}  # fmt: skip
+    stamp = FIXED["synthetic"] if published.is_synthetic else ""
     with xlsxwriter.Workbook(path, {**_SAFE, "in_memory": True}) as book:
-        book.set_properties({"title": title, "created": _CREATED})
-        for place, (name, table) in enumerate(sheets.items()):
+        book.set_properties({"title": writer.title, "created": _CREATED})
+        for name, (table, titles) in sheets.items():
             if len(table):
-                table = table.assign(**{names["kind_of_data"]: stamp}) if stamp else table
-                _write_sheet(book, name, table, stamp=stamp, is_wordy=place < 2)
+                table = table.assign(stamp=stamp) if stamp else table
+                _write_sheet(book, name, table, titles=titles | {"stamp": names["kind_of_data"]},
+                             stamp=stamp)  # fmt: skip
 
 
-def _cover(writer: Writer, *, title: str) -> pd.DataFrame:
-    names = writer.texts["workbook"]["cover"]
+def _cover(writer: Writer) -> pd.DataFrame:
+    names = writer.texts["workbook"]["cover_rows"]
+    head = [(names["title"], writer.title, ""), (names["stage"], UNSIGNED, "")]
     lines = facts(writer).groups[""]
     rows = [(line["label"], line["text"].text, "".join(line["text"].rows)) for line in lines]
-    columns = [names["item"], names["text"], ROW_COLUMN]
-    head = [(names["title"], title, ""), (names["stage"], UNSIGNED, "")]
-    return pd.DataFrame([*head, *rows], columns=columns)
+    return pd.DataFrame([*head, *rows], columns=["name", "text", ROW_COLUMN])
 
 
-def _notes(writer: Writer) -> list[str]:
+def _notes(writer: Writer) -> pd.DataFrame:
     found = [("how_to_read", {}), *limits(writer.published), ("csv_note", {})]
     lines = [line for name, context in found for line in writer.lines(name, **context)]
-    return list(dict.fromkeys(line.unescape() for line in lines))
+    return pd.DataFrame({"note": list(dict.fromkeys(line.unescape() for line in lines))})
 
 
 def _lines(writer: Writer, prefix: str) -> pd.DataFrame:
@@ -75,37 +76,26 @@ def _lines(writer: Writer, prefix: str) -> pd.DataFrame:
     everybody = writer.texts["words"]["everybody"]
     rows = published.estimates[published.estimates["table_id"].str.startswith(prefix)]
     every, is_hidden = records(rows), rows["status"] == "suppressed"
+    is_all = rows["domain"] == "all"
     # The domain of a model's list of merges is the outcome itself.
-    domains = [(r["domain"], r["domain_value"]) for r in every]
-    axes = [everybody if d in ("all", "outcome") else published.axis_label(d) for d, _ in domains]
-    labels = {name: rows[column].map(names[name]).fillna(rows[column]) for name, column in
-              (("measures", "measure"), ("units", "unit"), ("status", "status"))}  # fmt: skip
-    return pd.DataFrame(
-        {
-            "表番号": rows["table_id"],
-            "調査年": rows["wave"],
-            "質問": [published.wording(row["item"]) for row in every],
-            "回答": [published.answer_label(row) for row in every],
-            "区分の軸": axes,
-            "区分": [published.label(v) if d == "outcome" else published.group_label(d, v)
-                     for d, v in domains],
-            "値の種類": labels["measures"],
-            "単位": labels["units"],
-            "値": rows["estimate"].astype(object).mask(is_hidden, HIDDEN),
-            "区間の下限": rows["lower"],
-            "区間の上限": rows["upper"],
-            "n（重み付け前、人）": rows["n_unweighted"],
-            "印": rows["mark"],
-            "判定": rows["verdict"],
-            "公表の状態": labels["status"],
-            "理由・注": rows["reason"].where(~is_hidden, ""),
-            ROW_COLUMN: rows["key"],
-        }
-    )  # fmt: skip
+    is_outcome = rows["domain"] == "outcome"
+    known = {"measure": names["measures"], "unit": FIXED["units"], "status": names["status"]}
+    table = rows.assign(
+        item=[published.wording(row["item"]) for row in every],
+        item_value=[published.answer_label(row) for row in every],
+        domain=rows["domain"].map(published.axis_label).mask(is_all | is_outcome, everybody),
+        domain_value=pd.Series(published.group_labels(rows), index=rows.index)
+        .mask(is_all, everybody)
+        .mask(is_outcome, rows["domain_value"].map(published.label)),
+        estimate=rows["estimate"].astype(object).mask(is_hidden, HIDDEN),
+        reason=rows["reason"].mask(is_hidden, ""),
+        **{name: rows[name].map(of).fillna(rows[name]) for name, of in known.items()},
+    )
+    return table[[*names["columns"], "key"]].rename(columns={"key": ROW_COLUMN})
 
 
 def _write_sheet(
-    book: xlsxwriter.Workbook, name: str, table: pd.DataFrame, *, stamp: str, is_wordy: bool
+    book: xlsxwriter.Workbook, name: str, table: pd.DataFrame, *, titles: dict[str, str], stamp: str
 ) -> None:
     """Write one sheet, header row first; stamp and mark on every print."""
     sheet = book.add_worksheet(name)
@@ -115,9 +105,10 @@ def _write_sheet(
     if stamp:
         sheet.set_footer(f"&C{stamp}　&P / &N")
         sheet.set_tab_color("#f0c000")
-    for column, title in enumerate(table.columns):
-        sheet.write_string(0, column, title, bold)
-        sheet.set_column(column, column, _WIDTHS.get(title, 12))
+    for column, source in enumerate(table.columns):
+        sheet.write_string(0, column, titles.get(source, source), bold)
+        sheet.set_column(column, column, _WIDTHS.get(source, 12))
+    is_wordy = "text" in table or "note" in table
     for row, values in enumerate(table.itertuples(index=False), start=1):
         for column, value in enumerate(values):
             if isinstance(value, int | float | np.number):
