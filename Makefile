@@ -10,9 +10,18 @@ UV = uv==0.13.9
 PY = .venv/bin/python
 READY = .venv/ready
 
+# Whose code the environment runs, from which place, and with which Python. The stamp holds it: a tree
+# that was moved or copied, a link to another clone's environment or another Python sets up again.
+WHOSE = $(PY) -I -c 'import os, sys, tsunagari; \
+  print(os.path.relpath(tsunagari.__file__), os.getcwd(), sys.version)'
+ifneq ($(shell $(WHOSE) 2>/dev/null | cmp -s - $(READY) && echo same),same)
+.PHONY: $(READY)
+endif
+
 # Bytecode is compiled once, at set-up. A shell that forbids it, or brings modules of its own, would
-# make every notebook slower or different.
-unexport PYTHONDONTWRITEBYTECODE PYTHONPATH PYTHONHOME
+# make every notebook slower or different. pip installs here, whatever it is told to do elsewhere.
+unexport PYTHONDONTWRITEBYTECODE PYTHONPATH PYTHONHOME PIP_TARGET PIP_PREFIX PIP_ROOT
+export PIP_USER = 0
 
 .DEFAULT_GOAL := help
 .PHONY: help setup lock report synthetic test lab lint format check bench diff release verify clean
@@ -22,7 +31,8 @@ help:  ## list the targets
 	@echo "  STUDY and YEAR choose the survey: make report STUDY=$(STUDY) YEAR=$(YEAR)"
 
 setup: $(READY)  ## locked environment, tsunagari itself and the commit hooks
-	@$(PY) -m pre_commit install
+	@if [ -e .git ]; then $(PY) -m pre_commit install; else \
+	  echo "git のフォルダーではないので、コミット時の検査は入れません。 / No git here: the commit hooks are left out." >&2; fi
 
 report: $(READY)  ## everything out of date for one report (ARGS="-p NAME=VALUE" for a parameter)
 	@$(PY) -m tsunagari.pipeline report --study '$(STUDY)' --year '$(YEAR)' $(ARGS)
@@ -57,11 +67,26 @@ release: $(READY)  ## check a report again and record the reviewer's sign-off
 verify: $(READY)  ## recompute hashes and repeat the attack on any release (RELEASE=folder)
 	@$(PY) -m tsunagari.pipeline verify '$(RELEASE)'
 
-synthetic: $(READY)  ## write the synthetic sample again from its seed
-	@$(PY) -m tsunagari.synthetic
+synthetic: $(READY)  ## write the synthetic sample of every wave again, by the recipe
+	@$(PY) -m tsunagari.synthetic '$(STUDY)' '$(YEAR)'
+
+# Holds the lock of every report meanwhile: a run would lose what it works on.
+define CLEAN
+import fcntl, glob, subprocess, sys
+held = [open(name) for name in glob.glob("data/processed/*/.lock-*")]
+try:
+    for one in held:
+        fcntl.flock(one, fcntl.LOCK_EX | fcntl.LOCK_NB)
+except OSError:
+    sys.exit("E-LOCKED: レポートを作成中です。終わってからもう一度実行してください。 / "
+             "A report is being made: run again when it has ended.")
+command = "rm -rf reports data/processed/*/[0-9]* data/processed/*/.[!.]*"
+sys.exit(subprocess.call(command, shell=True))
+endef
+export CLEAN
 
 clean:  ## delete processed data and reports, never raw, nor what signed releases have shown
-	rm -rf reports data/processed/*/[0-9]* data/processed/*/.[!.]*
+	@$(PYTHON) -c "$$CLEAN"
 
 lock:  ## work out requirements.lock again from pyproject.toml
 	@lock_tool=$$(mktemp -d) && trap 'rm -rf "$$lock_tool"' EXIT && $(PYTHON) -m venv "$$lock_tool" && \
@@ -76,8 +101,9 @@ $(READY): requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
 	  echo "Python の venv モジュールがありません（Debian では apt-get install python3-venv）。 / Python's venv module is missing (on Debian: apt-get install python3-venv)." >&2; exit 1; }
 	@echo "環境を準備しています（初回のみ、1〜2 分）。 / Setting up the environment (first time only, 1 to 2 minutes)." >&2
+	@[ ! -L .venv ] || rm .venv  # what it leads to is another's
 	@$(PYTHON) -m venv --clear .venv
 	@$(PY) -m pip --disable-pip-version-check install -qq --no-deps --no-compile --require-hashes -r requirements.lock
 	@$(PY) -m pip --disable-pip-version-check install -qq --no-deps --no-build-isolation -e .
 	@$(PY) -m compileall -q -j 0 .venv/lib >/dev/null 2>&1 || true
-	@touch $(READY)
+	@$(WHOSE) >$(READY)

@@ -17,6 +17,7 @@ import hashlib
 import html
 import json
 import re
+import shutil
 import unicodedata
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -33,7 +34,7 @@ from python_calamine import CalamineWorkbook
 
 from tsunagari import disclosure
 from tsunagari.disclosure import LinkedTables, Questionnaire, visible_nodes
-from tsunagari.study import Disclosure, DisclosureError, Study, read_table, write_table
+from tsunagari.study import Disclosure, DisclosureError, Study, read_json, read_table, write_table
 
 ROW_KEY = "wave table_id measure domain domain_value item item_value weighting".split()
 _YEARS = ("wave", "調査年")
@@ -381,8 +382,9 @@ def attack_estimates(
     truth = disclosure.as_estimates(truth)
     problems = _strange_rows(published, truth, questionnaire=questionnaire)
     waves = truth.loc[disclosure.is_counted(truth), "wave"].drop_duplicates()
+    is_shown = row_keys(truth).isin(set(row_keys(published[published["status"] != "suppressed"])))
     for wave in waves:
-        rows = truth[truth["wave"].isna() if pd.isna(wave) else truth["wave"] == wave]
+        rows = _of_wave(truth, wave)
         linked = disclosure.link_tables(rows, questionnaire=questionnaire)
         _, targets = disclosure.find_primary(linked, settings=settings, questionnaire=questionnaire)
         visible = np.zeros(len(linked.keys), dtype=bool)
@@ -390,6 +392,9 @@ def attack_estimates(
         for release in (published, *archive):
             visible |= visible_nodes(linked, rows, release=release)
             problems += _moved_bases(rows, release, settings=settings)
+        for release in archive:
+            both = rows[is_shown[rows.index]], _of_wave(release, wave)
+            problems += _moved_counts(*both, settings=settings, questionnaire=questionnaire)
         for target in disclosure.find_exposed(linked, targets, is_visible=visible):
             key = linked.keys[target.node]
             if not disclosure.is_no_answer(key, questionnaire):
@@ -433,8 +438,56 @@ def _moved_bases(rows: pd.DataFrame, release: pd.DataFrame, *, settings: Disclos
     both = mine.index.intersection(theirs.index)
     gap = (mine[both] - theirs.loc[both, "n_unweighted"]).abs()
     tables = theirs.loc[both[(gap > 0) & (gap < settings.base_minimum)], "table_id"]
-    return [f"{table}: base differs by a few people from an earlier release" for table in
-            sorted(set(tables))]  # fmt: skip
+    return [f"{table}: base differs by a few people {_EARLIER}" for table in sorted(set(tables))]
+
+
+_EARLIER = "from an earlier release"
+
+
+def _of_wave(table: pd.DataFrame, wave: Any) -> pd.DataFrame:
+    return table[table["wave"].isna() if pd.isna(wave) else table["wave"] == wave]
+
+
+def _moved_counts(
+    shown: pd.DataFrame,
+    earlier: pd.DataFrame,
+    *,
+    settings: Disclosure,
+    questionnaire: Questionnaire,
+) -> list[str]:
+    """Return tables where what two releases show differs by fewer people than may be shown.
+
+    Their difference is a table of those people. Who is counted decides, not in which table.
+
+    Args:
+        shown: Rows of one wave that this release shows, with their true counts.
+        earlier: The same of an earlier release.
+        settings: Thresholds.
+        questionnaire: What anybody may know of the variables.
+    """
+    if not disclosure.is_counted(shown).any() or not disclosure.is_counted(earlier).any():
+        return []
+    now, then = (
+        disclosure.link_tables(rows, questionnaire=questionnaire) for rows in (shown, earlier)
+    )
+    tables, before = set(), _counts_by_key(then)
+    for key, counts in _counts_by_key(now).items():
+        k = disclosure.threshold_of(key, settings=settings, questionnaire=questionnaire)
+        old = before.get(key, {}).keys()
+        moved = [n for n in counts.keys() - old
+                 if any(abs(n - other) < k for other in old - counts.keys())]  # fmt: skip
+        positions = [now.rows.get(counts[n], now.bases.get(counts[n], [])) for n in moved]
+        tables |= {shown.loc[p, "table_id"] for each in positions for p in each}
+    return [f"{table}: a count differs by a few people {_EARLIER}" for table in sorted(tables)]
+
+
+def _counts_by_key(linked: LinkedTables) -> dict[disclosure.Key, dict[float, int]]:
+    """Return the counts of everybody who is counted, with their node; most have one."""
+    found: dict[disclosure.Key, dict[float, int]] = {}
+    for key, node in linked.index.items():
+        who = tuple(pair for pair in key if pair[0] != "#")
+        found.setdefault(who, {})[linked.counts[node]] = node
+    return found
 
 
 def _name_tables(linked: LinkedTables, node: int, rows: pd.DataFrame) -> str:
@@ -474,11 +527,21 @@ def attack_release(
     figures = list_figures(published, about)
     untraced = find_untraced(read_release(folder), figures)
     problems += sorted({_name_spot(passage, token, figures) for passage, token in untraced})
+    corrected = [each for each in problems if each.endswith(_EARLIER)]
+    if corrected == problems != []:
+        raise DisclosureError(
+            "CORRECTED",
+            f"前の公表物との差から数人の回答が分かります（{len(problems)} 件）: "
+            f"{'; '.join(problems[:8])}。訂正を取り消すか（件数のない正誤表だけを出す）、訂正が"
+            "しきい値以上の人数になるまで待ってください。",
+            f"Answers of a few people are the difference to an earlier release ({len(problems)} "
+            "tables, listed before): take the correction back (publish an erratum without counts), "
+            "or wait until corrections reach the threshold.",
+        )
     if problems:
-        listed = "; ".join(problems[:8])
         raise DisclosureError(
             "RECOVERABLE",
-            f"公表物から秘匿した値が推定できます（{len(problems)} 件）: {listed}。"
+            f"公表物から秘匿した値が推定できます（{len(problems)} 件）: {'; '.join(problems[:8])}。"
             "公表しないでください。",
             f"Hidden values can be told from the release ({len(problems)}, listed before): do not "
             "publish it.",
@@ -575,7 +638,7 @@ def sign_release(study: Study, folder: Path) -> dict[str, str]:
         DisclosureError: There is no sign-off, or it is not of this release; see `check_signoff`.
     """
     path = study.wave_dir / "signoff.yaml"
-    found = hash_release(folder)
+    found = reviewed_hash(folder)
     if not path.exists():
         raise DisclosureError(
             "SIGNOFF",
@@ -596,20 +659,53 @@ def sign_release(study: Study, folder: Path) -> dict[str, str]:
     is_synthetic = bool(read_table(folder / "manifest.json")["synthetic_inputs"])
     signed = check_signoff(text, release_hash=found, is_synthetic=is_synthetic)
     if not is_synthetic:  # nobody can learn of a real person from a synthetic figure
-        kept = _kept(study, folder)
-        write_table(kept / "estimates.csv", read_table(folder / "estimates.csv"))
-        write_table(kept / "truth.csv", study.load("private/estimates.csv"))
-        write_table(kept / "about.json", study.load("published/about.json"))
+        _keep(study, folder)
     return signed
 
 
-def _kept(study: Study, folder: Path) -> Path:
-    """Return where the figures of a signed release are kept, in the zone of data/processed."""
-    return disclosure.archive_dir(study) / f"{study.year}-{hash_release(folder)[:12]}"
+def reviewed_hash(folder: Path) -> str:
+    """Return the hash that a reviewer signs: of the release before its mark was lifted."""
+    signed = str(read_json(folder / "manifest.json").get("signoff"))
+    return signed if re.fullmatch("[0-9a-f]{64}", signed) else hash_release(folder)
 
 
-def verify_release(study: Study, folder: Path) -> None:
+def _keep_name(study: Study, folder: Path) -> str:
+    return f"{study.year}-{reviewed_hash(folder)[:12]}"
+
+
+def _keep(study: Study, folder: Path) -> None:
+    """Keep the figures of a signed release in the zone of data/processed, whole or not at all."""
+    estimates = (folder / "estimates.csv").read_bytes()
+    if estimates != (study.processed_dir / "published/estimates.csv").read_bytes():
+        raise DisclosureError(
+            "RELEASE_OLD",
+            "公表物が data/processed の結果とちがいます。make report をもう一度実行してください。",
+            "The release is not made from the results in data/processed: run make report again.",
+        )
+    kept, name = disclosure.archive_dir(study), _keep_name(study, folder)
+    index = disclosure.archive_index(study)
+    listed, found = read_json(index), disclosure.hash_archive(study)
+    if name in found and found[name] == listed.get(name):
+        return
+    new = kept / f".{name}"
+    new.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(folder / "estimates.csv", new / "estimates.csv")
+    shutil.copyfile(study.processed_dir / "private/estimates.csv", new / "truth.csv")
+    shutil.copyfile(study.processed_dir / "published/about.json", new / "about.json")
+    shutil.rmtree(kept / name, ignore_errors=True)
+    new.rename(kept / name)
+    listed[name] = disclosure.hash_archive(study)[name]
+    write_table(index.with_suffix(".new.json"), dict(sorted(listed.items())))
+    index.with_suffix(".new.json").replace(index)
+
+
+def verify_release(study: Study, folder: Path, *, is_signing: bool = False) -> None:
     """Recompute the hashes of a release and attack it again.
+
+    Args:
+        study: The wave.
+        folder: Release folder.
+        is_signing: Whether what is kept of this very release is about to be made whole.
 
     Raises:
         DisclosureError: A file is not what its manifest says, is lacking or is not in it, or the
@@ -622,42 +718,44 @@ def verify_release(study: Study, folder: Path) -> None:
             "The release is not what its manifest says: the files named before were changed, are "
             "lacking or do not belong to it.",
         )
-    attack_study(study, folder)
+    attack_study(study, folder, is_signing=is_signing)
 
 
 def _find_changed(folder: Path) -> list[str]:
-    """Return what differs from the manifest, the manifest itself and foreign files included."""
+    """Return what differs from the manifest, the manifest itself, links and others' files too."""
     found = {
-        path.name: hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else "folder"
+        path.name: hashlib.sha256(path.read_bytes()).hexdigest()
+        if path.is_file() and not path.is_symlink() else "no file"
         for path in folder.iterdir()
-    }
+    }  # fmt: skip
     try:
         data = (folder / "manifest.json").read_bytes()
         manifest = json.loads(data)
         wanted = manifest["outputs"] | {"manifest.json": manifest["manifest"]}
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return ["manifest.json"]
-    found["manifest.json"] = _hash_manifest(data)
+    if found["manifest.json"] != "no file":
+        found["manifest.json"] = _hash_manifest(data)
     return sorted(n for n in {*wanted, *found} if wanted.get(n) != found.get(n))
 
 
-def attack_study(study: Study, folder: Path) -> None:
+def attack_study(study: Study, folder: Path, *, is_signing: bool = False) -> None:
     """Attack a release folder of a study with all that its analyst knows.
 
     The true counts are those of the last run, or those kept when this very release was signed.
 
     Raises:
-        DisclosureError: See `attack_release`.
+        DisclosureError: See `attack_release`; or what was kept of signed releases is not whole.
     """
-    kept = _kept(study, folder)
-    is_kept = (kept / "truth.csv").is_file()
-    truth = read_table(kept / "truth.csv") if is_kept else study.load("private/estimates.csv")
-    about = read_table(kept / "about.json") if is_kept else study.load("published/about.json")
+    name = _keep_name(study, folder)
+    archive = disclosure.read_archive(study, but=name if is_signing else "")
+    kept = disclosure.archive_dir(study) / name
+    is_kept = kept.is_dir() and not is_signing
     attack_release(
         folder,
-        truth,
-        about=about,
+        read_table(kept / "truth.csv") if is_kept else study.load("private/estimates.csv"),
+        about=read_table(kept / "about.json") if is_kept else study.load("published/about.json"),
         settings=study.config.disclosure,
         questionnaire=disclosure.read_questionnaire(study),
-        archive=disclosure.read_archive(study),
+        archive=archive,
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import unicodedata
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -24,6 +25,7 @@ from tsunagari.study import (
     Marks,
     Study,
     parse_condition,
+    read_json,
     read_table,
     repository_root,
 )
@@ -150,10 +152,47 @@ def archive_dir(study: Study) -> Path:
     return repository_root() / "data/processed" / study.name / "releases"
 
 
-def read_archive(study: Study) -> list[pd.DataFrame]:
-    """Return estimates.csv of every earlier signed release of a study, in order of name."""
-    paths = sorted(archive_dir(study).glob("*/estimates.csv"))
-    return [as_estimates(read_table(path)) for path in paths]
+def hash_archive(study: Study) -> dict[str, dict[str, str]]:
+    """Return the sha256 of every file that is kept of every signed release, by its folder."""
+    found: dict[str, dict[str, str]] = {}
+    for path in sorted(archive_dir(study).glob("[!.]*/*")):
+        digest = hashlib.sha256(path.read_bytes()).hexdigest()
+        found.setdefault(path.parent.name, {})[path.name] = digest
+    return found
+
+
+def archive_index(study: Study) -> Path:
+    """Return the file that says what was kept: sha256 of every file, by folder and name."""
+    return archive_dir(study).with_suffix(".json")
+
+
+def read_archive(study: Study, *, but: str = "") -> list[pd.DataFrame]:
+    """Return estimates.csv of every earlier signed release, with the true count of what it shows.
+
+    Args:
+        study: Any wave of the study.
+        but: Folder of a release to leave aside, such as one that is about to be kept again.
+
+    Raises:
+        DisclosureError: What was kept of a release is torn, lacking or changed.
+    """
+    folder, found, listed = archive_dir(study), hash_archive(study), read_json(archive_index(study))
+    names = sorted({*listed, *found} - {but})
+    if wrong := [name for name in names if found.get(name) != listed.get(name)]:
+        raise DisclosureError(
+            "ARCHIVE",
+            f"署名済みの公表物の記録 data/processed/{study.name}/releases が欠けているか変わって"
+            f"います: {', '.join(wrong)}。控えから戻すか、その公表物で make release をもう一度実行"
+            "してください。",
+            "What was kept of signed releases in the folder named before is lacking or changed: "
+            "restore it from a backup, or run make release again on that release.",
+        )
+    kept = []
+    for name in names:
+        shown = as_estimates(read_table(folder / name / "estimates.csv"))
+        truth = as_estimates(read_table(folder / name / "truth.csv"))
+        kept.append(shown.assign(n_cell=truth["n_cell"].where(shown["status"] != "suppressed")))
+    return kept
 
 
 def collect_parts(study: Study) -> pd.DataFrame:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import contextlib
+import ctypes
 import difflib
 import errno
 import importlib.util
@@ -12,15 +13,16 @@ import logging
 import math
 import os
 import re
+import signal
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
-from tsunagari import study as studies
+import tsunagari
 from tsunagari.study import ConfigError, KernelError, Study, SurveyError, WriteError
 
 # The same bytes on every machine: no random hashes, one thread, one clock, one language.
@@ -37,9 +39,13 @@ KERNEL_ENVIRONMENT = {
     "JUPYTER_PATH": "",
     "PYTHONSTARTUP": "",
 }
+PACKAGE = Path(tsunagari.__file__).resolve().parent
 LONGEST_SOCKET_FOLDER = 45  # characters; a socket's whole path may have 103
 
 _SECRET = re.compile("token|key|password|secret", re.IGNORECASE)
+_NO_NOTEBOOK = (
+    OSError, ValueError, LookupError, TypeError, AttributeError, SyntaxError, RecursionError
+)  # fmt: skip
 _CANNOT_WRITE = (
     errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM
 )  # fmt: skip
@@ -129,27 +135,42 @@ _PARSERS = {
 
 
 def read_notebook(path: Path) -> tuple[Cell, ...]:
-    """Return the cells of a notebook.
+    """Return the cells of a notebook whose second cell, and no other, declares its parameters.
 
     Raises:
-        ConfigError: There is no such notebook, or it is not one.
+        ConfigError: There is no such notebook, it is not one, or a value given for a parameter
+            would not arrive: the tag `parameters` is lost or elsewhere, or another cell sets one.
     """
     try:
-        cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
-        return tuple(
+        found = json.loads(path.read_text(encoding="utf-8"))["cells"]
+        cells = tuple(
             Cell(
                 kind=cell["cell_type"],
                 source="".join(cell["source"]),
                 tags=tuple(cell["metadata"].get("tags", ())),
             )
-            for cell in cells
+            for cell in found
         )
-    except (OSError, ValueError, LookupError) as error:
+        names = "|".join(read_parameters(cells))
+    except _NO_NOTEBOOK as error:
         raise ConfigError(
             "NOTEBOOK",
             f"ノートブック {path.name} を読めません。notebooks フォルダーを元に戻してください。",
             f"The notebook {path.name} cannot be read: restore the notebooks folder.",
         ) from error
+    tagged = [place for place, cell in enumerate(cells) if "parameters" in cell.tags]
+    sets = re.compile(rf"^(?:{names})[ \t]*(?::[^=\n]*)?=(?!=)", flags=re.MULTILINE)
+    setting = [place for place, cell in enumerate(cells)
+               if cell.kind == "code" and sets.search(cell.source)]  # fmt: skip
+    if tagged != [1] or setting != [1] or not {"STUDY", "YEAR"} <= set(names.split("|")):
+        raise ConfigError(
+            "NOTEBOOK_PARAMETERS",
+            f"ノートブック {path.name} では、2 番目のセルだけにタグ parameters を付け、"
+            "STUDY・YEAR などの値はそこだけで決めてください。そうでないと指定した年が届きません。",
+            f"In {path.name} the second cell alone must carry the tag parameters and set STUDY, "
+            "YEAR and the others: otherwise the year that is asked for does not arrive.",
+        )
+    return cells
 
 
 def read_parameters(cells: Sequence[Cell]) -> dict[str, Parameter]:
@@ -260,7 +281,7 @@ def run_notebook(
                 kernel_manager_class=manager,
                 store_widget_state=False,
                 shutdown_kernel="immediate",
-                on_cell_start=progress.on_cell_start,
+                on_cell_start=partial(_begin_cell, scratch, progress),
             )
     except papermill.PapermillExecutionError as error:
         where = _place(source.stem, cells, index=error.cell_index)
@@ -277,6 +298,12 @@ def run_notebook(
     if (last := _first_left_out(notebook)) is not None:
         where = _place(source.stem, cells, index=last)
         raise _unexpected(where, name="SystemExit", kept=output)
+
+
+def _begin_cell(scratch: Path, progress: Progress, **told: Any) -> None:
+    for file in scratch.glob("kernel-*.json"):
+        file.unlink(missing_ok=True)  # it holds the key to the kernel, which has read it by now
+    progress.on_cell_start(**told)
 
 
 def _first_left_out(notebook: Any) -> int | None:
@@ -324,11 +351,28 @@ def load_papermill(can_use_sockets: bool) -> tuple[Any, type]:
 
         async def _async_pre_start_kernel(self, **options: Any) -> Any:
             silent = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+            silent["preexec_fn"] = _end_with_parent()
             return await super()._async_pre_start_kernel(**options | silent)
 
         pre_start_kernel = _async_pre_start_kernel
 
     return papermill, QuietKernelManager
+
+
+def _end_with_parent() -> Callable[[], None] | None:
+    """Return what a kernel calls before it starts, so that Linux ends it when we are killed.
+
+    The kernel itself looks for its parent too, but not while numpy computes.
+    """
+    control = getattr(ctypes.CDLL(None), "prctl", None)
+    death_signal, parent = 1, os.getpid()  # PR_SET_PDEATHSIG of linux/prctl.h
+
+    def prepare() -> None:
+        control(death_signal, signal.SIGKILL)
+        if os.getppid() != parent:
+            os._exit(1)  # we were killed before the call
+
+    return prepare if control else None
 
 
 def _strip(notebook: Any) -> Any:
@@ -434,21 +478,32 @@ def explain_failure(where: str, error: Any, *, kept: Path) -> SurveyError:
         ja, _, en = told.group(2).partition(" / ")
         return own[error.ename](told.group(1), f"{where}: {ja}", en)
     number = re.match(r"\[Errno (\d+)\]", str(error.evalue))
-    if number and int(number.group(1)) in _CANNOT_WRITE:
-        return _cannot_write(int(number.group(1)), where=where)
+    if known := _known_cause(where, str(error.ename), number=int(number.group(1)) if number else 0):
+        return known
     trace = re.sub(r"\x1b\[[0-9;]*m", "", "\n".join(error.traceback))
-    lines = re.findall(r"tsunagari/(\w+\.py)(?::|, line )(\d+)", trace)
+    lines = re.findall(r"^.*\btsunagari/([\w/]+\.py)(?::|, line )(\d+)", trace, flags=re.MULTILINE)
     line = ":".join(lines[-1]) if lines else ""
     return _unexpected(where, name=str(error.ename), line=line, kept=kept)
 
 
-def _cannot_write(number: int, *, where: str) -> WriteError:
+def _known_cause(where: str, name: str, *, number: int) -> SurveyError | None:
+    """Return what an exception of that class and error number says of the machine, if anything."""
+    if name.endswith("MemoryError") or number == errno.ENOMEM:
+        return KernelError(
+            "MEMORY",
+            f"{where}: メモリーが足りません。ほかのプログラムを終えるか、メモリーの多い機械で実行"
+            "してください。前回のレポートはそのままです",
+            "out of memory: end other programs or use a machine with more; "
+            "the last release is untouched",
+        )
+    if number not in _CANNOT_WRITE:
+        return None
     why = os.strerror(number)
     return WriteError(
         "WRITE",
-        f"{where}: 結果を書き込めません（{why}）。空き容量と書き込みの権限を確かめてください。"
-        "前回のレポートはそのままです",
-        f"results cannot be written ({why}): check free space and permissions; "
+        f"{where}: 結果を書き込めません（{why}）。空き容量（TMPDIR も）と書き込みの権限を確かめて"
+        "ください。前回のレポートはそのままです",
+        f"results cannot be written ({why}): check free space, of TMPDIR too, and permissions; "
         "the last release is untouched",
     )
 
@@ -466,17 +521,17 @@ def blame(step: str) -> Iterator[None]:
 
 def explain_exception(where: str, error: Exception) -> SurveyError:
     """Return our own error for a foreign exception in this process."""
-    if isinstance(error, OSError) and error.errno in _CANNOT_WRITE:
-        return _cannot_write(error.errno, where=where)
-    return _unexpected(where, name=type(error).__name__, line=_last_own_line(error))
+    name, number = type(error).__name__, getattr(error, "errno", None) or 0
+    known = _known_cause(where, name, number=number)
+    return known or _unexpected(where, name=name, line=_last_own_line(error))
 
 
 def _last_own_line(error: BaseException) -> str:
     line, trace = "", error.__traceback__
     while trace:
-        path = Path(trace.tb_frame.f_code.co_filename)
-        if path.parent == Path(studies.__file__).parent:
-            line = f"{path.name}:{trace.tb_lineno}"
+        path = Path(trace.tb_frame.f_code.co_filename).resolve()
+        if path.is_relative_to(PACKAGE):
+            line = f"{path.relative_to(PACKAGE).as_posix()}:{trace.tb_lineno}"
         trace = trace.tb_next
     return line
 

@@ -5,12 +5,16 @@ from __future__ import annotations
 import argparse
 import contextlib
 import hashlib
+import hmac
 import importlib.metadata
 import importlib.util
 import json
+import os
 import platform
 import re
+import secrets
 import shutil
+import signal
 import sys
 import time
 from collections.abc import Sequence
@@ -24,6 +28,7 @@ import pandas as pd
 from tsunagari import study as studies
 from tsunagari.notebooks import (
     KERNEL_ENVIRONMENT,
+    PACKAGE,
     Cell,
     Progress,
     blame,
@@ -34,8 +39,16 @@ from tsunagari.notebooks import (
     resolve_parameters,
     run_notebook,
 )
-from tsunagari.release import check_writable, locked, read_json, recover, staging, swap_in
-from tsunagari.study import ConfigError, InputError, Study, SurveyError
+from tsunagari.release import (
+    check_limits,
+    check_writable,
+    discard,
+    locked,
+    recover,
+    staging,
+    swap_in,
+)
+from tsunagari.study import ConfigError, InputError, Study, SurveyError, WriteError, read_json
 
 GATE = "gate"  # the step between microdata and pages; Python, not a notebook
 REPORT = "07_report_council"
@@ -47,11 +60,14 @@ STEPS = (
     GATE,
     REPORT,
 )
-RELEASED = ("council_report.html", "estimates.csv", "tables.xlsx")  # and manifest.json
+RELEASED = ("council_report.html", "estimates.csv", "tables.xlsx")
+MANIFEST = "manifest.json"  # of them
 
-SIGNOFF = "signoff.yaml"  # what a reviewer says of a finished release; no input of the next
+SIGNOFF = "signoff.yaml"  # what a reviewer says of a finished release
+NO_INPUT = (SIGNOFF, "recipe.yaml")  # and what makes a sample
 
 _RECORDS = "private/steps.json"
+_LAST = "private/last_release.csv"  # estimates of the last release that differed
 _NOTEBOOKS = "private/notebooks"
 
 
@@ -67,10 +83,6 @@ def _digest(thing: Any) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def _code_root() -> Path:
-    return Path(studies.__file__).resolve().parents[2]
-
-
 def _files(folder: Path) -> dict[str, Path]:
     """Return all files below a folder by relative name, without hidden and temporary ones."""
     found = sorted(path for path in folder.rglob("*") if path.is_file())
@@ -79,32 +91,52 @@ def _files(folder: Path) -> dict[str, Path]:
 
 
 def hash_inputs(study: Study) -> dict[str, str]:
-    """Return the sha256 of every input of a wave's report, by its name under the root.
+    """Return a hash of every input of a wave's report, by its name under the root.
 
-    Files beside the answers (decisions by hand, records) count together under one name: what the
-    analyst called them is nobody else's business.
+    What describes the study, and the synthetic sample, has its sha256. Answers and whatever lies
+    beside them have an HMAC: a plain hash would confirm a guess at the one value that somebody does
+    not know. Answers are named as study.yaml calls them, `responses`; other files (decisions by
+    hand, records) count together under one name: what the analyst called them is nobody's business.
     """
     root = studies.repository_root()
+    weighting, benchmark = study.config.weighting, study.config.benchmark
+    named = {weighting.targets, *(one.targets for one in weighting.margins)}
+    named |= {"study.yaml", "codebook.csv", *weighting.other_targets.values()}
     waves = [study] + ([study.previous] if study.previous else [])
-    named = [path for path in study.raw_dir.iterdir() if path.is_file()]
-    named += (root / "data/raw/national").glob("*.csv")
-    named += [wave.responses_path for wave in waves]
-    hashes = {p.relative_to(root).as_posix(): _digest(p) for p in named if p.name[0] != "."}
-    for wave in waves:
-        others = {
-            name: _digest(path)
-            for name, path in _files(wave.wave_dir).items()
-            if path != wave.responses_path and name != SIGNOFF
-        }
-        if others:
-            hashes[f"{wave.wave_dir.relative_to(root).as_posix()}/*"] = _digest(others)
+    public = [path for path in study.raw_dir.iterdir() if path.is_file() and path.name in named]
+    public += (root / "data/raw" / benchmark.table).glob("*.csv") if benchmark else ()
+    public += [wave.responses_path for wave in waves if wave.is_synthetic]
+    hashes = {path.relative_to(root).as_posix(): _digest(path) for path in public}
+    private: dict[str, dict[str, str]] = {}
+    for folder in (study.raw_dir, *(wave.wave_dir for wave in waves)):
+        for name, path in _files(folder).items():
+            answers = next((w.responses_path for w in waves if w.wave_dir == folder), None)
+            if path in public or name in NO_INPUT or (answers is None and "/" in name):
+                continue
+            group = f"responses{path.suffix}" if path == answers else "*"
+            group = f"{folder.relative_to(root).as_posix()}/{group}"
+            private.setdefault(group, {})[name] = _digest(path)
+    for group, files in private.items():
+        hashes[group] = hmac.digest(_secret(root), _digest(files).encode(), "sha256").hex()
     return dict(sorted(hashes.items()))
+
+
+def _secret(root: Path) -> bytes:
+    """Return the key of the hashes of answers: random, made once, never released."""
+    path = root / "data/processed/input.key"
+    if not (path.is_file() and re.fullmatch(b"[0-9a-f]{64}", path.read_bytes())):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        new = path.with_name(f".{path.name}-{os.getpid()}")
+        new.touch(mode=0o600)
+        new.write_text(secrets.token_hex(32), encoding="ascii")
+        new.replace(path)
+    return path.read_bytes()
 
 
 def hash_environment() -> dict[str, Any]:
     """Return what else a result depends on: own code, locked and installed packages, fonts."""
-    package = _files(Path(studies.__file__).parent)
-    lock = _code_root() / "requirements.lock"
+    package = _files(PACKAGE)
+    lock = PACKAGE.parents[1] / "requirements.lock"
     return {
         "code": _digest({n: _digest(p) for n, p in package.items() if not n.endswith(".pyc")}),
         "lock": _digest(lock) if lock.exists() else None,
@@ -210,18 +242,25 @@ def prepare(
         notebooks: Folder of the notebooks; the repository's own unless a test brings others.
 
     Raises:
-        ConfigError: A mistake in the study file, the codebook or a parameter.
+        ConfigError: A mistake in the study file, the codebook, a notebook or a parameter.
         InputError: A file is missing or empty.
-        WriteError: Nothing can be written where results belong.
+        KernelError: The shell allows too little memory or too few files.
+        WriteError: Nothing can be written where results belong, or the release folder holds a file
+            that is not ours.
     """
+    check_limits()
     study = studies.open_study(name, year)
-    folder = notebooks or _code_root() / "notebooks"
+    folder = notebooks or PACKAGE.parents[1] / "notebooks"
     sources = {step: folder / f"{step}.ipynb" for step in STEPS if step != GATE}
     cells = {step: read_notebook(path) for step, path in sources.items()}
     parameters = resolve_parameters(cells, given, study=study)
     _check_inputs(study)
-    run = Run(
-        root=studies.repository_root().resolve(),
+    root = studies.repository_root().resolve()
+    for zone in ("data/processed", "reports"):
+        check_writable(root / zone / name / str(year), root=root)
+    _check_foreign(root / "reports" / name / str(year))
+    return Run(
+        root=root,
         study=study,
         notebooks=cells,
         sources=sources,
@@ -229,9 +268,19 @@ def prepare(
         inputs=hash_inputs(study),
         environment=hash_environment(),
     )
-    for target in (run.processed, run.release):
-        check_writable(target, root=run.root)
-    return run
+
+
+def _check_foreign(release: Path) -> None:
+    """Refuse to replace a release folder that holds a file of the analyst's own."""
+    if foreign := sorted({*_files(release)} - {*RELEASED, MANIFEST}):
+        place, names = "/".join(release.parts[-3:]), ", ".join(foreign)
+        raise WriteError(
+            "RELEASE_FOREIGN",
+            f"{place} にレポートのものではないファイルがあります: {names}。"
+            "data/processed など別の場所に移してから、もう一度実行してください。",
+            f"{place} holds files that are none of a report's, named before: move them elsewhere "
+            "and run again.",
+        )
 
 
 def _check_inputs(study: Study) -> None:
@@ -267,6 +316,10 @@ def make_steps(run: Run, *, scratch: Path, force: bool = False) -> dict[str, flo
     known = {} if force else read_json(run.staging / _RECORDS)
     last = {} if force else read_json(run.processed / _RECORDS)
     records: dict[str, Any] = {}
+    first = _is_intact(known.get(STEPS[0]), key=run.key(STEPS[0], {}), folder=run.staging)
+    if run.staging.is_symlink() or not first:
+        discard(run.staging)
+    studies.stamp_wave(run.staging, name=run.study.name, year=run.study.year)
     seconds: dict[str, float | None] = {}
     sizes = {step: len(run.notebooks.get(step, "1")) for step in STEPS}
     with contextlib.closing(Progress(sizes)) as progress:
@@ -295,22 +348,30 @@ def _copy(record: dict[str, Any], *, run: Run) -> dict[str, Any]:
     return record
 
 
-def _is_intact(record: dict[str, Any] | None, *, key: str, folder: Path) -> bool:
+def _is_intact(record: Any, *, key: str, folder: Path) -> bool:
+    outputs = _outputs(record)
     return (
-        record is not None
+        bool(outputs)
         and record["key"] == key
         and all(
             (folder / name).is_file() and _digest(folder / name) == sha
-            for name, sha in record["outputs"].items()
+            for name, sha in outputs.items()
         )
     )
 
 
+def _outputs(record: Any) -> dict[str, str]:
+    """Return the outputs of a step's record; none where it has another shape than ours."""
+    outputs = record.get("outputs") if isinstance(record, dict) and "key" in record else None
+    return outputs if isinstance(outputs, dict) else {}
+
+
 def _prune(folder: Path, records: dict[str, Any]) -> None:
     """Delete what no finished step has written, so that no old result is taken for a new one."""
-    kept = {name for record in records.values() for name in record["outputs"]} | {_RECORDS}
-    for name, path in _files(folder).items():
-        if name not in kept:
+    kept = {_RECORDS, studies.STAMP, *(name for one in records.values() for name in one["outputs"])}
+    for path in folder.rglob("*"):
+        is_kept = path.relative_to(folder).as_posix() in kept
+        if path.is_symlink() or (path.is_file() and not is_kept):
             path.unlink()
 
 
@@ -365,7 +426,7 @@ def build_release(run: Run) -> None:
     from tsunagari import attack, report
 
     folder = run.release_staging
-    shutil.rmtree(folder, ignore_errors=True)
+    discard(folder)
     folder.mkdir(parents=True)
     with (
         environment(KERNEL_ENVIRONMENT | {"TSUNAGARI_STAGING": str(run.staging)}),
@@ -379,18 +440,35 @@ def build_release(run: Run) -> None:
         (folder / "council_report.html").write_text(page, encoding="utf-8", newline="\n")
         report.write_workbook(published, folder / "tables.xlsx")
     shutil.copyfile(run.staging / "published/estimates.csv", folder / "estimates.csv")
-    studies.write_table(folder / "manifest.json", _describe(run))
-    attack.seal_manifest(folder / "manifest.json")
+    studies.write_table(folder / MANIFEST, _describe(run))
+    attack.seal_manifest(folder / MANIFEST)
     try:
         with environment({"TSUNAGARI_STAGING": str(run.staging)}), blame("attack"):
             attack.attack_study(run.study, folder)
     except SurveyError:
         shutil.rmtree(folder)  # what failed the attack lies about nowhere
         raise
+    # The very release that was signed stays signed when it is made again.
+    if read_json(run.release / MANIFEST).get("signoff") == attack.hash_release(folder):
+        _lift_mark(folder)
+
+
+def _lift_mark(folder: Path) -> None:
+    """Make of a release its signed edition, whose manifest holds the hash that was signed."""
+    from tsunagari import attack, report
+
+    signed = attack.hash_release(folder)
+    report.lift_mark(folder)
+    outputs = {name: _digest(folder / name) for name in RELEASED}
+    manifest = read_json(folder / MANIFEST) | {"signoff": signed, "outputs": outputs}
+    studies.write_table(folder / MANIFEST, manifest)
+    attack.seal_manifest(folder / MANIFEST)
 
 
 def _describe(run: Run) -> dict[str, Any]:
     """Return the manifest: no time, no path of this machine, no user."""
+    from tsunagari import report
+
     estimates = studies.read_table(run.release_staging / "estimates.csv")
     ledger = estimates[(estimates["table_id"] == "ledger") & (estimates["measure"] == "count")]
     counts = ledger.set_index("item_value")["estimate"]
@@ -400,6 +478,7 @@ def _describe(run: Run) -> dict[str, Any]:
         "study": run.study.name,
         "year": run.study.year,
         "synthetic_inputs": run.study.synthetic_inputs,
+        "signoff": report.UNSIGNED,  # or the hash that was signed
         "rows": {name: None if pd.isna(n) else int(n) for name, n in counts.items()},
         "parameters": run.parameters,
         "inputs": run.inputs,
@@ -410,18 +489,17 @@ def _describe(run: Run) -> dict[str, Any]:
 
 def is_released(run: Run) -> bool:
     """Whether results and release are both whole and made from exactly this run's inputs."""
-    manifest = read_json(run.release / "manifest.json")
     records, kept = read_json(run.processed / _RECORDS), {}
-    if manifest.get("run_id") != run.run_id or set(_files(run.release)) != {
-        *RELEASED,
-        "manifest.json",
-    }:
-        return False
     for step in STEPS:
         if not _is_intact(records.get(step), key=run.key(step, kept), folder=run.processed):
             return False
         kept[step] = records[step]
-    return all(_digest(run.release / name) == manifest["outputs"].get(name) for name in RELEASED)
+    manifest = read_json(run.release / MANIFEST)
+    paths = list(run.release.iterdir()) if manifest.get("run_id") == run.run_id else []
+    if any(path.is_symlink() or not path.is_file() for path in paths):
+        return False
+    found = {path.name: _digest(path) for path in paths if path.name != MANIFEST}
+    return bool(found) and found == manifest.get("outputs")
 
 
 def make_report(
@@ -451,8 +529,9 @@ def make_report(
     with locked(run.processed) as scratch:
         for target in (run.processed, run.release):
             recover(target)
+        discard(run.release_staging)  # a last release may have stayed there
         if not force and is_released(run):
-            shutil.rmtree(run.staging, ignore_errors=True)
+            discard(run.staging)
             return None
         seconds = make_steps(run, scratch=scratch, force=force)
         began = time.monotonic()
@@ -464,12 +543,21 @@ def make_report(
 
 
 def _keep_last(run: Run) -> None:
-    """Keep the figures of the release that is about to be replaced, for `diff`."""
+    """Keep what the analyst put beside the last results, and the last release's figures for `diff`.
+
+    Notes, the quota sheet: all that no step has written.
+    """
+    made = {_RECORDS, studies.STAMP, _LAST}
+    made.update(*(_outputs(record) for record in read_json(run.processed / _RECORDS).values()))
+    own = {name: path for name, path in _files(run.processed).items() if name not in made}
     old, new = run.release / "estimates.csv", run.staging / "published/estimates.csv"
     is_other = old.exists() and _digest(old) != _digest(new)
-    source = old if is_other else run.processed / "private/last_release.csv"
-    if source.exists():
-        shutil.copyfile(source, run.staging / "private/last_release.csv")
+    own[_LAST] = old if is_other else run.processed / _LAST
+    for name, path in own.items():
+        target = run.staging / name
+        if path.exists() and not target.exists():
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(path, target)
 
 
 def compare_headlines(name: str, year: int) -> pd.DataFrame:
@@ -482,7 +570,7 @@ def compare_headlines(name: str, year: int) -> pd.DataFrame:
     here_path = study.processed_dir / "published/estimates.csv"
     here = studies.read_table(here_path)
     last_path = studies.release_dir(name, year) / "estimates.csv"
-    kept = study.processed_dir / "private/last_release.csv"
+    kept = study.processed_dir / _LAST
     if kept.exists() and last_path.exists() and _digest(last_path) == _digest(here_path):
         last_path = kept
     last = studies.read_table(last_path)
@@ -513,14 +601,21 @@ def release_report(name: str, year: int) -> dict[str, str]:
     from tsunagari import attack
 
     study, folder = studies.open_study(name, year), studies.release_dir(name, year)
-    if not (folder / "manifest.json").is_file():
+    if not (folder / MANIFEST).is_file():
         raise InputError(
             "RELEASE_MISSING",
             f"reports/{name}/{year} がありません。make report を先に実行してください。",
             f"There is no reports/{name}/{year}: run make report first.",
         )
-    attack.verify_release(study, folder)
-    return attack.sign_release(study, folder)
+    with locked(study.processed_dir):
+        attack.verify_release(study, folder, is_signing=True)
+        signed = attack.sign_release(study, folder)
+        if attack.reviewed_hash(folder) == attack.hash_release(folder):
+            discard(staging(folder))
+            shutil.copytree(folder, staging(folder))
+            _lift_mark(staging(folder))
+            swap_in(folder)
+        return signed
 
 
 def verify_report(folder: Path) -> None:
@@ -535,14 +630,14 @@ def verify_report(folder: Path) -> None:
     """
     from tsunagari import attack
 
-    manifest = read_json(folder / "manifest.json")
-    if not {"study", "year"} <= set(manifest):
+    manifest = read_json(folder / MANIFEST)
+    if not isinstance(manifest.get("study"), str) or not isinstance(manifest.get("year"), int):
         raise InputError(
             "RELEASE_MISSING",
             f"{folder.name} に manifest.json がありません。公表物のフォルダーを指定してください。",
             f"There is no manifest.json in {folder.name}: name the folder of a release.",
         )
-    attack.verify_release(studies.open_study(manifest["study"], int(manifest["year"])), folder)
+    attack.verify_release(studies.open_study(manifest["study"], manifest["year"]), folder)
 
 
 # --- command line ---------------------------------------------------------------------------------
@@ -579,37 +674,56 @@ def _report(options: argparse.Namespace, year: int, *, notebooks: Path | None) -
     print(f"できました / done: {page}\n{spent}")
 
 
+_STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+def _stop(number: int, _frame: Any) -> None:
+    """End a run as Ctrl-C does, cleared away and in words; whoever asks twice changes nothing."""
+    for one in _STOPS:
+        signal.signal(one, signal.SIG_IGN)
+    raise KeyboardInterrupt(number)
+
+
 def main(arguments: Sequence[str] | None = None, *, notebooks: Path | None = None) -> int:
     """Run the command line and return its exit code; `notebooks` is for tests."""
     options = _parse_arguments(arguments)
+    for one in _STOPS:
+        if signal.getsignal(one) is not signal.SIG_IGN:  # nohup stays nohup
+            signal.signal(one, _stop)
     try:
-        if options.command == "verify":
-            verify_report(options.folder)
-            print(f"検証しました / verified: {options.folder}")
-            return 0
-        if not re.fullmatch("[0-9]{4}", options.year):
-            raise ConfigError(
-                "YEAR",
-                "--year は西暦 4 桁で指定してください（例 2022）。",
-                "--year takes four digits, such as 2022.",
-            )
-        year = int(options.year)
-        if options.command == "report":
-            _report(options, year, notebooks=notebooks)
-        elif options.command == "release":
-            signed = release_report(options.study, year)
-            print(f"承認を記録しました / signed: {signed['reviewer']}, {signed['date']}")
-        else:
-            print(compare_headlines(options.study, year).to_string())
+        _run_command(options, notebooks=notebooks)
         return 0
     except SurveyError as error:
-        failure = error
-    except KeyboardInterrupt:
+        failure, code = error, error.exit_code
+    except KeyboardInterrupt as stop:
         failure = SurveyError("STOPPED", "中止しました", "stopped; the last release is untouched")
+        code = 128 + (stop.args or _STOPS)[0]  # as a shell counts
     except Exception as error:
         failure = explain_exception(options.command, error)
+        code = failure.exit_code
     print(" ".join(str(failure).split()), file=sys.stderr)
-    return failure.exit_code
+    return code
+
+
+def _run_command(options: argparse.Namespace, *, notebooks: Path | None) -> None:
+    if options.command == "verify":
+        verify_report(options.folder)
+        print(f"検証しました / verified: {options.folder}")
+        return
+    if not re.fullmatch("[0-9]{4}", options.year):
+        raise ConfigError(
+            "YEAR",
+            "--year は西暦 4 桁で指定してください（例 2022）。",
+            "--year takes four digits, such as 2022.",
+        )
+    year = int(options.year)
+    if options.command == "report":
+        _report(options, year, notebooks=notebooks)
+    elif options.command == "release":
+        signed = release_report(options.study, year)
+        print(f"承認を記録しました / signed: {signed['reviewer']}, {signed['date']}")
+    else:
+        print(compare_headlines(options.study, year).to_string())
 
 
 if __name__ == "__main__":

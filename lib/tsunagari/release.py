@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import errno
 import json
 import os
+import re
+import resource
 import shutil
 import tempfile
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 
 from filelock import FileLock, Timeout
 
-from tsunagari.study import LockedError, WriteError
+from tsunagari.study import KernelError, LockedError, WriteError, read_json
+
+SCRATCH_BYTES = 2**24  # room for a copy of published/ and for what kernels write of their own
 
 
 @contextlib.contextmanager
@@ -23,13 +27,14 @@ def locked(processed: Path) -> Iterator[Path]:
     """Hold the lock of one report and give a short private folder for kernels' own files.
 
     The lock is the operating system's and ends with the process. A note beside it says who runs,
-    and what a killed run left behind for the next one to clear away.
+    and the name in the temporary folder of what a killed run left for the next one to clear away.
 
     Args:
         processed: Folder of the wave's results; the lock stands beside it.
 
     Raises:
         LockedError: Another process makes the same report.
+        WriteError: The temporary folder is full or may not be written.
     """
     processed.parent.mkdir(parents=True, exist_ok=True)
     note = processed.with_name(f".run-{processed.name}.json")
@@ -45,25 +50,63 @@ def locked(processed: Path) -> Iterator[Path]:
             f"Another run is making the same report ({who}): run again when it has ended.",
         ) from error
     try:
-        if left := read_json(note).get("scratch"):
-            shutil.rmtree(left, ignore_errors=True)
-        with tempfile.TemporaryDirectory(prefix="tsunagari-", ignore_cleanup_errors=True) as folder:
+        left = str(read_json(note).get("scratch"))
+        discard(note)
+        with _scratch(left) as folder:
             started = datetime.now().astimezone().isoformat(timespec="seconds")
-            told = {"pid": os.getpid(), "started": started, "scratch": folder}
+            told = {"pid": os.getpid(), "started": started, "scratch": folder.name}
             note.write_text(json.dumps(told), encoding="utf-8")
-            yield Path(folder)
+            yield folder
     finally:
-        note.unlink(missing_ok=True)
+        discard(note)
         lock.release()
 
 
-def read_json(path: Path) -> dict[str, Any]:
-    """Return what a JSON file holds; nothing where there is none or it is torn."""
+@contextlib.contextmanager
+def _scratch(left: str) -> Iterator[Path]:
+    """Give a private folder in the temporary one, and clear away the one that a killed run left."""
+    with contextlib.ExitStack() as stack:
+        try:
+            if re.fullmatch("tsunagari-[a-z0-9_]{8}", left):  # a name of ours, never a path
+                shutil.rmtree(Path(tempfile.gettempdir(), left), ignore_errors=True)
+            made = tempfile.TemporaryDirectory(prefix="tsunagari-", ignore_cleanup_errors=True)
+            folder = Path(stack.enter_context(made))
+            if shutil.disk_usage(folder).free < SCRATCH_BYTES:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        except OSError as error:
+            raise WriteError(
+                "TEMP_FOLDER",
+                f"一時フォルダー（TMPDIR）が使えません（{error.strerror}）。"
+                "空き容量と権限を確かめてください。",
+                f"The temporary folder (TMPDIR) cannot be used ({error.strerror}): "
+                "check free space and permissions.",
+            ) from error
+        yield folder
+
+
+def discard(path: Path) -> None:
+    """Delete a file, a folder whatever its permissions, or a link but not what it leads to.
+
+    Raises:
+        WriteError: It cannot be deleted, such as another user's folder.
+    """
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return found if isinstance(found, dict) else {}
+        if path.is_dir() and not path.is_symlink():
+            path.chmod(0o700)
+            for folder, inside, _ in os.walk(path):  # enters a folder after this
+                for one in (Path(folder, name) for name in inside):
+                    if not one.is_symlink():
+                        one.chmod(0o700)
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
+    except OSError as error:
+        place = "/".join(path.parts[-3:])
+        raise WriteError(
+            "LEFT_OVER",
+            f"前の実行の残り {place} を消せません。消してから、もう一度実行してください。",
+            f"{place}, left by an earlier run, cannot be deleted: delete it and run again.",
+        ) from error
 
 
 def aside(target: Path) -> Path:
@@ -78,9 +121,9 @@ def staging(target: Path) -> Path:
 
 def recover(target: Path) -> None:
     """Put back what a run that was killed between two renames left aside."""
-    if aside(target).exists() and not target.exists():
+    if aside(target).is_dir() and not aside(target).is_symlink() and not target.exists():
         aside(target).rename(target)
-    shutil.rmtree(aside(target), ignore_errors=True)
+    discard(aside(target))
 
 
 def swap_in(target: Path) -> None:
@@ -98,9 +141,10 @@ def swap_in(target: Path) -> None:
         # No exchange on this system: two renames, and recover() mends a kill between them.
         target.rename(aside(target))
         new.rename(target)
-        shutil.rmtree(aside(target), ignore_errors=True)
     _sync(target.parent)
-    shutil.rmtree(new, ignore_errors=True)
+    with contextlib.suppress(WriteError):  # the new one stands; the next run says so
+        discard(aside(target))
+        discard(new)
 
 
 def _sync(path: Path) -> None:
@@ -118,6 +162,31 @@ def _exchange(one: Path, other: Path) -> bool:
         return False
     here, exchange = -100, 2  # AT_FDCWD and RENAME_EXCHANGE of linux/fs.h
     return function(here, os.fsencode(one), here, os.fsencode(other), exchange) == 0
+
+
+# What a report of ehime took, and some more: below, kernels die in ways that name another cause.
+_LIMITS = (
+    (resource.RLIMIT_NOFILE, "ulimit -n", 128, 1, "files"),
+    (resource.RLIMIT_AS, "ulimit -v", 3_000_000, 1024, "kB"),
+)
+
+
+def check_limits() -> None:
+    """Check that the shell lets a run open enough files and take enough memory.
+
+    Raises:
+        KernelError: A limit is too low; the message names it and what is needed.
+    """
+    for limit, name, needed, size, unit in _LIMITS:
+        found = resource.getrlimit(limit)[0]
+        if found != resource.RLIM_INFINITY and found < needed * size:
+            raise KernelError(
+                "LIMIT",
+                f"シェルの上限 {name} が {found // size:,} {unit} で足りません。{needed:,} 以上に"
+                "して、もう一度実行してください。",
+                f"The limit {name} is {found // size:,} {unit}: raise it to {needed:,} or more and "
+                "run again.",
+            )
 
 
 def check_writable(target: Path, *, root: Path) -> None:

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import datetime
 import html
+import io
 import re
+import zipfile
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -34,6 +36,7 @@ from tsunagari.study import (
     NO_ANSWER,
     InputError,
     KernelError,
+    check_wave,
     processed_dir,
     read_table,
 )
@@ -47,6 +50,9 @@ CSV_NOTE = (
     "番号を使うときは、このファイルの「一覧」を使うか、「データ」の「テキストまたは CSV から」で"
     "文字列として読み込んでください。"
 )
+UNSIGNED = "公表前（未署名）"  # on every page and in the workbook until `lift_mark`
+UNSIGNED_NOTE = "確認者の署名がまだありません。外に出さないでください。"
+SIGNED = "署名済み"
 MODEL_BASE = 50  # respondents; a sentence about a model's level needs this base (SDC-1 P3)
 MOST_HIDDEN_ANSWERS = 3  # a table of counts with more leaves them out and says how many
 MANY_COLUMNS = 11  # beyond them an interval is printed under its number, not beside it
@@ -197,9 +203,11 @@ def read_published(study: str, year: int) -> Published:
 
     Raises:
         InputError: The gate has not run yet, or a column is missing.
+        ConfigError: It is another wave's.
     """
     folder = processed_dir(study, year) / "published"
     estimates, about = read_table(folder / "estimates.csv"), read_table(folder / "about.json")
+    check_wave(f"{about.get('study')} {about.get('year')}", name=study, year=year)
     lacking = [name for name in ESTIMATE_COLUMNS if name not in estimates.columns]
     if lacking:
         raise InputError(
@@ -2251,6 +2259,7 @@ def export_html(
     title = title or heading
     is_synthetic = 'class="stamp"' in shown if is_synthetic is None else is_synthetic
     banner = {"banner": SYNTHETIC if is_synthetic else "", "banner_note": SYNTHETIC_NOTE}
+    banner |= {"unsigned": UNSIGNED, "unsigned_note": UNSIGNED_NOTE}
     words = {"page_title": title, "page_subtitle": subtitle}
     page, _ = _exporter().from_notebook_node(notebook, resources=words | banner)
     return _add_contents(page)
@@ -2291,6 +2300,27 @@ def _add_contents(page: str) -> str:
     return page.replace("<!--contents-->", f"<ol>{items}</ol>" if items else "", 1)
 
 
+def lift_mark(folder: Path) -> None:
+    """Take the mark of an unsigned report from page and workbook and leave every other byte.
+
+    Args:
+        folder: Release folder; the workbook then says 署名済み where it said 公表前（未署名）.
+    """
+    page = folder / "council_report.html"
+    text = re.sub(_MARK, "", page.read_text(encoding="utf-8"), flags=re.DOTALL)
+    page.write_text(text, encoding="utf-8", newline="\n")
+    book = folder / "tables.xlsx"
+    with zipfile.ZipFile(io.BytesIO(book.read_bytes())) as old, zipfile.ZipFile(book, "w") as new:
+        for part in old.infolist():
+            data = old.read(part)
+            if part.filename.endswith(".xml"):
+                data = data.replace(UNSIGNED.encode(), SIGNED.encode())
+            new.writestr(part, data)
+
+
+_MARK = r'<(aside|style)\b[^>]*\bunsigned"[^>]*>.*?</\1>\n?'
+
+
 # --- the workbook ---------------------------------------------------------------------------------
 
 _CREATED = datetime.datetime(2000, 1, 1)  # fixed: the same rows give the same bytes
@@ -2329,7 +2359,8 @@ def _cover_rows(published: Published) -> pd.DataFrame:
     table = _facts_table(published)
     rows = [(one.text, two.text, "".join(two.rows)) for one, two in table.groups[0][1]]
     return pd.DataFrame(
-        [("題名", published.title, ""), *rows], columns=["項目", "内容", ROW_COLUMN]
+        [("題名", published.title, ""), ("公表の段階", UNSIGNED, ""), *rows],
+        columns=["項目", "内容", ROW_COLUMN],
     )
 
 
@@ -2406,13 +2437,14 @@ _STATUS_LABELS = {
 def _write_sheet(
     book: xlsxwriter.Workbook, name: str, table: pd.DataFrame, *, published: Published
 ) -> None:
-    """Write one sheet: header row first; the banner in a column of its own and on every print."""
+    """Write one sheet: header row first; banner (in a column too) and mark on every print."""
     sheet = book.add_worksheet(name)
     bold = book.add_format({"bold": True, "text_wrap": True, "valign": "top"})
     words = book.add_format({"text_wrap": True, "valign": "top"})
+    sheet.set_header(f"&L&B{UNSIGNED}")
     if published.is_synthetic:
         table = table.assign(データの種類=SYNTHETIC)
-        sheet.set_header(f"&C&B{SYNTHETIC}")
+        sheet.set_header(f"&L&B{UNSIGNED}&C&B{SYNTHETIC}")
         sheet.set_footer(f"&C{SYNTHETIC}　&P / &N")
         sheet.set_tab_color("#f0c000")
     for column, title in enumerate(table.columns):

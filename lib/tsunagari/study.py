@@ -687,6 +687,38 @@ def processed_dir(name: str, year: int) -> Path:
     return Path(staging) if staging else repository_root() / "data/processed" / name / str(year)
 
 
+STAMP = "private/wave.txt"  # in a folder of results: whose they are
+
+
+def stamp_wave(folder: Path, *, name: str, year: int) -> None:
+    """Write into a folder of results whose they are, or check that they are this wave's.
+
+    Raises:
+        ConfigError: They are another wave's: a notebook's STUDY or YEAR is not the one asked for.
+    """
+    path = folder / STAMP
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(f"{name} {year}\n", encoding="utf-8")
+    check_wave(path.read_text(encoding="utf-8", errors="replace").strip(), name=name, year=year)
+
+
+def check_wave(found: str, *, name: str, year: int) -> None:
+    """Check that results which say whose they are, such as "ehime 2022", are this wave's.
+
+    Raises:
+        ConfigError: They are another wave's.
+    """
+    if found != f"{name} {year}":
+        raise ConfigError(
+            "WAVE_OTHER",
+            f"{name} {year} の結果を、別の調査や年のフォルダーと取り違えています。ノートブックの "
+            "STUDY と YEAR を確かめ、make report を実行してください。",
+            f"The results of {name} {year} are mixed up with another study's or year's folder: "
+            "check STUDY and YEAR of the notebook and run make report.",
+        )
+
+
 def release_dir(name: str, year: int) -> Path:
     """Return the folder of a wave's released files."""
     return repository_root() / "reports" / name / str(year)
@@ -717,6 +749,15 @@ def read_table(path: Path) -> Any:
     table = table.apply(lambda column: column.str.replace(_MARKED_FORMULA, "", regex=True))
     numbers = [name for name in _ESTIMATE_NUMBERS if name in table.columns]
     return table.astype(dict.fromkeys(numbers, float))
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Return what a JSON file holds; nothing where there is none, or it is torn or no object."""
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def write_table(path: Path, table: Any) -> None:
@@ -831,12 +872,18 @@ class Study:
         Args:
             name: Zone and file, such as "private/weights.parquet".
             table: DataFrame for .parquet and .csv, dictionary for .json.
+
+        Raises:
+            ConfigError: The folder holds another wave's results; see `stamp_wave`.
         """
+        stamp_wave(self.processed_dir, name=self.name, year=self.year)
         write_table(self.processed_dir / name, table)
 
     def load(self, name: str) -> Any:
-        """Read what `save` wrote under the same name."""
-        return read_table(self.processed_dir / name)
+        """Read what `save` wrote under the same name; it raises what `save` does."""
+        if (path := self.processed_dir / name).exists():
+            stamp_wave(self.processed_dir, name=self.name, year=self.year)
+        return read_table(path)
 
     @property
     def benchmark_dir(self) -> Path:

@@ -160,6 +160,9 @@ def test_banner_stays_in_view(visit):
     box = visit.page.locator(".banner").bounding_box()
     assert 0 <= box["y"] < 5
     assert "合成データ" in visit.page.locator(".banner").inner_text()
+    below = visit.page.locator("aside.unsigned").bounding_box()
+    assert box["y"] < below["y"] < 100
+    assert "公表前（未署名）" in visit.page.locator("aside.unsigned").inner_text()
 
 
 def test_axe_finds_nothing(visit):
@@ -199,7 +202,7 @@ def test_prints_with_the_banner_on_every_page(browser, page_path, tmp_path):
     done = subprocess.run(["pdftotext", str(target), "-"], capture_output=True, check=True)
     pages = done.stdout.decode().split("\f")[:-1]
     assert len(pages) > 5
-    assert all("合成データ" in page for page in pages)
+    assert all("合成データ" in page and "公表前（未署名）" in page for page in pages)
     summary = [number for number, page in enumerate(pages) if "読むときの注意" in page]
     first = [number for number, page in enumerate(pages) if "3つの要点" in page]
     assert summary == first, "the summary fits on one sheet"

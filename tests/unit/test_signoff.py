@@ -1,7 +1,10 @@
 """What is signed is this very release, and a signed release is told: nothing of it stubbed."""
 
+import difflib
 import json
+import os
 import shutil
+import zipfile
 from pathlib import Path
 
 import nbformat
@@ -57,10 +60,10 @@ def released(root):
     return open_study("ehime", 2022), root / "reports/ehime/2022"
 
 
-def estimates(*ages):
+def estimates(*ages, counts):
     """Return the rows of one question over everybody and over some ages."""
-    groups = {"all": tuple(map(sum, zip(*COUNTS.values(), strict=True)))}
-    groups |= {age: COUNTS[age] for age in ages}
+    groups = {"all": tuple(map(sum, zip(*counts.values(), strict=True)))}
+    groups |= {age: counts[age] for age in ages}
     return pd.DataFrame(
         {"wave": "2022", "table_id": "gt_ucla1" if age == "all" else "cross_age_band__ucla1",
          "measure": "percent", "unit": "percent", "domain": "all" if age == "all" else "age_band",
@@ -71,11 +74,11 @@ def estimates(*ages):
     )  # fmt: skip
 
 
-def make_release(*ages):
+def make_release(*ages, counts=COUNTS):
     """Put rows through the gate, make the four files, attack them and swap them in."""
     run = pipeline.prepare("ehime", 2022)
     with environment({"TSUNAGARI_STAGING": str(run.staging)}):
-        run.study.save("private/parts/03.csv", estimates(*ages))
+        run.study.save("private/parts/03.csv", estimates(*ages, counts=counts))
         disclosure.publish(run.study)
         council = report.build_report(report.read_published("ehime", 2022))
     shown = [council.part(name).to_html() for name in council.sections]
@@ -84,7 +87,7 @@ def make_release(*ages):
         nbformat.v4.new_output("display_data", data={"text/html": each}) for each in shown
     ]
     folder = run.staging / "private/notebooks"
-    folder.mkdir()
+    folder.mkdir(exist_ok=True)
     nbformat.write(notebook, folder / f"{pipeline.REPORT}.ipynb")
     pipeline.build_release(run)
     for target in (run.processed, run.release):
@@ -179,6 +182,156 @@ def test_a_synthetic_release_is_never_signed_as_real_and_keeps_nothing(root):
     assert kept(root) == []
 
 
+# --- the signed edition ---------------------------------------------------------------------------
+
+MARK = "公表前（未署名）"
+
+
+def texts(folder):
+    """Return every text of a release by file and part."""
+    found = {path.name: path.read_bytes().decode() for path in folder.iterdir()
+             if path.suffix != ".xlsx"}  # fmt: skip
+    with zipfile.ZipFile(folder / "tables.xlsx") as book:
+        return found | {name: book.read(name).decode() for name in book.namelist()}
+
+
+def signed_edition(study, folder):
+    """Let the reviewer sign and return the hash that was signed."""
+    text = f"reviewer: 山田\ndate: 2026-11-24\ndata: real\nhash: {attack.hash_release(folder)}\n"
+    (study.wave_dir / "signoff.yaml").write_text(text, encoding="utf-8")
+    reviewed = attack.hash_release(folder)
+    assert pipeline.release_report("ehime", 2022)["reviewer"] == "山田"
+    return reviewed
+
+
+def test_a_report_says_that_it_is_not_signed_until_it_is_and_nothing_else_changes(released):
+    study, folder = released
+    before = texts(folder)
+    shown = MARK in before["council_report.html"].partition("<header>")[0].partition("<body>")[2]
+    on_paper = f'@top-left {{ content: "{MARK}"' in before["council_report.html"]
+    assert shown and on_paper
+    sheets = [name for name in before if name.startswith("xl/worksheets/")]
+    assert len(sheets) > 3
+    assert [name for name in sheets if f"&amp;L&amp;B{MARK}" not in before[name]] == []
+    assert MARK in before["xl/sharedStrings.xml"]  # on the cover
+    assert json.loads(before["manifest.json"])["signoff"] == MARK
+    reviewed = signed_edition(study, folder)
+    after = texts(folder)
+    assert [name for name in after if MARK in after[name]] == []
+    # Taking the mark away gives the signed edition, and nothing but the mark.
+    for name in {*before, *after} - {"manifest.json", "council_report.html"}:
+        assert before[name].replace(MARK, "署名済み") == after[name], name
+    lines, left = (text["council_report.html"].splitlines() for text in (before, after))
+    gone = [line for line in difflib.ndiff(lines, left) if line[0] in "+-"]
+    assert [line[0] for line in gone] == ["-"] * 5  # four of a style, one of an aside
+    own = ("manifest", "signoff", "outputs")
+    first, last = (json.loads(text["manifest.json"]) for text in (before, after))
+    assert last["signoff"] == reviewed
+    assert {**first, **dict.fromkeys(own)} == {**last, **dict.fromkeys(own)}
+    attack.verify_release(study, folder)
+
+
+def test_what_was_signed_stays_signed_when_it_is_made_again(root, released, tmp_path):
+    copy = shutil.copytree(released[1], tmp_path / "copy")
+    reviewed = signed_edition(*released)
+    signed = texts(released[1])
+    assert pipeline.release_report("ehime", 2022)["date"] == "2026-11-24"
+    study, folder = make_release(*COUNTS)
+    assert texts(folder) == signed
+    assert kept(root) == [f"2022-{reviewed[:12]}"]
+    attack.verify_release(study, copy)  # the reviewer's own copy, with the mark
+    study, folder = make_release()
+    assert json.loads((folder / "manifest.json").read_bytes())["signoff"] == MARK
+
+
+def test_a_kill_before_the_swap_leaves_an_unsigned_release_that_can_be_signed_again(
+    released, monkeypatch
+):
+    def stop(_target):
+        raise KeyboardInterrupt
+
+    study, folder = released
+    before = texts(folder)
+    with monkeypatch.context() as patch:
+        patch.setattr(pipeline, "swap_in", stop)
+        with pytest.raises(KeyboardInterrupt):
+            signed_edition(study, folder)
+    assert texts(folder) == before
+    pipeline.release_report("ehime", 2022)
+    assert MARK not in "".join(texts(folder).values())
+
+
+def test_a_synthetic_release_loses_the_mark_and_keeps_its_banner(root):
+    raw = root / "data/raw/ehime/2022"
+    (raw / "responses.csv").rename(raw / "responses_synthetic.csv")
+    study, folder = make_release(*COUNTS)
+    sign(study, folder, data="synthetic")
+    pipeline.release_report("ehime", 2022)
+    after = texts(folder)
+    assert MARK not in "".join(after.values())
+    assert 'class="banner"' in after["council_report.html"]
+    assert "&amp;C&amp;B合成データ" in after["xl/worksheets/sheet1.xml"]
+
+
+# --- what is kept of it ---------------------------------------------------------------------------
+
+
+def torn(name):
+    return lambda archive: os.truncate(next(archive.glob(f"*/{name}")), 100)
+
+
+def lost(name):
+    return lambda archive: next(archive.glob(f"*/{name}")).unlink()
+
+
+def record(archive):
+    paths = [archive.with_suffix(".json"), *archive.rglob("*")]
+    return {path.relative_to(archive.parent): path.read_bytes() for path in paths if path.is_file()}
+
+
+SPOILT = [
+    *map(torn, ("estimates.csv", "truth.csv", "about.json")),
+    *map(lost, ("estimates.csv", "truth.csv", "about.json")),
+    lambda archive: (next(archive.glob("2022-*")) / "more.csv").write_text("x"),
+    lambda archive: shutil.rmtree(next(archive.glob("2022-*"))),
+    lambda archive: archive.with_suffix(".json").unlink(),
+    lambda archive: archive.with_suffix(".json").write_text("[]"),
+    lambda archive: os.truncate(archive.with_suffix(".json"), 30),
+    shutil.rmtree,
+]
+
+
+def test_a_torn_or_lost_record_of_a_signed_release_stops_the_next(root, released, tmp_path):
+    study, folder = released
+    signed_edition(study, folder)
+    archive = root / "data/processed/ehime/releases"
+    whole, name = record(archive), next(archive.glob("2022-*")).name
+    shutil.copytree(archive, tmp_path / "backup")
+    index = archive.with_suffix(".json").read_bytes()
+    for spoil in SPOILT:
+        shutil.rmtree(archive)
+        shutil.copytree(tmp_path / "backup", archive)
+        archive.with_suffix(".json").write_bytes(index)
+        assert len(disclosure.read_archive(study)) == 1
+        spoil(archive)
+        with pytest.raises(DisclosureError, match=f"E-ARCHIVE: .*{name}"):
+            disclosure.read_archive(study)
+    for step in (disclosure.publish, lambda study: attack.verify_release(study, folder)):
+        with pytest.raises(DisclosureError, match="E-ARCHIVE"):
+            step(study)
+    pipeline.release_report("ehime", 2022)  # as the message says
+    assert record(archive) == whole
+
+
+def test_the_record_is_of_the_results_that_the_release_was_made_from(root, released):
+    study, folder = released
+    path = study.processed_dir / "published/estimates.csv"
+    path.write_bytes(path.read_bytes() + b"\n")
+    with pytest.raises(DisclosureError, match="RELEASE_OLD"):
+        sign(study, folder)
+    assert kept(root) == []
+
+
 # --- verifying ------------------------------------------------------------------------------------
 
 
@@ -226,7 +379,8 @@ def test_an_old_signed_release_is_verified_by_the_truth_kept_with_it(root, relea
     study, folder = make_release()  # the next run shows no ages
     assert attack.hash_release(folder) != attack.hash_release(copy)
     attack.verify_release(study, copy)
-    next(root.glob("data/processed/ehime/releases/*/truth.csv")).unlink()
+    shutil.rmtree(root / "data/processed/ehime/releases")
+    (root / "data/processed/ehime/releases.json").unlink()
     with pytest.raises(
         DisclosureError, match="cross_age_band__ucla1: a row that is not in private"
     ):
@@ -245,9 +399,42 @@ def test_what_a_signed_release_showed_is_told_to_the_gate_of_the_next(root, tmp_
     assert hidden_ages(root) == {"20s", other}
     attack.verify_release(study, folder)
     # Hidden as if nothing had been signed: the attack reads the archive too.
-    archive = (root / "data/processed/ehime/releases").rename(tmp_path / "releases")
+    names, place = ("releases", "releases.json"), root / "data/processed/ehime"
+    for name in names:
+        (place / name).rename(tmp_path / name)
     study, folder = make_release(*COUNTS)
     assert hidden_ages(root) == {"20s", mate}
-    shutil.copytree(archive, root / "data/processed/ehime/releases")
+    for name in names:
+        (tmp_path / name).rename(place / name)
     with pytest.raises(DisclosureError, match="RECOVERABLE"):
         attack.verify_release(study, folder)
+
+
+def corrected(n):
+    """Return the counts with n people of the 30s moved from the second answer to the third."""
+    first, second, third, fourth = COUNTS["30s"]
+    return COUNTS | {"30s": (first, second - n, third + n, fourth)}
+
+
+@pytest.mark.parametrize("n", [1, 4])
+def test_a_correction_of_a_few_answers_is_refused_by_name_of_table(released, n):
+    signed_edition(*released)
+    before = texts(released[1])
+    with pytest.raises(DisclosureError, match="E-CORRECTED") as caught:
+        make_release(*COUNTS, counts=corrected(n))
+    told = str(caught.value)
+    assert "cross_age_band__ucla1: a count differs" in told and "gt_ucla1: a count differs" in told
+    assert "正誤表" in told and "erratum" in told  # what to do (P12)
+    assert texts(released[1]) == before
+    make_release(*COUNTS)  # taken back, it is the signed release again
+
+
+def test_a_correction_of_the_threshold_or_more_passes(released):
+    signed_edition(*released)
+    make_release(*COUNTS, counts=corrected(5))
+
+
+def test_a_correction_shows_in_whatever_table_counts_the_same_people(released):
+    signed_edition(*released)
+    with pytest.raises(DisclosureError, match="gt_ucla1: a count differs"):
+        make_release(counts=corrected(1))  # no ages: 1 person in the table of everybody
