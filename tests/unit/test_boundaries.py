@@ -7,7 +7,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tsunagari.disclosure import Questionnaire, as_estimates, round_published, suppress
+from tsunagari.disclosure import (
+    Questionnaire,
+    as_estimates,
+    collect_parts,
+    round_published,
+    suppress,
+)
 from tsunagari.study import Disclosure, DisclosureError, InputError, open_study
 
 HIDDEN, SHOWN = "suppressed", "published"
@@ -262,8 +268,6 @@ def parts(tmp_path, monkeypatch):
 
 
 def collect():
-    from tsunagari.disclosure import collect_parts
-
     return collect_parts(open_study("ehime", 2022))
 
 
