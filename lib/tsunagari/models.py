@@ -17,15 +17,15 @@ import pandas as pd
 import statsmodels.api as sm
 from scipy import linalg, optimize, special, stats
 
+from tsunagari.estimates import BASE_FOR_TESTS, ESTIMATE_COLUMNS
 from tsunagari.estimation import TOO_FEW_UNITS
-from tsunagari.study import ESTIMATE_COLUMNS, NO_ANSWER, Item, ModelError
+from tsunagari.study import NO_ANSWER, Item, ModelError
 from tsunagari.verdicts import adjust_p_values
 from tsunagari.weighting import Design
 
 MINIMUM_EVENTS_PER_PARAMETER = 10.0  # Peduzzi et al. (1996); events = the rarer of the two answers
 MINIMUM_EVENTS_PER_LEVEL = 5  # SDC-1 P15: each level x outcome
 MINIMUM_LEVEL_N = 10  # SDC-1 P15: each dummy level
-MINIMUM_BASE_N = 50  # SDC-1 P3: models and tests need this base
 MINIMUM_RESIDUAL_DF = 100  # SDC-1 P15
 MAXIMUM_MISSING_SHARE = 0.30  # above this a complete-case model is refused, not warned about
 MOST_DONORS = 5_000  # among whom the nearest are looked for: time grows with people, not squared
@@ -557,7 +557,7 @@ def fit_logit(
     labels: Mapping[str, Mapping[str, str]] | None = None,
     outcome_name: str = "outcome",
     maximum_missing_share: float = MAXIMUM_MISSING_SHARE,
-    minimum_base_n: int = MINIMUM_BASE_N,
+    minimum_base_n: int = BASE_FOR_TESTS,
     minimum_residual_df: int = MINIMUM_RESIDUAL_DF,
 ) -> FittedLogit:
     """Fit a logit of dummies by weighted maximum likelihood, complete cases only.
@@ -989,7 +989,7 @@ def fit_ordinal(
     labels: Mapping[str, Mapping[str, str]] | None = None,
     outcome_name: str = "outcome",
     maximum_missing_share: float = MAXIMUM_MISSING_SHARE,
-    minimum_base_n: int = MINIMUM_BASE_N,
+    minimum_base_n: int = BASE_FOR_TESTS,
     minimum_residual_df: int = MINIMUM_RESIDUAL_DF,
 ) -> FittedOrdinal:
     """Fit an ordinal logit to all answers of a question: the sensitivity analysis of a cut.

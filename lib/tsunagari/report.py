@@ -28,11 +28,11 @@ from pandas.api.types import is_numeric_dtype
 from traitlets.config import Config
 
 from tsunagari import figures
-from tsunagari.attack import ROW_COLUMN, row_keys
+from tsunagari.attack import ROW_COLUMN
 from tsunagari.comparison import UNVERIFIED
-from tsunagari.disclosure import clean_text, is_whole
+from tsunagari.disclosure import clean_text
+from tsunagari.estimates import ESTIMATE_COLUMNS, is_whole, row_ids
 from tsunagari.study import (
-    ESTIMATE_COLUMNS,
     NO_ANSWER,
     InputError,
     KernelError,
@@ -109,7 +109,7 @@ class Published:
         table = table.assign(
             **{n: table[n].mask(hidden, "" if n in texts else np.nan) for n in gone}
         )
-        object.__setattr__(self, "estimates", table.assign(key=row_keys(table).to_numpy(object)))
+        object.__setattr__(self, "estimates", table.assign(key=row_ids(table).to_numpy(object)))
 
     @property
     def year(self) -> int:

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from tsunagari.study import ESTIMATE_COLUMNS
+from tsunagari.estimates import ESTIMATE_COLUMNS
 
 YEAR = 2023
 NOTE = "誤差は割付セルを層とし、層内の無作為抽出とみなした参考値"

@@ -10,7 +10,8 @@ import pytest
 from scipy import stats
 
 from tsunagari import disclosure, models
-from tsunagari.study import ESTIMATE_COLUMNS, Disclosure, Item, ModelError
+from tsunagari.estimates import ESTIMATE_COLUMNS
+from tsunagari.study import Disclosure, Item, ModelError
 from tsunagari.weighting import Design, post_stratify, rake
 
 REFERENCE = Path(__file__).resolve().parents[1] / "reference"
