@@ -13,6 +13,7 @@ from scipy import stats
 
 from tsunagari.estimation import (
     bootstrap_replicates,
+    covariances,
     cronbach_alpha,
     design_effects,
     difference_between,
@@ -435,11 +436,25 @@ def test_nobody_in_a_small_group_is_no_proof():
     assert found["estimate"] == pytest.approx(-20)
     assert found["p_value"] > 0.05
     assert found["upper"] > 0
+    # The 400 give 412/411 * 0.16/400; the 12 the length of their interval over t
+    length = (1 - 0.025 ** (1 / 12)) / stats.t.ppf(0.975, 411)
+    error = np.sqrt(412 / 411 * 0.16 / 400 + length**2)
+    assert found["std_error"] == pytest.approx(100 * error)
+
+
+def test_covariances_keep_to_those_who_answered():
+    values = pd.DataFrame({"a": [1.0, 2, 4, 9, np.nan], "b": [np.nan, 3, 3, 5, 1]})
+    mean, covariance = covariances(equal(5), values)
+    expected = means(equal(5), values)
+    assert mean == pytest.approx(expected["estimate"].to_numpy())
+    assert np.sqrt(np.diag(covariance)) == pytest.approx(expected["std_error"].to_numpy())
 
 
 def test_mean_differences_leave_out_sides_of_one():
     y = series(1, 2, 3, 5, 7)
-    table = mean_differences(equal(5), y, by=pd.DataFrame({"age": list("aabbc")}), unit="hours")
+    by = pd.DataFrame({"age": list("aabbc")})
+    assert differences(equal(5), y % 2, by=by)["domain_value"].tolist() == ["a", "b", "c"]
+    table = mean_differences(equal(5), y, by=by, unit="hours")
     assert table["domain_value"].tolist() == ["a", "b"]
     assert one(table, domain_value="a")["estimate"] == pytest.approx(1.5 - 5)
     assert table["measure"].unique().tolist() == ["difference_mean"]

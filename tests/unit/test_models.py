@@ -86,6 +86,8 @@ def test_joint_tests_agree_with_reg_term_test(truth, sample, name):
     assert rows["item"].tolist() == ["age_band", "sex", "job", "confidant"]
     np.testing.assert_allclose(rows["estimate"], expected["wald_f"], rtol=1e-6)
     np.testing.assert_allclose(rows["p_value"], expected["wald_p"], rtol=1e-6)
+    adjusted = stats.false_discovery_control(expected["wald_p"])
+    np.testing.assert_allclose(rows["p_adjusted"], adjusted, rtol=1e-6)
 
 
 @pytest.mark.parametrize("name", DESIGNS)
@@ -211,6 +213,9 @@ def test_the_rarer_answer_counts_where_most_have_the_event():
     assert facts["parameters"] == 1  # the constant aside
     assert facts["events_per_parameter"] == 70
     assert models.odds_ratio_rows(model)["n_cell"].tolist() == [20, 50]
+    weighted = Design(weights=np.tile([1.0, 3], 100))  # 200^2 / (50 * 1 + 50 * 9) in either level
+    model = models.fit_logit(weighted, outcome, factors=factors)
+    assert models.odds_ratio_rows(model)["n_effective"].tolist() == [80, 80]
 
 
 def test_a_mark_needs_the_adjusted_test(sample):
@@ -320,6 +325,22 @@ def test_thin_level_without_a_net_is_left_out_and_counted():
     assert ("model", "listwise_deletion") not in facts.index  # left out is not "no answer"
     both = people(("a", 200, 60), ("b", 200, 60), ("e", 8, 2), ("f", 7, 2))
     assert models.merge_levels(*both, nets=NETS).left_out.sum() == 15
+
+
+def test_the_thinnest_level_leaves_first_and_the_last_takes_the_factor_along():
+    # Without e the level d would be alone with a: the factor is dropped, the 8 of d stay
+    factors, outcome = people(("a", 200, 60), ("d", 8, 2), ("e", 7, 2))
+    factors["z"] = np.tile(["1", "2"], 108)[:215]
+    merged = models.merge_levels(factors, outcome, nets={})
+    assert merged.left_out.sum() == 7
+    assert merged.log["item_value"].tolist() == ["e", "dropped"]
+
+
+def test_a_factor_dropped_for_a_level_that_separates():
+    factors, outcome = people(("a", 100, 50), ("b", 50, 50))
+    factors["z"] = np.tile(["1", "2"], 75)
+    merged = models.merge_levels(factors, outcome, nets={}, separated={("x", "b")})
+    assert merged.factors.columns.tolist() == ["z"]
 
 
 def test_factor_that_would_keep_one_level_is_dropped_with_its_people_kept():
@@ -497,13 +518,19 @@ def test_collinear_levels_are_named(plain):  # MOD-06
     assert "y=b" in text
     assert "z=b" in text
     assert "x=" not in text
+    for n in (7, 11, 13):  # levels that are unions of others', in unequal groups
+        fine = pd.Series(np.arange(300) ** 2 % n).astype(str)
+        coarse = fine.isin(["1", "4"]).map({True: "p", False: "q"})
+        raised("COLLINEARITY", factors.assign(y=fine, z=coarse), outcome)
 
 
 def test_all_missing_predictor_is_named(plain):  # MOD-07
     factors, outcome = plain
     assert "z" in raised("ALL_MISSING_PREDICTOR", factors.assign(z=pd.NA), outcome)
-    with pytest.raises(ModelError, match="ALL_MISSING_PREDICTOR"):
-        models.merge_levels(factors.assign(z="no_answer"), outcome, nets={})
+    some = np.where(np.arange(300) < 20, np.nan, outcome)  # whose answers do not count
+    for z in ("no_answer", np.where(np.isnan(some), "1", "")):
+        with pytest.raises(ModelError, match="ALL_MISSING_PREDICTOR"):
+            models.merge_levels(factors.assign(z=z), some, nets={})
 
 
 def test_levels_that_separate_one_after_the_other_merge_all():
@@ -599,7 +626,7 @@ def test_imputation_fills_gaps_with_answers_of_people_alike():
     # y is a copy of x, so that the nearest donors of a person without y share the person's x.
     rng = np.random.default_rng(3)
     x = np.tile(["1", "2"], 200)
-    factors = pd.DataFrame({"x": x, "w": np.tile(["a", "a", "b", "b"], 100), "y": x})
+    factors = pd.DataFrame({"w": np.tile(["a", "a", "b", "b"], 100), "x": x, "y": x})
     factors.loc[rng.random(400) < 0.2, "y"] = ""
     outcome = np.tile([0.0, 1.0, 0.0, 0.0], 100)
     outcome[:5] = np.nan
@@ -829,7 +856,8 @@ def test_model_outcome_lays_out_rows_under_the_contract(sample):
         assert rows["estimate"].notna().all()
         assert rows.columns.tolist() == list(ESTIMATE_COLUMNS)
     ages = report.rows.query("measure == 'odds_ratio' and item == 'age_band'")
-    assert ages["item_value"].iloc[0] == "young"  # a net stands where its first answer stood
+    # A net stands where its first answer stood
+    assert ages["item_value"].tolist() == ["young", "30s", "40s", "50s", "60s", "old"]
 
 
 def test_model_that_cannot_be_fitted_becomes_a_notice_without_levels_or_numbers():
@@ -848,4 +876,5 @@ def test_model_that_cannot_be_fitted_becomes_a_notice_without_levels_or_numbers(
     assert report.error is not None
     assert report.rows["estimate"].isna().all()
     assert report.rows["status"].tolist() == ["suppressed"]
+    assert report.rows["weighting"].tolist() == ["given"]
     assert not report.rows["reason"].str.contains(r"\d|=", regex=True).any()

@@ -112,3 +112,6 @@ def test_what_came_in_stands_beside_the_quota():
     assert came["gap"].tolist() == [1, -3, 2]
     assert came["achieved_pct"].tolist()[:2] == [150.0, 25.0]
     assert np.isnan(came["achieved_pct"].tolist()[2])
+    both = pd.DataFrame({"region": list("112"), "age": list("aba"), "quota": [1, 1, 1]})
+    came = planning.compare_with_quota(both, both.iloc[[0, 0, 2]].drop(columns="quota"))
+    assert came["achieved"].tolist() == [2, 0, 1]

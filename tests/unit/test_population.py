@@ -209,9 +209,13 @@ CENSUS = [
 
 
 def write_census(path, *, people=CENSUS):
-    labels = ["00_総数", *(f"{i + 1:02d}_{a}～{a + 4}歳" for i, a in enumerate(range(0, 100, 5)))]
+    labels = [
+        "01_0～4歳",
+        "00_総数",
+        *(f"{i + 1:02d}_{a}～{a + 4}歳" for i, a in enumerate(range(0, 100, 5))),
+    ]
     labels += ["21_100歳以上", "22_年齢「不詳」", "R1_15歳未満", "00_総数", "01_0～4歳"]
-    units = ["人"] * 24 + ["％", "％"]
+    units = ["％", *["人"] * 24, "％", "人"]
     book = openpyxl.Workbook()
     sheet = book.active
     sheet.title = "b02_07"
@@ -221,7 +225,7 @@ def write_census(path, *, people=CENSUS):
     sheet.append([""] * 9 + units)
     sheet.append(["国籍総数か日本人", "男女", "地域識別コード"])
     for nation, sex, kind, number, prefecture, name in people:
-        counts = [105, *[5] * 20, 5, "-", 15, 100.0, 4.8]
+        counts = [4.8, 105, *[5] * 20, 5, "-", 15, 100.0, 999]
         sheet.append([nation, sex, kind, "", "", "", prefecture, number, name, *counts])
     book.save(path)
     return path
@@ -231,7 +235,7 @@ def test_census_counts_each_person_once(tmp_path):
     path = write_census(tmp_path / "b02_07.xlsx")
     table = population.read_census_2_7(path, prefecture="愛媛県")
     sums = table.groupby(["municipality", "sex"])["population"].sum().to_dict()
-    # 21 classes of 5; R1, the percents, the nation's rows and old boundaries are left out.
+    # 21 classes of 5; R1, percents, a class again, the nation's rows and old boundaries are out.
     assert sums == {("松山市", "male"): 105, ("松山市", "female"): 105, ("松前町", "male"): 105}
     assert table.loc[table["age_class"] == "not_published", "population"].eq(0).all()
 
@@ -304,6 +308,14 @@ def test_cut_classes_are_shared_by_years_of_age(tmp_path):
         sexes={"male": "1", "female": "2"},
     )
     assert cells["population"].tolist() == [14 * 10, 14 * 10, 14 * 3, 14 * 3]
+    oldest = Band(code="100+", label="d", **{"from": 100, "to": None})
+    cells = make_targets(
+        table,
+        regions={"1": ["松山市"], "2": ["松前町"]},
+        bands=[oldest],
+        sexes={"male": "1", "female": "2"},
+    )
+    assert cells["population"].tolist() == [10, 10, 3, 3]
 
 
 def test_every_municipality_has_one_region(tmp_path):
@@ -348,7 +360,7 @@ def write_ehime(root, *, targets: str) -> list[str]:
 def test_an_official_file_as_downloaded_is_the_target(tmp_path, monkeypatch, name, each):
     places = write_ehime(tmp_path, targets=name)
     path = tmp_path / "data/raw/ehime" / name
-    numbers = {place: str(38301 + at) for at, place in enumerate(places)}
+    numbers = {place: str(38301 + at) for at, place in enumerate([*places, "ほかの町"])}
     if name.startswith("24"):
         rows = []
         for place, number in numbers.items():
@@ -370,6 +382,25 @@ def test_an_official_file_as_downloaded_is_the_target(tmp_path, monkeypatch, nam
     assert found["1", "16-19", "1"] == pytest.approx(5 * 0.8 * each)
     assert found["2", "20s", "2"] == pytest.approx(6 * 2 * each)
     assert found["3", "80+", "1"] == pytest.approx(9 * 5 * each)
+
+
+def test_an_official_file_sums_over_what_the_cells_do_not_name(tmp_path, monkeypatch):
+    places = write_ehime(tmp_path, targets="b02_07.xlsx")
+    path = tmp_path / "data/raw/ehime/study.yaml"
+    text = path.read_text(encoding="utf-8").replace(
+        "cells: [region, age_band, sex]", "cells: [region]"
+    )
+    path.write_text(text, encoding="utf-8")
+    people = [
+        ("0_国籍総数", sex, "2", str(38301 + at), "38_愛媛県", f"{38301 + at}_{place}")
+        for at, place in enumerate(places)
+        for sex in ("1_男", "2_女")
+    ]
+    write_census(path.parent / "b02_07.xlsx", people=people)
+    monkeypatch.setenv("TSUNAGARI_ROOT", str(tmp_path))
+    found = population.load_targets(open_study("ehime", 2022)).set_index("region")["population"]
+    # Classes of 5 from 16 on: 4/5 of one and 17 more, of both sexes
+    assert found["1"] == pytest.approx(5 * 2 * 5 * 17.8)
 
 
 def csv_cells() -> pd.DataFrame:
