@@ -122,6 +122,22 @@ def test_an_interval_needs_a_degree_of_freedom():
     assert np.isfinite(ends[1]).all()
 
 
+def test_every_interval_is_at_the_confidence_asked_for():
+    # t_98 at 90 % over t_98 at 95 %, of everything that is symmetric; 40 of 99
+    y, by = series(*[1] * 40, *[0] * 59), pd.DataFrame({"x": np.resize(list("ab"), 99)})
+    ratio = stats.t.ppf(0.95, 98) / stats.t.ppf(0.975, 98)
+    for function in (means, totals, differences, mean_differences):
+        domains = {"by": by} if "differences" in function.__name__ else {}
+        wide, narrow = (function(equal(99), y, **domains, confidence=c) for c in (0.95, 0.9))
+        reach = [table["upper"] - table["estimate"] for table in (wide, narrow)]
+        assert (reach[1] / reach[0]).tolist() == pytest.approx([ratio] * len(wide))
+    odds = [one(percents(equal(99), y, confidence=c))["upper"] / 100 for c in (0.95, 0.9)]
+    reach = np.log(odds) - np.log1p(-np.array(odds)) - np.log(40 / 59)
+    assert reach[1] / reach[0] == pytest.approx(ratio)
+    none = one(percents(equal(9), series(*[0] * 9), confidence=0.9))
+    assert none["upper"] == pytest.approx(100 * (1 - 0.05 ** (1 / 9)))
+
+
 def test_unequal_weights_widen_the_interval_of_nobody():
     # Weights 3 and 1 1: n_eff 25/11, the end 1 - 0.025^(11/25)
     found = one(percents(Design(weights=np.array([3.0, 1, 1])), series(0, 0, 0)))
@@ -642,6 +658,7 @@ def test_bootstrap_factors_average_one_and_keep_certainty():
     replicates = bootstrap_replicates(design, n_replicates=4_000, rng=np.random.default_rng(1))
     factors = np.array([replicates.factors(r) for r in range(4_000)])
     assert (factors[:, 4:] == 1).all()  # all 3 of 3 were taken
+    assert replicates.scale == 1 / 3_999
     # Stratum sums: 4 * (1 - s) + s * 4/3 * 3 draws = 4 with s the root of a half
     assert factors[:, :4].sum(axis=1) == pytest.approx(np.full(4_000, 4.0))
     assert factors[:, :4].mean(axis=0) == pytest.approx(np.ones(4), abs=0.05)

@@ -59,7 +59,7 @@ def test_thin_cells_name_the_finest_net_that_is_big_enough(ehime, targets):
 
 def test_thin_cells_merge_within_their_region_by_the_finest_net_that_holds_them():
     # A quota of all 40 people of the population: cells of 4 and more stand alone
-    persons = {"N": (1, 3, 6, 10), "S": (4, 6, 5, 5)}
+    persons = {"S": (1, 3, 6, 10), "N": (4, 6, 5, 5)}  # in the order of the table
     rows = [(r, a, n) for r, ns in persons.items() for a, n in zip("abcd", ns, strict=True)]
     cells = pd.DataFrame(rows, columns=["region", "age", "population"])
     nets = {net: (net, tuple(net)) for net in ("ab", "cd", "abc")}

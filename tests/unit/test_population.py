@@ -2,6 +2,7 @@
 
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import openpyxl
@@ -225,7 +226,7 @@ def write_census(path, *, people=CENSUS):
     sheet.append([""] * 9 + units)
     sheet.append(["国籍総数か日本人", "男女", "地域識別コード"])
     for nation, sex, kind, number, prefecture, name in people:
-        counts = [4.8, 105, *[5] * 20, 5, "-", 15, 100.0, 999]
+        counts = [4.8, 105, *[5] * 20, 5, 7, 15, 100.0, 999]
         sheet.append([nation, sex, kind, "", "", "", prefecture, number, name, *counts])
     book.save(path)
     return path
@@ -236,8 +237,9 @@ def test_census_counts_each_person_once(tmp_path):
     table = population.read_census_2_7(path, prefecture="愛媛県")
     sums = table.groupby(["municipality", "sex"])["population"].sum().to_dict()
     # 21 classes of 5; R1, percents, a class again, the nation's rows and old boundaries are out.
-    assert sums == {("松山市", "male"): 105, ("松山市", "female"): 105, ("松前町", "male"): 105}
-    assert table.loc[table["age_class"] == "not_published", "population"].eq(0).all()
+    assert sums == {("松山市", "male"): 112, ("松山市", "female"): 112, ("松前町", "male"): 112}
+    rest = table.loc[table["age_class"] == "not_published", "population"]
+    assert rest.tolist() == [7, 7, 7]  # 年齢不詳
 
 
 def test_other_table_is_no_table_2_7(tmp_path):
@@ -274,6 +276,18 @@ def test_estat_csv_is_read_from_its_header(tmp_path, encoding):
     assert set(table["age_class"]) == {"0-4", "100+", "not_published"}
 
 
+@pytest.mark.parametrize("text", ["<html>value</html>", "a,b\n1,2\n"])
+def test_another_csv_is_no_table_of_e_stat(tmp_path, text):
+    (tmp_path / "FEH_1.csv").write_text(text, encoding="utf-8")
+    with pytest.raises(InputError, match="POPULATION_LAYOUT.*value"):
+        population.read_estat_csv(tmp_path / "FEH_1.csv")
+
+
+@pytest.mark.parametrize("dash", "~〜～-－―")
+def test_ages_are_read_with_any_dash(dash):
+    assert population.age_class(f"15歳{dash}19歳") == "15-19"
+
+
 # --- from ages to cells -------------------------------------------------------------------------
 
 
@@ -308,6 +322,13 @@ def test_cut_classes_are_shared_by_years_of_age(tmp_path):
         sexes={"male": "1", "female": "2"},
     )
     assert cells["population"].tolist() == [14 * 10, 14 * 10, 14 * 3, 14 * 3]
+    cells = make_targets(
+        table,
+        regions={"1": ["松山市"], "2": ["松前町"]},
+        bands=bands()[::-1],
+        sexes={"male": "1", "female": "2"},
+    )
+    assert cells["age_band"].unique().tolist() == ["30+", "20s", "16-19"]  # in the study's order
     oldest = Band(code="100+", label="d", **{"from": 100, "to": None})
     cells = make_targets(
         table,
@@ -403,6 +424,23 @@ def test_an_official_file_sums_over_what_the_cells_do_not_name(tmp_path, monkeyp
     assert found["1"] == pytest.approx(5 * 2 * 5 * 17.8)
 
 
+def test_cells_bear_the_names_and_codes_of_the_study(tmp_path):
+    path = write_register(tmp_path / "register.xlsx")
+    design = SimpleNamespace(region="place", age_band="band", sex="gender")
+    config = SimpleNamespace(
+        design=design,
+        area="愛媛県",
+        regions={"C": SimpleNamespace(municipalities=["松山市"])},
+        derive={"band": SimpleNamespace(bands=bands())},
+    )
+    items = {"gender": SimpleNamespace(options={"w": "女性", "m": "男性", "x": "その他"})}
+    study = SimpleNamespace(config=config, items=items)
+    cells = population._official_cells(study, path, by=["place", "band", "gender"])
+    assert cells.columns.tolist() == ["place", "band", "gender", "population"]
+    assert set(cells["gender"]) == {"m", "w"}
+    assert set(cells["place"]) == {"C"}
+
+
 def csv_cells() -> pd.DataFrame:
     return pd.read_csv(RAW / "population.csv", dtype=str)
 
@@ -453,6 +491,27 @@ def test_an_answer_that_is_no_region_needs_no_population(tmp_path, monkeypatch):
     study = open_study("ehime", 2022)
     assert "5" in study.items["region"].options
     assert set(population.load_targets(study)["region"]) == {"1", "2", "3"}
+
+
+def test_margins_have_tables_of_their_own(tmp_path, monkeypatch):
+    write_ehime(tmp_path, targets="cells.csv")
+    folder = tmp_path / "data/raw/ehime"
+    text = (folder / "study.yaml").read_text(encoding="utf-8")
+    text = text.replace("method: post_stratification", "method: raking")
+    text = text.replace("cells: [region, age_band, sex]", "cells: [region, age_band]")
+    margin = "  margins: [{by: [sex], targets: sexes.csv}]\n  collapse: []"
+    (folder / "study.yaml").write_text(text.replace("  collapse: []", margin), encoding="utf-8")
+    cells = csv_cells().drop_duplicates(["region", "age_band"])
+    cells.to_csv(folder / "cells.csv", index=False)
+    (folder / "sexes.csv").write_text("sex,population\n1,40\n2,60\n", encoding="utf-8")
+    monkeypatch.setenv("TSUNAGARI_ROOT", str(tmp_path))
+    study = open_study("ehime", 2022)
+    tables = population.load_targets(study)
+    assert [list(table.columns) for table in tables] == [
+        ["region", "age_band", "population"],
+        ["sex", "population"],
+    ]
+    assert len(population.load_population(study)) == 24
 
 
 def test_a_web_page_as_target_is_named(tmp_path, monkeypatch):

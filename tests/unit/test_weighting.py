@@ -153,6 +153,9 @@ def test_collapse_everywhere_and_only_where_it_says():
         people, adults, settings=plan(cells=["region", "age"], collapse=[rule])
     )
     assert design.weights.tolist() == [10, 20, 30, 30, 30]  # S: ages 1 and 2 together are 30
+    # The rule says nothing of a table without the other variable
+    by_age = weigh_respondents(people, adults, settings=plan(cells=["age"], collapse=[rule]))
+    assert by_age.weights.tolist() == [10, 40, 30, 10, 30]
     rule.where = {}
     design = weigh_respondents(
         people, adults, settings=plan(cells=["region", "age"], collapse=[rule])
