@@ -11,6 +11,7 @@ from hypothesis import settings as examples
 from hypothesis import strategies as st
 from scipy import stats
 
+from tsunagari import estimation
 from tsunagari.estimation import (
     bootstrap_replicates,
     covariances,
@@ -308,6 +309,20 @@ def test_each_column_keeps_its_own_base():
     assert one(table, item_value="a")[["estimate", "n_unweighted"]].tolist() == [50, 2]
     assert one(table, item_value="b")[["estimate", "n_unweighted"]].tolist() == [25, 4]
     assert table["item_value"].tolist() == ["a", "b"]
+    y = pd.DataFrame({"b": [1, 0, np.nan, 1], "a": [1, 0, 0, 1.0]})
+    table = percents(equal(4), y, by=pd.DataFrame({"x": list("ddcc")}))
+    assert table["domain_value"].tolist() == list("ccdd")
+    assert table["item_value"].tolist() == list("baba")
+
+
+def test_tables_taken_in_pieces_are_the_same(monkeypatch):
+    rng = np.random.default_rng(2)
+    y = pd.DataFrame(rng.integers(0, 2, (90, 2)).astype(float), columns=["a", "b"])
+    by = pd.DataFrame({"x": np.resize(list("abc"), 90)})
+    whole = [function(equal(90), y, by=by) for function in (percents, differences)]
+    monkeypatch.setattr(estimation, "_CHUNK_VALUES", 1)
+    for function, expected in zip((percents, differences), whole, strict=True):
+        pd.testing.assert_frame_equal(function(equal(90), y, by=by), expected)
 
 
 def test_domains_are_named_nested_and_ordered():
@@ -374,6 +389,7 @@ def test_the_median_is_where_the_weights_reach_half():
     assert one(quantiles(design, series(10, 20, 30)))["estimate"] == 20
     found = one(quantiles(design, series(10, 20, 30), probabilities=(0.51,)))
     assert (found["measure"], found["estimate"]) == ("quantile_51", 30)
+    assert one(quantiles(design, series(-9, -5, 3)))["estimate"] == -5
     assert one(quantiles(design, series(5, 5, 5)))[["lower", "upper"]].tolist() == [5, 5]
     with pytest.raises(ConfigError, match="PROBABILITY"):
         quantiles(design, series(1, 2, 3), probabilities=(1.0,))

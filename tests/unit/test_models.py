@@ -368,6 +368,9 @@ def test_merges_until_there_are_events_enough_for_the_coefficients():
     merged = models.merge_levels(*short, nets=NETS)
     assert sorted(set(merged.factors["x"])) == ["a", "bc", "d"]
     assert "係数1つあたり" in merged.log["reason"][0]
+    # Where the net that came of it separates the answers, it goes up the tree
+    higher = models.merge_levels(*short, nets=NETS, separated={("x", "bc")})
+    assert sorted(set(higher.factors["x"])) == ["a", "bcd"]
 
 
 def test_the_factor_with_most_levels_merges_first_and_an_exhausted_tree_is_noted():
@@ -733,6 +736,8 @@ def test_without_missing_answers_imputation_changes_nothing(sample):
     np.testing.assert_allclose(imputed["std_error"], main["std_error"], rtol=1e-10)
     p_values = 2 * stats.t.sf(imputed["estimate"].abs() / imputed["std_error"], imputed["df"])
     np.testing.assert_allclose(imputed["p_value"], p_values)
+    reach = stats.t.ppf(0.975, imputed["df"]) * imputed["std_error"]
+    np.testing.assert_allclose(imputed["upper"], imputed["estimate"] + reach)
     assert set(main["mark"]) > {"▲"}  # which the variants do not repeat
     assert set(rows["mark"]) == {"基準", ""}
 
@@ -857,6 +862,7 @@ def test_model_outcome_lays_out_rows_under_the_contract(sample):
     assert report.summary.startswith(f"{len(report.model.outcome)}人")
     assert set(report.rows["table_id"]) == {"model_lonely_often"}
     assert set(report.merges["table_id"]) == {"model_merges"}
+    assert set(report.merges["wave"]) == {2023}
     measures = {"odds_ratio", "marginal_effect_points", "wald_f", "count", "ratio"}
     assert measures == set(report.rows["measure"])
     keys = ["table_id", "measure", "domain", "domain_value", "item", "item_value"]

@@ -246,6 +246,12 @@ def test_other_table_is_no_table_2_7(tmp_path):
     path = write_register(tmp_path / "register.xlsx")
     with pytest.raises(InputError, match="POPULATION_SHEET"):
         population.read_census_2_7(path, prefecture="愛媛県")
+    book = openpyxl.load_workbook(write_census(tmp_path / "b02_07.xlsx"))
+    for cell in book.active[10][12:]:
+        cell.value = "x"  # too few ages
+    book.save(path)
+    with pytest.raises(InputError, match="POPULATION_LAYOUT"):
+        population.read_census_2_7(path, prefecture="愛媛県")
 
 
 # --- e-Stat CSV ---------------------------------------------------------------------------------
@@ -448,7 +454,8 @@ def csv_cells() -> pd.DataFrame:
 @pytest.mark.parametrize(
     ("change", "error"),
     [
-        (lambda cells: cells.iloc[1:], "TARGETS_CELL_MISSING.* 1 cells"),
+        (lambda cells: cells.iloc[1:], r"TARGETS_CELL_MISSING.* 1 cells \(1 x 16-19 x 1\)"),
+        (lambda cells: cells.assign(area="香川県"), "TARGETS_VINTAGE.*area"),
         (
             lambda cells: pd.concat([cells, cells.iloc[:1].assign(population="7")]),
             "TARGETS_REPEATED.* 50",
@@ -457,7 +464,7 @@ def csv_cells() -> pd.DataFrame:
             lambda cells: cells.assign(population_date=["2023-01-01"] * 47 + ["2022-01-01"]),
             "TARGETS_VINTAGE",
         ),
-        (lambda cells: cells.assign(population=["-1"] + ["9"] * 47), "TARGETS_NUMBER.* 2:"),
+        (lambda cells: cells.assign(population=["-1", "x"] + ["9"] * 46), "TARGETS_NUMBER.* 2, 3:"),
         (lambda cells: cells.assign(sex=["7"] + ["1"] * 47), "TARGETS_CODE.*rows 2:"),
         (lambda cells: cells.drop(columns="sex"), "TARGETS_COLUMNS.*sex"),
     ],
@@ -473,6 +480,7 @@ def test_each_fault_of_a_table_of_cells_is_named(tmp_path, monkeypatch, change, 
 def test_a_table_of_cells_may_hold_commas_and_nobody(tmp_path, monkeypatch):
     write_ehime(tmp_path, targets="cells.csv")
     cells = csv_cells().assign(population=["1,234", "0"] + ["9"] * 46)
+    cells = pd.concat([cells, cells.iloc[:1].assign(sex="3")])  # of sample_share
     cells.to_csv(tmp_path / "data/raw/ehime/cells.csv", index=False)
     monkeypatch.setenv("TSUNAGARI_ROOT", str(tmp_path))
     found = population.load_targets(open_study("ehime", 2022))

@@ -323,6 +323,12 @@ def test_a_group_of_unknown_categories_alone_is_an_empty_cell():
         weigh_respondents(people, ADULTS, settings=settings)
 
 
+def test_many_cells_are_named_by_the_first_and_counted():
+    adults = pd.DataFrame({"region": list("NSABCDEFGH"), "population": 9.0})
+    with pytest.raises(ModelError, match=r"8 weighting cells have pop.*=A; .*=F; \+2; merge"):
+        weigh_respondents(PEOPLE, adults, settings=plan())
+
+
 def test_thin_cells_are_named_when_the_study_asks_for_more():
     with pytest.raises(ModelError, match=r"CELL_TOO_THIN.*region=S"):
         weigh_respondents(PEOPLE, ADULTS, settings=plan(minimum_cell_n=3))
