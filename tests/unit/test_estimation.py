@@ -139,6 +139,13 @@ def test_every_interval_is_at_the_confidence_asked_for():
     assert none["upper"] == pytest.approx(100 * (1 - 0.05 ** (1 / 9)))
 
 
+def test_two_people_with_hardly_any_weight_against():
+    # Weights 9 and 1, 90 %: V = 2 * 2 * 0.09^2, n_eff = 0.09 / V = 2.8, at most 2
+    found = one(percents(Design(weights=np.array([9.0, 1])), series(1, 0)))
+    assert found["lower"] == pytest.approx(100 * stats.beta.ppf(0.025, 1.8, 1.2))
+    assert found["upper"] == pytest.approx(100 * stats.beta.ppf(0.975, 2.8, 0.2))
+
+
 def test_unequal_weights_widen_the_interval_of_nobody():
     # Weights 3 and 1 1: n_eff 25/11, the end 1 - 0.025^(11/25)
     found = one(percents(Design(weights=np.array([3.0, 1, 1])), series(0, 0, 0)))
@@ -251,6 +258,8 @@ def test_what_calibration_fixes_has_no_error_and_no_interval():
     assert (percents(design, men, by=people[["region"]])["lower"].notna()).all()
     same = one(means(design, (men * 0 + 7).rename("all")))
     assert (same["lower"], same["reason"]) == (pytest.approx(7), "")
+    every = percents(design, pd.DataFrame({"all": men * 0 + 1, "none": men * 0}))
+    assert every["lower"].notna().all()  # 100 and 0 % have beta intervals
     alike = (men * 0 + 7).rename("all")
     gaps = [
         difference_between(design, alike, group=men >= 0, other=men == 1, unit="years"),
@@ -690,6 +699,16 @@ def test_jackknife_of_a_mean_is_exact():
     assert replicates.covariance(found)[0, 0] == pytest.approx(y.var(ddof=1) / 4)
     lone = equal(5, strata=np.array([0, 0, 0, 0, 1]), lonely_psu="adjust")
     assert jackknife_replicates(lone).dropped.tolist() == [0, 1, 2, 3]
+    certain = equal(5, strata=np.array([0, 0, 0, 1, 1]), fpc=np.array([9, 9, 9, 2, 2]))
+    assert jackknife_replicates(certain).dropped.tolist() == [0, 1, 2]
+
+
+def test_bootstrap_of_two_units_draws_one():
+    design = equal(4, strata=np.array([0, 0, 1, 1]))
+    replicates = bootstrap_replicates(design, n_replicates=50, rng=np.random.default_rng(3))
+    factors = np.array([replicates.factors(r) for r in range(50)])
+    assert set(factors.ravel()) == {0, 2}  # n/(n-1) for the one that was drawn
+    assert (factors[:, :2].sum(axis=1) == 2).all()
 
 
 # --- what must always hold ------------------------------------------------------------------------

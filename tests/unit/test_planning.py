@@ -115,3 +115,4 @@ def test_what_came_in_stands_beside_the_quota():
     both = pd.DataFrame({"region": list("112"), "age": list("aba"), "quota": [1, 1, 1]})
     came = planning.compare_with_quota(both, both.iloc[[0, 0, 2]].drop(columns="quota"))
     assert came["achieved"].tolist() == [2, 0, 1]
+    assert came["achieved_pct"].tolist() == [200, 0, 100]
