@@ -42,21 +42,17 @@ class SeparationError(ModelError):
     Args:
         outcome_name: Name of the indicator.
         levels: Factor and level of every level involved.
-        is_complete: Whether all answers are predicted, not only some people's.
     """
 
-    def __init__(
-        self, outcome_name: str, *, levels: Sequence[tuple[str, str]], is_complete: bool
-    ) -> None:
+    def __init__(self, outcome_name: str, *, levels: Sequence[tuple[str, str]]) -> None:
         names = ", ".join(f"{factor}={level}" for factor, level in levels)
-        how_ja, how_en = ("完全に", "completely") if is_complete else ("一部で", "for some people")
         super().__init__(
             "MODEL_SEPARATION",
-            f"{outcome_name} のモデルは、次の区分で答えが{how_ja}分かれ、係数が定まりません: "
+            f"{outcome_name} のモデルは、次の区分で答えがはっきり分かれ、係数が定まりません: "
             f"{names}。study.yaml の recode で区分を統合するか、要因を外してください。",
-            f"In the model of {outcome_name} these levels separate the answers {how_en}, so that "
-            f"there is no finite coefficient: {names}. Merge the levels in the study's recode tree "
-            "or take the factor out.",
+            f"In the model of {outcome_name} these levels separate the answers, so that there is "
+            f"no finite coefficient: {names}. Merge the levels in the study's recode tree or take "
+            "the factor out.",
         )
         self.levels = tuple(levels)
 
@@ -860,9 +856,8 @@ def _refuse_separation(
     )
     if found.status != 0 or -found.fun < 1e-7:
         return
-    is_complete = bool((signed @ found.x > 1e-9).all())
     levels = _levels_of(terms, columns=_sparse_direction(signed, n_free=n_free))
-    raise SeparationError(outcome_name, levels=levels, is_complete=is_complete)
+    raise SeparationError(outcome_name, levels=levels)
 
 
 def _levels_of(terms: pd.DataFrame, *, columns: np.ndarray) -> list[tuple[str, str]]:
