@@ -8,7 +8,7 @@ import pandas as pd
 import yaml
 from tests.attacker import Facts
 
-from tsunagari import cleaning, disclosure, population, tables, weighting
+from tsunagari import cleaning, disclosure, estimates, population, tables, weighting
 from tsunagari.study import Study
 
 COLUMNS = (
@@ -182,7 +182,7 @@ def make_truth(study: Study) -> pd.DataFrame:
     makers = (tables.headline_table, tables.tabulate_all, tables.joint_tables, tables.cross_tables)
     parts = [make(study, people, design=design) for make in makers]
     parts.append(tables.compare_with_previous(study, people, design=design))
-    return disclosure.as_estimates(pd.concat(parts, ignore_index=True))
+    return estimates.conform(pd.concat(parts, ignore_index=True))
 
 
 def pass_gate(study: Study, truth: pd.DataFrame, *, archive=()) -> pd.DataFrame:

@@ -4,7 +4,7 @@ The attacker reads council_report.html, tables.xlsx and estimates.csv, knows eve
 every rounding and every earlier release, and is given the true count of all that is shown: a
 weighted percent and its base are taken to tell it. A release that tells a small cell fails.
 
-A page names the row of estimates.csv beside every number it prints: `data-row="<row_key>"`, several
+A page names the row of estimates.csv beside every number it prints: `data-row="<row_id>"`, several
 rows separated by ";". A number without a row, or whose row is hidden or says another number, is one
 that did not pass the gate. In the workbook a line names its row in column 行, or by key
 columns.
@@ -19,7 +19,7 @@ import json
 import re
 import shutil
 import unicodedata
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import date
 from html.parser import HTMLParser
@@ -32,11 +32,11 @@ import pandas as pd
 import yaml
 from python_calamine import CalamineWorkbook
 
-from tsunagari import disclosure
+from tsunagari import disclosure, estimates
 from tsunagari.disclosure import LinkedTables, Questionnaire, visible_nodes
+from tsunagari.estimates import KEY, row_ids, split
 from tsunagari.study import Disclosure, DisclosureError, Study, read_json, read_table, write_table
 
-ROW_KEY = "wave table_id measure domain domain_value item item_value weighting".split()
 _YEARS = ("wave", "調査年")
 ROW_COLUMN = "行"  # of a sheet whose lines are rows of estimates.csv
 _NUMBERS = ("estimate std_error lower upper df p_value p_adjusted n_unweighted n_effective").split()
@@ -51,39 +51,6 @@ _BLOCKS = {"p", "li", "h1", "h2", "h3", "h4", "figcaption", "dd", "dt", "pre", "
 _BREAKS = {"table", "tr", "td", "th", "caption", *_BLOCKS}
 _VOID = {"br", "img", "hr", "meta", "link", "input", "col", "wbr", "base"}
 _SVG = "data:image/svg+xml;base64,"
-
-
-def row_key(row: Mapping[str, Any]) -> str:
-    """Return a short name of a row of estimates, the same in every release that holds the row.
-
-    Args:
-        row: The row by column; blank and missing are the same.
-
-    Returns:
-        Eight characters, of the sha256 of its key columns.
-
-    Example:
-        >>> row_key(dict.fromkeys(ROW_KEY, "all") | {"wave": 2022})
-        'eQyB4nQt'
-    """
-    return _shorten(_as_name(row[name]) for name in ROW_KEY)
-
-
-def row_keys(table: pd.DataFrame) -> pd.Series:
-    """Return `row_key` of every row, on the table's index."""
-    columns = [map(_as_name, table[name].tolist()) for name in ROW_KEY]
-    return pd.Series(map(_shorten, zip(*columns, strict=True)), index=table.index, dtype=object)
-
-
-def _as_name(value: Any) -> str:
-    if isinstance(value, str):
-        return value
-    return "" if pd.isna(value) else f"{value:g}"
-
-
-def _shorten(names: Iterable[str]) -> str:
-    digest = hashlib.sha256("|".join(names).encode()).digest()
-    return base64.urlsafe_b64encode(digest[:6]).decode()
 
 
 # --- reading what is released ---------------------------------------------------------------------
@@ -204,9 +171,9 @@ def read_workbook(path: Path) -> list[Passage]:
 
 
 def _rows_of_line(values: dict[str, Any]) -> tuple[str, ...]:
-    if set(ROW_KEY) <= set(values):
-        return (row_key(values),)
-    named = values.get(ROW_COLUMN)
+    named = values.get("row_id") or values.get(ROW_COLUMN)
+    if not named and set(KEY) <= set(values):  # a release from before rows had names
+        named = row_ids(pd.DataFrame([values])).iloc[0]
     return (named,) if named else ()
 
 
@@ -258,9 +225,9 @@ def list_figures(published: pd.DataFrame, about: dict[str, Any]) -> Figures:
     """
     is_hidden = (published["status"] == "suppressed").to_numpy(bool)
     shown = published[~is_hidden]
-    numbers = dict.fromkeys(row_keys(published[is_hidden]), frozenset[str]())
+    numbers = dict.fromkeys(row_ids(published[is_hidden]), frozenset[str]())
     columns = [shown[name].tolist() for name in _NUMBERS]
-    for key, *values in zip(row_keys(shown), *columns, strict=True):
+    for key, *values in zip(row_ids(shown), *columns, strict=True):
         # A page may show fewer digits of an estimate than the row has.
         values += [round(values[0], digits) for digits in (0, 1) if values[0] == values[0]]
         numbers[key] = frozenset(_plain(value) for value in values if value == value)
@@ -294,9 +261,9 @@ def _named_quantities(
     found: dict[str, list[str]] = {}
     columns = ["item", "item_value", "domain", "domain_value"]
     texts = published[columns].fillna("").astype(str).itertuples(index=False, name=None)
-    for key, texts_of_row in zip(row_keys(published), texts if quantities else (), strict=False):
+    for key, texts_of_row in zip(row_ids(published), texts if quantities else (), strict=False):
         item, value, domain, domain_value = texts_of_row
-        pairs = [(item, value), *zip(domain.split(" x "), domain_value.split(" x "), strict=True)]
+        pairs = [(item, value), *zip(split(domain), split(domain_value), strict=True)]
         if named := [quantities[pair] for pair in pairs if pair in quantities]:
             found[key] = named
     return found
@@ -380,10 +347,10 @@ def attack_estimates(
     Returns:
         One line a problem, naming table and variables and never a number of people.
     """
-    truth = disclosure.as_estimates(truth)
+    truth = estimates.conform(truth)
     problems = _strange_rows(published, truth, questionnaire=questionnaire)
     waves = truth.loc[disclosure.is_counted(truth), "wave"].drop_duplicates()
-    is_shown = row_keys(truth).isin(set(row_keys(published[published["status"] != "suppressed"])))
+    is_shown = row_ids(truth).isin(set(row_ids(published[published["status"] != "suppressed"])))
     for wave in waves:
         rows = _of_wave(truth, wave)
         linked = disclosure.link_tables(rows, questionnaire=questionnaire)
@@ -408,7 +375,7 @@ def _strange_rows(
 ) -> list[str]:
     """Return released rows that no notebook made, or that hold numbers though hidden."""
     problems = []
-    strange = ~row_keys(published).isin(set(row_keys(truth)))
+    strange = ~row_ids(published).isin(set(row_ids(truth)))
     for table in published.loc[strange, "table_id"].drop_duplicates():
         problems.append(f"{table}: a row that is not in private/estimates.csv")
     hidden = published["status"] == "suppressed"
@@ -417,7 +384,7 @@ def _strange_rows(
     for table in published.loc[leaking, "table_id"].drop_duplicates():
         problems.append(f"{table}: a hidden row keeps a number, a mark or a verdict")
     for (number, first), spans in questionnaire.bands.items():
-        used = published["domain"].fillna("").str.split(" x ").map(lambda d, f=first: f in d)
+        used = published["domain"].fillna("").map(lambda d, f=first: f in split(d))
         values = published.loc[used & (published["domain"] == first), "domain_value"]
         known = {*spans, *questionnaire.codes.get(first, ())}
         if not set(values.dropna()) <= known:
@@ -427,7 +394,7 @@ def _strange_rows(
 
 def _facts(table: pd.DataFrame) -> list[str]:
     """Return who is counted in each row and how, whatever the weights are called."""
-    names = table[[name for name in ROW_KEY if name != "weighting"]].fillna("").astype(str)
+    names = table[[name for name in KEY if name != "weighting"]].fillna("").astype(str)
     return list(map("|".join, names.itertuples(index=False, name=None)))
 
 
@@ -521,10 +488,13 @@ def attack_release(
         DisclosureError: A hidden cell can be told, or a number was printed that did not pass the
             gate; the message names files and tables.
     """
-    published = disclosure.as_estimates(read_table(folder / "estimates.csv"))
+    given = read_table(folder / "estimates.csv")
+    published = estimates.conform(given)
     problems = attack_estimates(
         published, truth, settings=settings, questionnaire=questionnaire, archive=archive
     )
+    if "row_id" in given and (given["row_id"] != published["row_id"]).any():
+        problems.append("estimates.csv: a row_id that is not of its row")
     figures = list_figures(published, about)
     untraced = find_untraced(read_release(folder), figures)
     problems += sorted({_name_spot(passage, token, figures) for passage, token in untraced})

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from tsunagari.estimates import join, split
 from tsunagari.study import NO_ANSWER, ConfigError, Item, ModelError, Study, read_table
 
 COMPOSITION_ITEM = "respondents"  # of the benchmark table: who answered, in percent
@@ -192,7 +193,7 @@ def _map_axes(study: Study, book: Mapping[str, Item]) -> dict[str, str]:
 def _domain_parts(table: pd.DataFrame) -> Iterable[tuple[str, str]]:
     for domain, value in set(zip(table["domain"], table["domain_value"], strict=True)):
         if domain != "all":
-            yield from zip(domain.split(" x "), value.split(" x "), strict=True)
+            yield from zip(split(domain), split(value), strict=True)
 
 
 def _match(theirs: str, ours: Item, *, book: Mapping[str, Item], shown: set[str],
@@ -235,11 +236,11 @@ def _translate_domains(
     known: dict[tuple[str, str], tuple[str, str, bool]] = {("all", "all"): ("all", "all", True)}
     pairs = list(zip(table["domain"], table["domain_value"], strict=True))
     for domain, value in set(pairs) - set(known):
-        parts = list(zip(domain.split(" x "), value.split(" x "), strict=True))
+        parts = list(zip(split(domain), split(value), strict=True))
         mine = [codes[name].get(code) for name, code in parts if name in axes]
         is_ours = len(mine) == len(parts) and None not in mine
-        names = " x ".join(axes.get(name, name) for name, _ in parts)
-        known[domain, value] = (names, " x ".join(map(str, mine)), is_ours)
+        names = join(axes.get(name, name) for name, _ in parts)
+        known[domain, value] = (names, join(mine), is_ours)
     columns = ["domain", "domain_value", "is_ours"]
     return pd.DataFrame([known[pair] for pair in pairs], columns=columns, index=table.index)
 
@@ -315,11 +316,11 @@ def age_mix(
         return counts or dict(zip(shares["domain_value"], people, strict=True))
     for position, name in enumerate((f"{axis} x {within[0]}", f"{within[0]} x {axis}")):
         rows = table[table["domain"] == name]
-        pairs = rows["domain_value"].str.split(" x ")
-        other = pairs.map(lambda parts, first=position: parts[1:] if first == 0 else parts[:-1])
-        inside = other.map(" x ".join) == within[1]
+        pairs = [split(value) for value in rows["domain_value"]]
+        other = [join(parts[1:] if position == 0 else parts[:-1]) for parts in pairs]
+        inside = np.array([value == within[1] for value in other], dtype=bool)
         if inside.any():
-            return _band_counts(rows[inside.astype(bool)], position=-position)
+            return _band_counts(rows[inside], position=-position)
     return {}
 
 
@@ -328,7 +329,7 @@ def _band_counts(rows: pd.DataFrame, *, position: int) -> dict[str, float]:
     rows = rows[rows["n"].notna()]
     if rows.empty:
         return {}
-    bands = rows["domain_value"].str.split(" x ").str[position]
+    bands = [split(value)[position] for value in rows["domain_value"]]
     per_item = rows.assign(band=bands).drop_duplicates(["item", "band"])
     widest = per_item["item"].value_counts().sort_index(kind="stable").idxmax()
     chosen = per_item[per_item["item"] == widest]

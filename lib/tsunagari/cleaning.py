@@ -19,9 +19,9 @@ import pyarrow.compute
 
 from tsunagari import coding, reading
 from tsunagari.coding import Coded, CodedSheet, derive_variables, label_key, tidy_cell
+from tsunagari.estimates import ESTIMATE_COLUMNS
 from tsunagari.reading import RawResponses, read_responses, show_rows
 from tsunagari.study import (
-    ESTIMATE_COLUMNS,
     NO_ANSWER,
     ConfigError,
     Indicator,

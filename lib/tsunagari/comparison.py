@@ -16,8 +16,9 @@ import pandas as pd
 from scipy import stats
 
 from tsunagari.benchmark import age_mix, check_benchmark, match_answers, nearest_mix
+from tsunagari.estimates import BASE_FOR_TESTS, ESTIMATE_COLUMNS, split
 from tsunagari.estimation import proportion_intervals
-from tsunagari.study import ESTIMATE_COLUMNS, NO_ANSWER, Item, ModelError
+from tsunagari.study import NO_ANSWER, Item, ModelError
 from tsunagari.verdicts import NOT_COMPARABLE, PENDING
 from tsunagari.weighting import Design
 
@@ -27,7 +28,6 @@ MODE_CAVEAT = (
 UNWEIGHTED_CAVEAT = "全国の公表値は無加重。"
 PUBLISHED_UNWEIGHTED_YEARS = frozenset({2022, 2023})  # shown for these only: whole counts fit
 WAVE_CAVEAT = "両年の標本は独立とみなした。"
-MINIMUM_BASE_N = 50  # SDC-1 P3: tests need this base
 # How far the people of an age mix may be from those of the figure it is used for: a question asked
 # of some people only has another mix, while item nonresponse and another year stay well within.
 MIX_TOLERANCE = 0.10
@@ -364,7 +364,7 @@ def _cells(compared: _Comparison, *, frame: pd.DataFrame, nested: bool) -> Itera
     for value in (value for value in values if value in compared.indicators):
         yield _cell(compared, value, domain="all", domain_value="all", rows=everybody)
         for other, domain, domain_value in compared.figures:
-            names, codes = domain.split(" x "), domain_value.split(" x ")
+            names, codes = split(domain), split(domain_value)
             if other != value or len(names) != len(codes) or not set(names) <= set(frame.columns):
                 continue
             if len(names) > 1 and not nested:
@@ -396,7 +396,7 @@ def _compare_cell(compared: _Comparison, cell: _Cell) -> list[dict[str, Any]]:
     rows = [_share_figure("percent", ours, design=compared.design, df=cell.df, **cell.key)]
     rows.append(_published_figure(cell))
     raw = _raw_gap(compared, cell)
-    if compared.axis in cell.domain.split(" x ") or raw["problem"]:
+    if compared.axis in split(cell.domain) or raw["problem"]:
         return [*rows, raw]
     raw |= {"judged": False, "reason": "年齢構成をそろえていない差。判定は年齢調整後の行による。"}
     within = None if cell.domain == "all" else (cell.domain, cell.domain_value)
@@ -430,8 +430,8 @@ def _published_figure(cell: _Cell) -> dict[str, Any]:
 def _raw_gap(compared: _Comparison, cell: _Cell) -> dict[str, Any]:
     ours, theirs = cell.ours, cell.theirs
     problem = theirs.problem
-    if ours.n < MINIMUM_BASE_N:
-        problem = problem or f"本調査の回答者が{MINIMUM_BASE_N}人に足りない。"
+    if ours.n < BASE_FOR_TESTS:
+        problem = problem or f"本調査の回答者が{BASE_FOR_TESTS}人に足りない。"
     variance = np.nan
     if not problem:
         own = _gap_variance(compared.design, ours, influence=ours.influence, df=cell.df)
@@ -752,8 +752,8 @@ def _wave_cell(
         people = {"n_unweighted": share.n, "n_effective": share.n_effective}
         people |= {"n_cell": events[-1], "df": int(design.degrees_of_freedom(share.rows))}
         rows.append(_share_figure("percent", share, design=design, wave=side.wave, **people, **key))
-    if len(shares) == 2 and min(share.n for _, share in shares) < MINIMUM_BASE_N:
-        problem = problem or f"回答者が{MINIMUM_BASE_N}人に足りない年がある。"
+    if len(shares) == 2 and min(share.n for _, share in shares) < BASE_FOR_TESTS:
+        problem = problem or f"回答者が{BASE_FOR_TESTS}人に足りない年がある。"
     gap_key = {**key, "wave": later[1].wave, "n_cell": min(events, default=np.nan)}
     return [*rows, _wave_gap(shares, problem=problem, key=gap_key)]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import unicodedata
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from itertools import combinations, product
 from pathlib import Path
@@ -16,8 +16,21 @@ from scipy.optimize import Bounds, LinearConstraint, milp
 from scipy.sparse import csr_array, hstack
 
 from tsunagari.benchmark import read_benchmark
-from tsunagari.study import (
+from tsunagari.estimates import (
     ESTIMATE_COLUMNS,
+    HIDDEN_COLUMNS,
+    KEPT,
+    MODELS,
+    WHOLE_PERCENT_BASE,
+    conform,
+    decimals_of,
+    is_kind,
+    join,
+    outcome,
+    round_half_up,
+    split,
+)
+from tsunagari.study import (
     NO_ANSWER,
     Disclosure,
     DisclosureError,
@@ -31,19 +44,6 @@ from tsunagari.study import (
 )
 from tsunagari.verdicts import PENDING, find_families, give_verdicts
 
-# Keys stay on a suppressed row; everything else on it is a number or follows from one.
-KEY_COLUMNS = (
-    "wave table_id measure unit domain domain_value item item_value item_label weighting source "
-    "certainty"
-).split()
-HIDDEN_COLUMNS = [
-    name for name in ESTIMATE_COLUMNS if name not in (*KEY_COLUMNS, "status", "reason")
-]
-
-NUMBER_COLUMNS = (
-    "estimate std_error lower upper df p_value p_adjusted n_unweighted n_effective n_cell"
-).split()
-
 BASE_UNDER_10 = "BASE_UNDER_10"
 CELL_UNDER_10 = "CELL_UNDER_10"
 SECONDARY = "SECONDARY"
@@ -54,21 +54,9 @@ HIDDEN = "HIDDEN"  # the one reason a reader sees on every other hidden row
 
 TEXT_LIMIT = 500  # characters of one label or remark; the longest of ours has 120
 CUT_TEXT = "…（以下省略）"
-WHOLE_PERCENT_BASE = 200  # respondents; SDC-1 P9: whole per cent under it, one decimal from it
 P_VALUE_FLOOR = 0.001  # a p-value of 0.001 on the page means 0.001 or less
 
 _LEDGER_TOTALS = ("read", "quarantined")  # rows read = analysed + quarantined (by reason)
-_DECIMALS_BY_MEASURE = {
-    "odds_ratio": 2,
-    "design_effect": 2,
-    "ratio": 2,
-    "mean": 2,
-    "alpha": 2,
-    "n_effective": 0,
-    "count": 0,
-    "population": 0,
-}
-_DECIMALS_BY_UNIT = {"percent": 1, "points": 1, "score": 2, "ratio": 2, "persons": 0}
 
 
 # --- the gate's step ------------------------------------------------------------------------------
@@ -100,7 +88,7 @@ def publish(study: Study) -> pd.DataFrame:
         estimates, reasons, questionnaire=questionnaire, marks=study.config.marks
     )
     study.save("private/estimates.csv", estimates)
-    study.save("private/gate.csv", estimates[KEY_COLUMNS].assign(reason=reasons))
+    study.save("private/gate.csv", estimates[KEPT].assign(reason=reasons))
     published = round_published(apply_reasons(estimates, reasons, settings=settings))
     study.save("published/estimates.csv", published)
     study.save("published/about.json", _clean(describe_study(study)))
@@ -189,8 +177,8 @@ def read_archive(study: Study, *, but: str = "") -> list[pd.DataFrame]:
         )
     kept = []
     for name in names:
-        shown = as_estimates(read_table(folder / name / "estimates.csv"))
-        truth = as_estimates(read_table(folder / name / "truth.csv"))
+        shown = conform(read_table(folder / name / "estimates.csv"))
+        truth = conform(read_table(folder / name / "truth.csv"))
         kept.append(shown.assign(n_cell=truth["n_cell"].where(shown["status"] != "suppressed")))
     return kept
 
@@ -217,14 +205,7 @@ def collect_parts(study: Study) -> pd.DataFrame:
                 f"{name} に estimates にない列 {', '.join(unknown)} があります。",
                 f"{name} has columns that estimates do not know, listed before: leave them out.",
             )
-    return as_estimates(pd.concat(parts.values(), ignore_index=True))
-
-
-def as_estimates(rows: pd.DataFrame) -> pd.DataFrame:
-    """Return rows with every column of the estimates table, in its order; what lacks is blank."""
-    table = rows.reindex(columns=ESTIMATE_COLUMNS).reset_index(drop=True)
-    kinds = {name: float if name in NUMBER_COLUMNS else "str" for name in ESTIMATE_COLUMNS}
-    return table.astype(kinds)
+    return conform(pd.concat(parts.values(), ignore_index=True))
 
 
 # --- what the questionnaire says about its own tables ---------------------------------------------
@@ -433,7 +414,7 @@ def domain_pairs(
     """
     if domain == "all":
         return ()
-    names, values = domain.split(" x "), domain_value.split(" x ")
+    names, values = split(domain), split(domain_value)
     pairs = [
         (f"{name}={value}", "1") if name in questionnaire.multiple else (name, value)
         for name, value in zip(names, values, strict=True)
@@ -448,7 +429,7 @@ def item_pairs(item: str, item_value: str, *, questionnaire: Questionnaire) -> K
         >>> item_pairs("lonely x isolated", "1 x 2", questionnaire=Questionnaire())
         (('lonely', '1'), ('isolated', '2'))
     """
-    pairs = zip(item.split(" x "), item_value.split(" x "), strict=True)
+    pairs = zip(split(item), split(item_value), strict=True)
     return tuple(_item_pair(*pair, questionnaire=questionnaire) for pair in pairs)
 
 
@@ -465,8 +446,7 @@ def _item_pair(item: str, item_value: str, *, questionnaire: Questionnaire) -> t
 
 def is_counted(estimates: pd.DataFrame) -> pd.Series:
     """Return which rows are shares of our own respondents with a known count."""
-    table = estimates["table_id"].fillna("")
-    other = table.str.startswith(("model_", "ledger"))
+    other = is_kind(estimates, *MODELS, "ledger")
     return (estimates["measure"] == "percent") & estimates["n_cell"].notna() & ~other
 
 
@@ -540,7 +520,7 @@ def _tie_blocks(
             linked.tie([base], total=whole, exact=False)
         if variable in questionnaire.multiple:
             _tie_options(linked, nodes, base, variable=variable, questionnaire=questionnaire)
-        elif " x " in variable:
+        elif len(split(variable)) > 1:
             linked.tie(nodes.values(), total=base, exact=True)
         else:
             (name,) = {name for ((name, _),) in nodes}
@@ -907,12 +887,12 @@ def visible_nodes(linked: LinkedTables, rows: pd.DataFrame, *, release: pd.DataF
         release: Rows of a released estimates.csv, any waves.
     """
     facts = ["wave", "domain", "domain_value", "item", "item_value"]
-    measure, table = release["measure"].fillna(""), release["table_id"].fillna("")
+    measure = release["measure"].fillna("")
     shown = (release["status"] != "suppressed") & (measure != "percent_benchmark")
-    shown &= ~table.str.startswith(("model_", "ledger"))
+    shown &= ~is_kind(release, *MODELS, "ledger")
     shown &= release["estimate"].notna()
     # A change over time tells the share of either wave to whoever knows the other's.
-    is_change = shown & table.str.startswith("waves_") & measure.str.startswith("difference")
+    is_change = shown & is_kind(release, "waves") & measure.str.startswith("difference")
     waves = release[["table_id", "wave"]].drop_duplicates()
     changes = release[is_change].drop(columns="wave").merge(waves, on="table_id")
     seen = pd.concat([release.loc[shown, facts], changes[facts]]).fillna("").astype(str)
@@ -1044,7 +1024,7 @@ def suppress(
     Raises:
         DisclosureError: A figure cannot be judged, or a count stays recoverable.
     """
-    table = as_estimates(estimates)
+    table = conform(estimates)
     known = questionnaire or Questionnaire()
     reasons = judge(table, settings=settings, questionnaire=known, archive=archive)
     return apply_reasons(table, reasons, settings=settings)
@@ -1189,8 +1169,8 @@ def _find_rests(
 def _rounding_slack(linked: LinkedTables, node: int) -> float:
     """Return by how many respondents a published share may be off its own count."""
     base = linked.counts[linked.base_of[linked.rows[node][0]]]
-    is_whole = base < WHOLE_PERCENT_BASE or len(linked.keys[node]) > 2
-    return base * (0.5 if is_whole else 0.05) / 100
+    is_rounded = base < WHOLE_PERCENT_BASE or len(linked.keys[node]) > 2
+    return base * (0.5 if is_rounded else 0.05) / 100
 
 
 def _nearly_everybody(
@@ -1386,7 +1366,7 @@ def is_no_answer(key: Key, questionnaire: Questionnaire) -> bool:
 
 def _raise_exposed(linked: LinkedTables, targets: list[Target]) -> None:
     names = sorted(
-        {" x ".join(n.lstrip("?") for n, _ in linked.keys[t.node] if n != "#") for t in targets}
+        {join(n.lstrip("?") for n, _ in linked.keys[t.node] if n != "#") for t in targets}
     )
     listed = ", ".join(names[:8])
     raise DisclosureError(
@@ -1408,11 +1388,11 @@ def check_figures(estimates: pd.DataFrame, *, questionnaire: Questionnaire) -> N
         DisclosureError: Extremes (P14), a share whose count is not known, overlapping bands (P10),
             a model with a level under 10 or under 5 by outcome (P15).
     """
-    measure, table = estimates["measure"].fillna(""), estimates["table_id"].fillna("")
+    measure = estimates["measure"].fillna("")
     extreme = measure.isin(["minimum", "maximum", "min", "max", "outlier"])
     _refuse(extreme, estimates, code="EXTREME", ja="最小値・最大値", en="a minimum or maximum")
     ours = (measure == "percent") & estimates["source"].isna() & estimates["n_cell"].isna()
-    ours &= ~table.str.startswith("model_") & estimates["estimate"].notna()
+    ours &= ~is_kind(estimates, *MODELS) & estimates["estimate"].notna()
     _refuse(
         ours, estimates, code="NO_COUNT", ja="人数の分からない割合", en="a share without its count"
     )
@@ -1493,17 +1473,15 @@ def _plain_reasons(estimates: pd.DataFrame, *, settings: Disclosure) -> pd.Serie
     table = estimates["table_id"].fillna("")
     measure = estimates["measure"].fillna("")
     base, cell = estimates["n_unweighted"], estimates["n_cell"]
-    counted = ~table.str.startswith("ledger")
-    is_model = table.str.startswith("model_")
+    counted, is_model = ~is_kind(estimates, "ledger"), is_kind(estimates, "model", "sensitivity")
     few_df = measure.isin(["odds_ratio", "marginal_effect_points"])
     few_df &= (_residual_df(estimates) < MODEL_DF_MINIMUM) & is_model
-    few_df = is_model & table.isin(table[few_df]) & (table != "model_merges")
+    few_df = is_model & table.isin(table[few_df])
     dominated = counted & (estimates["n_effective"] <= DOMINANCE_N_EFFECTIVE)
     is_count = (measure == "count") & counted
     group = table + "|" + estimates["item"].fillna("") + "|" + estimates["domain_value"].fillna("")
-    merges = (table == "model_merges") & group.isin(
-        group[(table == "model_merges") & (cell < settings.threshold)]
-    )
+    is_merge = is_kind(estimates, "merges")
+    merges = is_merge & group.isin(group[is_merge & (cell < settings.threshold)])
     conditions = {
         BASE_UNDER_10: counted & (base < settings.base_minimum),
         CELL_UNDER_10: (is_count & (cell < settings.threshold)) | merges | _few_beyond(estimates),
@@ -1522,8 +1500,7 @@ def _residual_df(estimates: pd.DataFrame) -> pd.Series:
     The rule guards against models that print cells; the design's df (sampling units) does not count
     people.
     """
-    table = estimates["table_id"].fillna("").str.removesuffix("__sensitivity")
-    model = estimates["wave"].fillna("").astype(str) + "|" + table
+    model = estimates["wave"].fillna("").astype(str) + "|" + outcome(estimates["table_id"])
 
     def fact(name: str) -> pd.Series:
         rows = (estimates["item"] == "model") & (estimates["item_value"] == name)
@@ -1548,9 +1525,9 @@ def _hide_dependents(
     Hidden means are of two groups and of 10 people at least together: what they are together is the
     total less the others.
     """
-    table, measure = estimates["table_id"].fillna(""), estimates["measure"].fillna("")
+    measure = estimates["measure"].fillna("")
     # A model's level is people who answered all of its questions: no share follows from it.
-    ours = ~table.str.startswith(("model_", "ledger")) & (measure != "percent_benchmark")
+    ours = ~is_kind(estimates, *MODELS, "ledger") & (measure != "percent_benchmark")
     keys = pd.Series(index=estimates.index, dtype=object)
     items = keys.copy()
     columns = ["domain", "domain_value", "item", "item_value"]
@@ -1563,7 +1540,7 @@ def _hide_dependents(
     both = pd.Series(list(zip(wave, keys, strict=True)), index=estimates.index)
     hidden = reasons.notna() & is_counted(estimates)
     dependent = ours & both.isin(set(both[hidden])) & reasons.isna()
-    over_time = ours & measure.str.startswith("difference") & table.str.startswith("waves_")
+    over_time = is_kind(estimates, "waves") & measure.str.startswith("difference")
     dependent |= over_time & keys.isin(set(keys[hidden])) & reasons.isna()
     dependent |= (
         _of_hidden_total(estimates, hidden, items=items, questionnaire=questionnaire)
@@ -1589,10 +1566,10 @@ def _of_hidden_total(
     line = pd.Series(list(zip(answer, domain, strict=True)), index=estimates.index)
     missing = questionnaire.missing
     odd = {n for n, codes in questionnaire.outside.items() if set(codes) - set(missing.get(n, ()))}
-    is_apart = domain.map(lambda text: bool(odd & set(text.split(" x "))))
+    is_apart = domain.map(lambda text: bool(odd & set(split(text))))
     is_total = hidden & (domain == "all")
     tells = answer.isin(set(answer[is_total])) | (is_apart & line.isin(set(line[hidden])))
-    is_gap = (measure == "difference_points") & table.str.startswith(("cross_", "headline"))
+    is_gap = (measure == "difference_points") & is_kind(estimates, "cross", "headline")
     tables = wave + "|" + table
     is_test = (measure == "rao_scott_f") & tables.isin(set(tables[hidden]))
     return (is_gap & tells) | is_test
@@ -1600,16 +1577,14 @@ def _of_hidden_total(
 
 def _of_left_out_level(estimates: pd.DataFrame, reasons: pd.Series) -> pd.Series:
     """Return model rows that count, with others, the few people of a level that was left out."""
-    table = estimates["table_id"].fillna("")
     item, value = estimates["item"].fillna(""), estimates["item_value"].fillna("")
-    gone = (table == "model_merges") & reasons.notna()
+    gone = is_kind(estimates, "merges") & reasons.notna()
     outcomes = set(estimates.loc[gone, "domain_value"])
     left_out = set(zip(estimates.loc[gone, "domain_value"], item[gone], strict=True))
-    outcome = table.str.removeprefix("model_").str.removesuffix("__sensitivity")
-    is_variant = table.str.endswith("__sensitivity")
-    pairs = pd.Series(list(zip(outcome, item, strict=True)), index=estimates.index)
-    return (outcome.isin(outcomes) & (value == "listwise_deletion")) | (
-        is_variant & pairs.isin(left_out)
+    about = outcome(estimates["table_id"].fillna(""))
+    pairs = pd.Series(list(zip(about, item, strict=True)), index=estimates.index)
+    return (about.isin(outcomes) & (value == "listwise_deletion")) | (
+        is_kind(estimates, "sensitivity") & pairs.isin(left_out)
     )
 
 
@@ -1620,9 +1595,9 @@ def _hide_further_means(estimates: pd.DataFrame, reasons: pd.Series, *, minimum:
         line = line + "|" + estimates[name].fillna("")
     reasons = reasons.copy()
     for _, rows in estimates[is_number & (estimates["domain"] != "all")].groupby(line):
-        parts = rows["domain_value"].str.split(" x ")
+        parts = rows["domain_value"].map(split)
         for place in range(len(parts.iloc[0])):
-            rest = parts.map(lambda p, place=place: " x ".join(p[:place] + p[place + 1 :]))
+            rest = parts.map(lambda p, place=place: join(p[:place] + p[place + 1 :]))
             for _, mates in rows.groupby(rest):
                 sizes, gone = mates["n_unweighted"], reasons[mates.index].notna()
                 for another in sizes[~gone].sort_values(kind="stable").index:
@@ -1668,7 +1643,7 @@ def hide_ledger(estimates: pd.DataFrame, *, threshold: int) -> pd.DataFrame:
             `item_value` read, analysed, quarantined or a reason code.
         threshold: Smallest count shown; 0 is shown.
     """
-    ledger = (estimates["table_id"] == "ledger") & (estimates["measure"] == "count")
+    ledger = is_kind(estimates, "ledger") & (estimates["measure"] == "count")
     count, value = estimates["estimate"], estimates["item_value"]
     few = ledger & (count > 0) & (count < threshold)
     reasons = ledger & ~value.isin(("analysed", *_LEDGER_TOTALS))
@@ -1702,8 +1677,8 @@ def round_published(estimates: pd.DataFrame) -> pd.DataFrame:
     Returns:
         The same rows, rounded; `n_cell` is blank.
     """
-    table = as_estimates(estimates)
-    decimals = _decimals(table)
+    table = conform(estimates)
+    decimals = decimals_of(table)
     for name in ("estimate", "std_error", "lower", "upper"):
         table[name] = round_half_up(table[name].to_numpy(float), decimals=decimals)
     for name in ("p_value", "p_adjusted"):
@@ -1715,53 +1690,6 @@ def round_published(estimates: pd.DataFrame) -> pd.DataFrame:
     for name in ("item_label", "reason", "source"):
         table[name] = table[name].map(clean_text, na_action="ignore").astype("str")
     return table
-
-
-def _decimals(table: pd.DataFrame) -> np.ndarray:
-    decimals = table["measure"].map(_DECIMALS_BY_MEASURE).astype(float)
-    decimals = decimals.fillna(table["unit"].map(_DECIMALS_BY_UNIT)).fillna(2).to_numpy()
-    columns = ["unit", "table_id", "domain", "n_unweighted"]
-    whole = [is_whole(row) for row in table[columns].to_dict("records")]
-    decimals = np.where(whole, 0, decimals)
-    is_total = (table["measure"] == "total").to_numpy()
-    large = (table["estimate"].abs() >= 10_000).to_numpy()
-    return np.where(is_total, np.where(large, -3, -2), decimals)
-
-
-def is_whole(row: Mapping[str, Any]) -> bool:
-    """Return whether a share, or a difference of shares, is printed without decimals.
-
-    Those of fewer than 200 people are (SDC-1 P9), and those of three variables, where one decimal
-    would tell the answers of the few people whom an axis leaves out.
-
-    Args:
-        row: A row of estimates by column: unit, table_id, domain and n_unweighted.
-    """
-    is_share = row["unit"] in ("percent", "points")
-    if not is_share or str(row["table_id"]).startswith("model_"):
-        return False
-    return row["n_unweighted"] < WHOLE_PERCENT_BASE or " x " in str(row["domain"])
-
-
-def round_half_up(values: np.ndarray, *, decimals: int | np.ndarray) -> np.ndarray:
-    """Round away from zero at a half, as official tables do (numpy rounds half to even).
-
-    Args:
-        values: Numbers, shape (n,).
-        decimals: Places after the point, one for all or shape (n,).
-
-    Example:
-        >>> round_half_up(np.array([0.25, -0.25, 2.5]), decimals=np.array([1, 1, 0])).tolist()
-        [0.3, -0.3, 3.0]
-    """
-    scale = 10.0 ** np.asarray(decimals, dtype=float)
-    # 1e-9: a half that binary fractions hold a hair too low is still a half.
-    whole = np.floor(np.abs(values) * scale + 0.5 + 1e-9)
-    rounded = np.sign(values) * whole / scale
-    places = np.broadcast_to(np.asarray(decimals, dtype=int), np.shape(values))
-    # The division leaves tails such as 0.30000000000000004; Python's round() drops them.
-    pairs = zip(rounded, places, strict=True)
-    return np.array([round(value, int(place)) for value, place in pairs], dtype=float)
 
 
 # --- texts ----------------------------------------------------------------------------------------

@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 from scipy import sparse, special, stats
 
+from tsunagari.estimates import join
 from tsunagari.study import ConfigError, ModelError
 from tsunagari.weighting import Design, calibrate
 
@@ -71,8 +72,8 @@ def _domains(by: pd.DataFrame | pd.Series | None, n: int) -> _Domains:
         )
     position = np.full(len(values) + 1, -1, dtype=np.int64)
     position[present] = np.arange(len(present))
-    names = tuple(" x ".join(values[code]) for code in present)
-    return _Domains(" x ".join(str(name) for name in table), position[codes], names)
+    names = tuple(join(values[code]) for code in present)
+    return _Domains(join(table), position[codes], names)
 
 
 def _length_error(name: str, found: int, n: int) -> ModelError:

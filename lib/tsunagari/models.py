@@ -17,15 +17,15 @@ import pandas as pd
 import statsmodels.api as sm
 from scipy import linalg, optimize, special, stats
 
+from tsunagari.estimates import BASE_FOR_TESTS, ESTIMATE_COLUMNS
 from tsunagari.estimation import TOO_FEW_UNITS
-from tsunagari.study import ESTIMATE_COLUMNS, NO_ANSWER, Item, ModelError
+from tsunagari.study import NO_ANSWER, Item, ModelError
 from tsunagari.verdicts import REFERENCE, adjust_p_values
 from tsunagari.weighting import Design
 
 MINIMUM_EVENTS_PER_PARAMETER = 10.0  # Peduzzi et al. (1996); events = the rarer of the two answers
 MINIMUM_EVENTS_PER_LEVEL = 5  # SDC-1 P15: each level x outcome
 MINIMUM_LEVEL_N = 10  # SDC-1 P15: each dummy level
-MINIMUM_BASE_N = 50  # SDC-1 P3: models and tests need this base
 MINIMUM_RESIDUAL_DF = 100  # SDC-1 P15
 MAXIMUM_MISSING_SHARE = 0.30  # above this a complete-case model is refused, not warned about
 MOST_DONORS = 5_000  # among whom the nearest are looked for: time grows with people, not squared
@@ -42,21 +42,17 @@ class SeparationError(ModelError):
     Args:
         outcome_name: Name of the indicator.
         levels: Factor and level of every level involved.
-        is_complete: Whether all answers are predicted, not only some people's.
     """
 
-    def __init__(
-        self, outcome_name: str, *, levels: Sequence[tuple[str, str]], is_complete: bool
-    ) -> None:
+    def __init__(self, outcome_name: str, *, levels: Sequence[tuple[str, str]]) -> None:
         names = ", ".join(f"{factor}={level}" for factor, level in levels)
-        how_ja, how_en = ("完全に", "completely") if is_complete else ("一部で", "for some people")
         super().__init__(
             "MODEL_SEPARATION",
-            f"{outcome_name} のモデルは、次の区分で答えが{how_ja}分かれ、係数が定まりません: "
+            f"{outcome_name} のモデルは、次の区分で答えがはっきり分かれ、係数が定まりません: "
             f"{names}。study.yaml の recode で区分を統合するか、要因を外してください。",
-            f"In the model of {outcome_name} these levels separate the answers {how_en}, so that "
-            f"there is no finite coefficient: {names}. Merge the levels in the study's recode tree "
-            "or take the factor out.",
+            f"In the model of {outcome_name} these levels separate the answers, so that there is "
+            f"no finite coefficient: {names}. Merge the levels in the study's recode tree or take "
+            "the factor out.",
         )
         self.levels = tuple(levels)
 
@@ -557,7 +553,7 @@ def fit_logit(
     labels: Mapping[str, Mapping[str, str]] | None = None,
     outcome_name: str = "outcome",
     maximum_missing_share: float = MAXIMUM_MISSING_SHARE,
-    minimum_base_n: int = MINIMUM_BASE_N,
+    minimum_base_n: int = BASE_FOR_TESTS,
     minimum_residual_df: int = MINIMUM_RESIDUAL_DF,
 ) -> FittedLogit:
     """Fit a logit of dummies by weighted maximum likelihood, complete cases only.
@@ -860,9 +856,8 @@ def _refuse_separation(
     )
     if found.status != 0 or -found.fun < 1e-7:
         return
-    is_complete = bool((signed @ found.x > 1e-9).all())
     levels = _levels_of(terms, columns=_sparse_direction(signed, n_free=n_free))
-    raise SeparationError(outcome_name, levels=levels, is_complete=is_complete)
+    raise SeparationError(outcome_name, levels=levels)
 
 
 def _levels_of(terms: pd.DataFrame, *, columns: np.ndarray) -> list[tuple[str, str]]:
@@ -989,7 +984,7 @@ def fit_ordinal(
     labels: Mapping[str, Mapping[str, str]] | None = None,
     outcome_name: str = "outcome",
     maximum_missing_share: float = MAXIMUM_MISSING_SHARE,
-    minimum_base_n: int = MINIMUM_BASE_N,
+    minimum_base_n: int = BASE_FOR_TESTS,
     minimum_residual_df: int = MINIMUM_RESIDUAL_DF,
 ) -> FittedOrdinal:
     """Fit an ordinal logit to all answers of a question: the sensitivity analysis of a cut.

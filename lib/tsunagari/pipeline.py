@@ -26,6 +26,7 @@ from typing import Any
 import pandas as pd
 
 from tsunagari import study as studies
+from tsunagari.estimates import is_kind
 from tsunagari.notebooks import (
     KERNEL_ENVIRONMENT,
     PACKAGE,
@@ -470,7 +471,7 @@ def _describe(run: Run) -> dict[str, Any]:
     from tsunagari.report.edition import UNSIGNED
 
     estimates = studies.read_table(run.release_staging / "estimates.csv")
-    ledger = estimates[(estimates["table_id"] == "ledger") & (estimates["measure"] == "count")]
+    ledger = estimates[is_kind(estimates, "ledger") & (estimates["measure"] == "count")]
     counts = ledger.set_index("item_value")["estimate"]
     return {
         "manifest": "",  # its own hash, see attack.seal_manifest

@@ -18,6 +18,7 @@ import numpy as np
 import pandas as pd
 from python_calamine import CalamineError, CalamineWorkbook
 
+from tsunagari.estimates import join
 from tsunagari.study import ALIKE, Band, ConfigError, InputError, Study
 
 NOT_PUBLISHED = "not_published"  # total minus the published ages; never an age
@@ -230,7 +231,7 @@ def _check_cells(cells: pd.DataFrame, rows: pd.Index, *, study: Study, name: str
     full = pd.MultiIndex.from_product(list(wanted.values()), names=by)
     absent = full.difference(pd.MultiIndex.from_frame(cells[by]))
     if len(absent):
-        listed = "; ".join(" x ".join(map(str, cell)) for cell in absent[:5])
+        listed = "; ".join(join(cell) for cell in absent[:5])
         raise _targets_error(
             "TARGETS_CELL_MISSING",
             name,

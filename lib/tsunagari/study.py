@@ -18,18 +18,11 @@ import pandas as pd
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from tsunagari.estimates import NUMBERS
+
 NO_ANSWER = "no_answer"  # asked, and no usable answer was given; never a code of a questionnaire
 
 ALIKE = str.maketrans("ヶヵ〜−—―", "ケカ~---")  # written one for the other, also by encodings
-
-ESTIMATE_COLUMNS = (
-    "wave table_id measure unit domain domain_value item item_value item_label estimate std_error "
-    "lower upper df p_value p_adjusted n_unweighted n_effective weighting mark verdict status "
-    "reason source certainty n_cell"
-).split()
-_ESTIMATE_NUMBERS = (
-    "estimate std_error lower upper df p_value p_adjusted n_unweighted n_effective n_cell"
-).split()
 
 _CODEBOOK_COLUMNS = (
     "question_no item variable type label short_label code code_label role min max ask_if required "
@@ -756,7 +749,7 @@ def read_table(path: Path) -> Any:
         path, dtype=str, keep_default_na=False, na_values=[""], encoding="utf-8-sig"
     )
     table = table.apply(lambda column: column.str.replace(_MARKED_FORMULA, "", regex=True))
-    numbers = [name for name in _ESTIMATE_NUMBERS if name in table.columns]
+    numbers = [name for name in NUMBERS if name in table.columns]
     return table.astype(dict.fromkeys(numbers, float))
 
 

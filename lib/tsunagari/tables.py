@@ -7,6 +7,7 @@ import pandas as pd
 
 from tsunagari.cleaning import clean_responses, read_responses
 from tsunagari.comparison import compare_item, compare_item_waves
+from tsunagari.estimates import ESTIMATE_COLUMNS, INDICATOR_VALUE, join
 from tsunagari.estimation import (
     ROW_COLUMNS,
     cronbach_alpha,
@@ -18,10 +19,9 @@ from tsunagari.estimation import (
 )
 from tsunagari.models import ModelReport, binary_outcome, model_outcome, sensitivity_rows
 from tsunagari.population import load_targets
-from tsunagari.study import ESTIMATE_COLUMNS, NO_ANSWER, Item, ModelError, Study
+from tsunagari.study import NO_ANSWER, Item, ModelError, Study
 from tsunagari.weighting import Design, weigh_respondents
 
-INDICATOR_VALUE = "1"  # item_value of an indicator: the share that has it
 _SEPARATOR = "\x1f"  # between item and item_value where they share one column name
 _OUTSIDE = "~"  # the people in no domain of an axis
 
@@ -119,7 +119,7 @@ def joint_tables(study: Study, respondents: pd.DataFrame, *, design: Design) -> 
             for b, y in other.options.items()
         }
         rows = percents(design, pd.DataFrame(values), confidence=study.config.marks.confidence)
-        name = " x ".join(pair)
+        name = join(pair)
         rows = rows.assign(item=name, item_label=rows["item_value"].map(labels))
         parts.append(rows.assign(table_id=f"joint_{name.replace(' ', '_')}"))
     return _finish(parts, study, design)
@@ -248,7 +248,7 @@ def _percents_and_gaps(
             rest = n.groupby(gaps["item_value"]).transform("sum") - n
             is_tested = np.minimum(n, rest) >= study.config.disclosure.base_low
             gaps = gaps.assign(p_value=gaps["p_value"].where(is_tested))
-            parts.append(gaps[gaps["domain_value"] != " x ".join([_OUTSIDE] * by.shape[1])])
+            parts.append(gaps[gaps["domain_value"] != join([_OUTSIDE] * by.shape[1])])
     rows = pd.concat(parts or [pd.DataFrame()], ignore_index=True).reindex(columns=ROW_COLUMNS)
     columns = pd.DataFrame(rows["item_value"].map(names).tolist(), columns=["item", "item_value"])
     return rows.assign(item=columns["item"], item_value=columns["item_value"])
@@ -374,7 +374,7 @@ def headline_table(study: Study, respondents: pd.DataFrame, *, design: Design) -
         frames = domain_frames(study, respondents, axis=axis)
         rows = _percents_and_gaps(study, values, design=design, frames=frames)
         own = {name for name, each in study.config.indicators.items() if axis == [each.item]}
-        parts.append(rows[~rows["item"].isin(own)].assign(table_id="headline " + " x ".join(axis)))
+        parts.append(rows[~rows["item"].isin(own)].assign(table_id="headline " + join(axis)))
     rows = pd.concat(parts, ignore_index=True)
     labels = {name: each.label for name, each in study.config.indicators.items()}
     rows = rows.assign(table_id="headline", item_label=rows["item"].map(labels))

@@ -9,6 +9,8 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
+from tsunagari.estimates import is_kind
+
 HIGHER, LOWER = "高い", "低い"
 NOT_CLEAR, NOT_COMPARABLE = "差は確認できない", "比較できない"
 VERDICTS = (HIGHER, LOWER, NOT_CLEAR, NOT_COMPARABLE)
@@ -68,7 +70,7 @@ def find_families(rows: pd.DataFrame, *, answers: pd.Series, tests: pd.Series) -
     texts = rows[names].astype(object).fillna("").astype(str)
     table, measure, wave, domain, value, base = (texts[name] for name in names)
     is_gap = measure == "difference_points"
-    is_cross, is_headline = is_gap & table.str.startswith("cross_"), is_gap & (table == "headline")
+    is_cross, is_headline = is_gap & is_kind(rows, "cross"), is_gap & is_kind(rows, "headline")
     line, people = wave + "|" + domain + "|", "|" + value + "|" + base
     group = line + tests + people
     is_indicator = is_headline | (is_cross & group.isin(set(group[is_headline])))
@@ -77,7 +79,7 @@ def find_families(rows: pd.DataFrame, *, answers: pd.Series, tests: pd.Series) -
     family = family.mask(is_cross, wave + "|" + table).mask(is_indicator, line + tests)
     family = family.mask(is_table_test, wave + "|" + measure).mask(is_judged, table)
     is_tested = is_cross | is_headline | is_table_test | is_judged
-    is_tested |= table.str.startswith("model_") & ~table.str.endswith("__sensitivity")
+    is_tested |= is_kind(rows, "model")
     figure = pd.Series(rows.index.astype(str), index=rows.index)
     figure = figure.mask(is_cross | is_headline, line + answers + people)
     family = family.where(is_tested & rows["p_value"].notna())
@@ -109,8 +111,7 @@ def give_verdicts(
     mark = rows["mark"].astype(object).fillna("").mask(reaches, np.where(is_up, ABOVE, BELOW))
     is_gap = rows["measure"] == "difference_points"
     of_gap = rows[is_gap].assign(mark=mark).drop_duplicates(_CELL).set_index(_CELL)["mark"]
-    is_share = rows["table_id"].str.startswith(("cross_", "headline"), na=False)
-    is_share &= rows["measure"] == "percent"
+    is_share = is_kind(rows, "cross", "headline") & (rows["measure"] == "percent")
     own = pd.MultiIndex.from_frame(rows.loc[is_share, _CELL])
     mark[is_share] = of_gap.reindex(own).fillna("").to_numpy()
     verdict = verdict.mask(verdict == PENDING, given)

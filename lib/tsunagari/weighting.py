@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 from scipy import sparse
 
+from tsunagari.estimates import join
 from tsunagari.study import ConfigError, InputError, ModelError
 
 RAKING_TOLERANCE = 1e-10  # relative gap of any margin at which raking has converged
@@ -722,7 +723,7 @@ def weigh_respondents(
         margins=codes,
         totals=totals,
         parts=tuple(m.parts for m in margins),
-        scheme=f"{plan.method}: " + " + ".join(" x ".join(m.by) for m in margins),
+        scheme=f"{plan.method}: " + " + ".join(join(m.by) for m in margins),
         cells=tuple(m.table for m in margins),
         n_trimmed=int(touched.sum()),
         **units,
@@ -1001,8 +1002,7 @@ def _match_sums(margins: list[_Margin]) -> list[_Margin]:
         other = margin.totals.sum()
         gap = 100 * abs(other / whole - 1)
         if gap > 100 * MARGIN_SUM_TOLERANCE:
-            name = " x ".join(margin.by)
-            first = " x ".join(margins[0].by)
+            name, first = join(margin.by), join(margins[0].by)
             raise ConfigError(
                 "MARGIN_SUM",
                 f"周辺 {name} の合計 {other:,.10g} 人と {first} の合計 {whole:,.10g} 人は "
@@ -1154,7 +1154,7 @@ def _name_cells(
             code = row[variable]
             label = labels.get(variable, {}).get(code)
             parts.append(f"{variable}={code}" + (f" ({label})" if label else ""))
-        names.append(" x ".join(parts))
+        names.append(join(parts))
     more = int(which.sum()) - len(names)
     return "; ".join(names) + (f"; +{more}" if more > 0 else "")
 
@@ -1303,8 +1303,8 @@ def margins_before_after(design: Design) -> pd.DataFrame:
         after = np.bincount(codes, design.weights, minlength=n_cells)
         squares = np.bincount(codes, np.square(design.weights), minlength=n_cells)
         part = {
-            "margin": " x ".join(variables),
-            "cell": table[variables].agg(" x ".join, axis=1),
+            "margin": join(variables),
+            "cell": table[variables].agg(join, axis=1),
             "n_unweighted": counts,
             "target_persons": totals,
             "before_persons": before / before.sum() * totals.sum(),

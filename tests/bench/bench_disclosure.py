@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from tsunagari import attack, disclosure
+from tsunagari import attack, disclosure, estimates
 from tsunagari.study import Disclosure, open_study, release_dir
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -58,7 +58,7 @@ def tables(people):
                     )
                 )
     rows = pd.concat(parts, ignore_index=True)
-    return disclosure.as_estimates(rows.assign(wave="2022", measure="percent", unit="percent"))
+    return estimates.conform(rows.assign(wave="2022", measure="percent", unit="percent"))
 
 
 def measure_report() -> dict[str, float]:

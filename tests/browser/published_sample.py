@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from tsunagari.estimates import ESTIMATE_COLUMNS
 from tsunagari.report.published import Published
-from tsunagari.study import ESTIMATE_COLUMNS
 
 YEAR = 2023
 NOTE = "誤差は割付セルを層とし、層内の無作為抽出とみなした参考値"

@@ -27,7 +27,16 @@ from tests.browser import published_sample as sample
 from tests.leaks import find_leaks
 from tests.notebooks.test_run import NOTEBOOKS, PLAN
 
-from tsunagari import attack, cleaning, disclosure, notebooks, pipeline, report, synthetic
+from tsunagari import (
+    attack,
+    cleaning,
+    disclosure,
+    estimates,
+    notebooks,
+    pipeline,
+    report,
+    synthetic,
+)
 from tsunagari.study import NO_ANSWER, DisclosureError, open_study, read_table, write_table
 
 pytestmark = pytest.mark.slow
@@ -300,8 +309,8 @@ def refuses(release: Path) -> str:
 def tables(root):
     """Return private and published estimates, and why each row is hidden."""
     folder = root / "data/processed/ehime/2022"
-    truth = disclosure.as_estimates(read_table(folder / "private/estimates.csv"))
-    published = disclosure.as_estimates(read_table(folder / "published/estimates.csv"))
+    truth = estimates.conform(read_table(folder / "private/estimates.csv"))
+    published = estimates.conform(read_table(folder / "published/estimates.csv"))
     return truth, published, read_table(folder / "private/gate.csv")["reason"]
 
 
@@ -347,7 +356,7 @@ def test_a_margin_more_fails(root, release):
 )
 def test_one_sentence_more_fails(root, release, sentence):
     _, published, _ = tables(root)
-    keys = attack.row_keys(published)
+    keys = estimates.row_ids(published)
     is_hidden = published["status"] == "suppressed"
     sentence = sentence.format(hidden=keys[is_hidden].iloc[0])
     page = release / "council_report.html"

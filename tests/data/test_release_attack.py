@@ -3,6 +3,8 @@
 import csv
 import itertools
 import random
+import shutil
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -13,8 +15,9 @@ from tests.side_channels import attack
 
 from tsunagari import disclosure
 from tsunagari.attack import attack_estimates
-from tsunagari.study import DisclosureError, open_study, read_table
+from tsunagari.study import DisclosureError, open_study, read_table, repository_root
 
+FRENCH = Path(__file__).parents[3] / "shared/real/eu_loneliness_2022/responses_FR.csv"
 YEARS = ["2022", "2023"]
 SIZES = (300, 500, 800, 1200)  # people of a random survey
 
@@ -56,6 +59,19 @@ def test_models_tell_of_no_few_people(released, year):
     published, truth = tables_of(released, year)
     models = published["table_id"].str.startswith("model_")
     assert attack(published[models], truth[models], facts_of(released, year)) == []
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not FRENCH.is_file(), reason="docs/new_study.md says where the file is from")
+def test_no_small_count_of_the_french_tables_can_be_told(tmp_path, monkeypatch):
+    folder = tmp_path / "data/raw/eu-loneliness-fr"
+    shutil.copytree(repository_root() / "data/raw/eu-loneliness-fr", folder)
+    monkeypatch.setenv("TSUNAGARI_ROOT", str(tmp_path))
+    (folder / "2022").mkdir(exist_ok=True)
+    shutil.copy(FRENCH, folder / "2022")
+    study = open_study("eu-loneliness-fr", 2022)
+    truth = random_survey.make_truth(study)
+    assert holes_of(study, truth, random_survey.pass_gate(study, truth)) == []
 
 
 @pytest.mark.slow

@@ -12,7 +12,7 @@ PACKAGE = ROOT / "lib" / "tsunagari"
 
 # One way only: a room may import rooms to its left. synthetic stands beside the line.
 ROOMS = (
-    "study population planning formats reading coding cleaning weighting estimation verdicts "
+    "estimates study population planning formats reading coding cleaning weighting estimation verdicts "
     "benchmark comparison models tables voices programmes disclosure attack figures report "
     "notebooks release pipeline"
 ).split()

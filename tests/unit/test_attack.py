@@ -10,7 +10,7 @@ import pytest
 import xlsxwriter
 from tests.leaks import find_leaks
 
-from tsunagari import attack, disclosure
+from tsunagari import attack, disclosure, estimates
 from tsunagari.study import Disclosure, DisclosureError
 
 SETTINGS = Disclosure()
@@ -48,7 +48,7 @@ def truth():
     rows = rows_of("all", "all", tuple(np.sum(list(COUNTS.values()), axis=0)))
     for value, counts in COUNTS.items():
         rows += rows_of("age", value, counts)
-    return disclosure.as_estimates(pd.DataFrame(rows))
+    return estimates.conform(pd.DataFrame(rows))
 
 
 @pytest.fixture(scope="module")
@@ -95,7 +95,7 @@ def test_a_margin_that_passed_the_notebooks_fails_where_it_gives_a_cell_away(tru
     rows = truth.merge(sums, on=["domain", "domain_value"], suffixes=("", "_net"))
     rows = rows[rows["item_value"] == "1"].assign(item_value="rest", item_label="その他")
     rows["n_cell"] = rows.pop("n_cell_net")
-    whole = disclosure.as_estimates(pd.concat([truth, rows], ignore_index=True))
+    whole = estimates.conform(pd.concat([truth, rows], ignore_index=True))
     old = disclosure.suppress(truth, settings=SETTINGS, questionnaire=known)
     mutant = pd.concat([old, rows.assign(status="published")], ignore_index=True)
     told = attack.attack_estimates(mutant, whole, settings=SETTINGS, questionnaire=known)
@@ -155,7 +155,7 @@ SENTENCE += "20歳以上の人に尋ねました。"
 
 def key_of(published, value="1", *, domain_value="all"):
     rows = published[published["domain_value"] == domain_value]
-    return attack.row_key(rows[rows["item_value"] == value].iloc[0])
+    return rows[rows["item_value"] == value].iloc[0]["row_id"]
 
 
 def page_of(published, **texts):
@@ -169,8 +169,8 @@ def untraced(published, page):
 
 
 def test_a_row_keeps_its_name_whatever_its_numbers_and_the_type_of_its_wave(published, truth):
-    assert attack.row_keys(published).is_unique
-    assert attack.row_keys(truth).equals(attack.row_keys(published.assign(wave=2022)))
+    assert estimates.row_ids(published).is_unique
+    assert estimates.row_ids(truth).equals(estimates.row_ids(published.assign(wave=2022)))
 
 
 def test_numbers_that_are_published_rows_pass(published):
@@ -196,12 +196,12 @@ def test_a_number_must_be_of_its_own_row_and_of_no_hidden_one(published):
     hidden = published[published["status"] == "suppressed"].iloc[0]
     page = '<p data-row="{}">{}%</p>'
     number = f"{shown['estimate']:.1f}"
-    assert untraced(published, page.format(attack.row_key(shown), number)) == []
-    assert untraced(published, page.format(attack.row_key(hidden), number)) == [number]
-    assert untraced(published, page.format(attack.row_key(shown), "55.5")) == ["55.5"]
+    assert untraced(published, page.format(shown["row_id"], number)) == []
+    assert untraced(published, page.format(hidden["row_id"], number)) == [number]
+    assert untraced(published, page.format(shown["row_id"], "55.5")) == ["55.5"]
     # The innermost element counts: the hidden row's number is not excused by the figure around it.
-    inner = page.format(attack.row_key(hidden), number)
-    outer = f'<figure data-row="{attack.row_key(shown)}">{inner}</figure>'
+    inner = page.format(hidden["row_id"], number)
+    outer = f'<figure data-row="{shown["row_id"]}">{inner}</figure>'
     assert untraced(published, outer) == [number]
 
 

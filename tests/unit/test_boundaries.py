@@ -7,7 +7,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tsunagari.disclosure import Questionnaire, as_estimates, round_published, suppress
+from tsunagari.disclosure import Questionnaire, collect_parts, round_published, suppress
+from tsunagari.estimates import conform
 from tsunagari.study import Disclosure, DisclosureError, InputError, open_study
 
 HIDDEN, SHOWN = "suppressed", "published"
@@ -22,7 +23,7 @@ def cells(counts, base, *, domain="all", value="all", item="q", table="", **more
         keys | {"item_value": code, "n_cell": float(n), "estimate": 100 * n / base} | more
         for code, n in counts.items()
     ]
-    return as_estimates(pd.DataFrame(rows).assign(n_effective=float(base)))
+    return conform(pd.DataFrame(rows).assign(n_effective=float(base)))
 
 
 def outcome(table, *, area="prefecture", **known):
@@ -233,7 +234,7 @@ def ledger_rows(reasons):
          "domain_value": "all", "item": "ledger", "item_value": value, "estimate": float(count)}
         for value, count in counts.items()
     ]  # fmt: skip
-    return as_estimates(pd.DataFrame(rows))
+    return conform(pd.DataFrame(rows))
 
 
 def ledger(reasons):
@@ -262,8 +263,6 @@ def parts(tmp_path, monkeypatch):
 
 
 def collect():
-    from tsunagari.disclosure import collect_parts
-
     return collect_parts(open_study("ehime", 2022))
 
 

@@ -10,7 +10,8 @@ import pytest
 from tsunagari import comparison
 from tsunagari.benchmark import check_benchmark
 from tsunagari.comparison import WaveSide
-from tsunagari.study import ESTIMATE_COLUMNS, Item, ModelError
+from tsunagari.estimates import ESTIMATE_COLUMNS
+from tsunagari.study import Item, ModelError
 from tsunagari.verdicts import (
     HIGHER,
     LOWER,

@@ -10,8 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import LinearConstraint, milp
 
-from tsunagari import disclosure
-from tsunagari.study import ESTIMATE_COLUMNS, Disclosure, DisclosureError, open_study
+from tsunagari import disclosure, estimates
+from tsunagari.estimates import ESTIMATE_COLUMNS
+from tsunagari.study import Disclosure, DisclosureError, open_study
 
 
 def percents(counts, *, base, table_id="gt_health", item="health", domain="all", value="all"):
@@ -27,7 +28,7 @@ def percents(counts, *, base, table_id="gt_health", item="health", domain="all",
         }
         for code, count in counts.items()
     ]  # fmt: skip
-    return disclosure.as_estimates(pd.DataFrame(rows))
+    return estimates.conform(pd.DataFrame(rows))
 
 
 def ledger(counts):
@@ -36,7 +37,7 @@ def ledger(counts):
          "domain_value": "all", "item": "outcome", "item_value": value, "estimate": float(count)}
         for value, count in counts.items()
     ]  # fmt: skip
-    return disclosure.as_estimates(pd.DataFrame(rows))
+    return estimates.conform(pd.DataFrame(rows))
 
 
 def hidden_values(table):
@@ -48,7 +49,7 @@ def test_a_hidden_row_keeps_its_keys_and_loses_every_number_mark_and_verdict():
     row = table.iloc[0]
     assert row["reason"] == "HIDDEN" and row["status"] == "suppressed"
     assert (row["item"], row["item_value"], row["domain_value"]) == ("health", "1", "all")
-    assert table[disclosure.HIDDEN_COLUMNS].isna().to_numpy().all()
+    assert table[estimates.HIDDEN_COLUMNS].isna().to_numpy().all()
 
 
 @pytest.mark.parametrize(

@@ -11,8 +11,10 @@ from hypothesis import settings as examples
 from hypothesis import strategies as st
 from scipy import stats
 
+from tsunagari import estimation
 from tsunagari.estimation import (
     bootstrap_replicates,
+    covariances,
     cronbach_alpha,
     design_effects,
     difference_between,
@@ -119,6 +121,29 @@ def test_an_interval_needs_a_degree_of_freedom():
     ]
     assert np.isnan(ends[0]).all()
     assert np.isfinite(ends[1]).all()
+
+
+def test_every_interval_is_at_the_confidence_asked_for():
+    # t_98 at 90 % over t_98 at 95 %, of everything that is symmetric; 40 of 99
+    y, by = series(*[1] * 40, *[0] * 59), pd.DataFrame({"x": np.resize(list("ab"), 99)})
+    ratio = stats.t.ppf(0.95, 98) / stats.t.ppf(0.975, 98)
+    for function in (means, totals, differences, mean_differences):
+        domains = {"by": by} if "differences" in function.__name__ else {}
+        wide, narrow = (function(equal(99), y, **domains, confidence=c) for c in (0.95, 0.9))
+        reach = [table["upper"] - table["estimate"] for table in (wide, narrow)]
+        assert (reach[1] / reach[0]).tolist() == pytest.approx([ratio] * len(wide))
+    odds = [one(percents(equal(99), y, confidence=c))["upper"] / 100 for c in (0.95, 0.9)]
+    reach = np.log(odds) - np.log1p(-np.array(odds)) - np.log(40 / 59)
+    assert reach[1] / reach[0] == pytest.approx(ratio)
+    none = one(percents(equal(9), series(*[0] * 9), confidence=0.9))
+    assert none["upper"] == pytest.approx(100 * (1 - 0.05 ** (1 / 9)))
+
+
+def test_two_people_with_hardly_any_weight_against():
+    # Weights 9 and 1, 90 %: V = 2 * 2 * 0.09^2, n_eff = 0.09 / V = 2.8, at most 2
+    found = one(percents(Design(weights=np.array([9.0, 1])), series(1, 0)))
+    assert found["lower"] == pytest.approx(100 * stats.beta.ppf(0.025, 1.8, 1.2))
+    assert found["upper"] == pytest.approx(100 * stats.beta.ppf(0.975, 2.8, 0.2))
 
 
 def test_unequal_weights_widen_the_interval_of_nobody():
@@ -233,6 +258,8 @@ def test_what_calibration_fixes_has_no_error_and_no_interval():
     assert (percents(design, men, by=people[["region"]])["lower"].notna()).all()
     same = one(means(design, (men * 0 + 7).rename("all")))
     assert (same["lower"], same["reason"]) == (pytest.approx(7), "")
+    every = percents(design, pd.DataFrame({"all": men * 0 + 1, "none": men * 0}))
+    assert every["lower"].notna().all()  # 100 and 0 % have beta intervals
     alike = (men * 0 + 7).rename("all")
     gaps = [
         difference_between(design, alike, group=men >= 0, other=men == 1, unit="years"),
@@ -291,6 +318,20 @@ def test_each_column_keeps_its_own_base():
     assert one(table, item_value="a")[["estimate", "n_unweighted"]].tolist() == [50, 2]
     assert one(table, item_value="b")[["estimate", "n_unweighted"]].tolist() == [25, 4]
     assert table["item_value"].tolist() == ["a", "b"]
+    y = pd.DataFrame({"b": [1, 0, np.nan, 1], "a": [1, 0, 0, 1.0]})
+    table = percents(equal(4), y, by=pd.DataFrame({"x": list("ddcc")}))
+    assert table["domain_value"].tolist() == list("ccdd")
+    assert table["item_value"].tolist() == list("baba")
+
+
+def test_tables_taken_in_pieces_are_the_same(monkeypatch):
+    rng = np.random.default_rng(2)
+    y = pd.DataFrame(rng.integers(0, 2, (90, 2)).astype(float), columns=["a", "b"])
+    by = pd.DataFrame({"x": np.resize(list("abc"), 90)})
+    whole = [function(equal(90), y, by=by) for function in (percents, differences)]
+    monkeypatch.setattr(estimation, "_CHUNK_VALUES", 1)
+    for function, expected in zip((percents, differences), whole, strict=True):
+        pd.testing.assert_frame_equal(function(equal(90), y, by=by), expected)
 
 
 def test_domains_are_named_nested_and_ordered():
@@ -357,6 +398,7 @@ def test_the_median_is_where_the_weights_reach_half():
     assert one(quantiles(design, series(10, 20, 30)))["estimate"] == 20
     found = one(quantiles(design, series(10, 20, 30), probabilities=(0.51,)))
     assert (found["measure"], found["estimate"]) == ("quantile_51", 30)
+    assert one(quantiles(design, series(-9, -5, 3)))["estimate"] == -5
     assert one(quantiles(design, series(5, 5, 5)))[["lower", "upper"]].tolist() == [5, 5]
     with pytest.raises(ConfigError, match="PROBABILITY"):
         quantiles(design, series(1, 2, 3), probabilities=(1.0,))
@@ -435,11 +477,25 @@ def test_nobody_in_a_small_group_is_no_proof():
     assert found["estimate"] == pytest.approx(-20)
     assert found["p_value"] > 0.05
     assert found["upper"] > 0
+    # The 400 give 412/411 * 0.16/400; the 12 the length of their interval over t
+    length = (1 - 0.025 ** (1 / 12)) / stats.t.ppf(0.975, 411)
+    error = np.sqrt(412 / 411 * 0.16 / 400 + length**2)
+    assert found["std_error"] == pytest.approx(100 * error)
+
+
+def test_covariances_keep_to_those_who_answered():
+    values = pd.DataFrame({"a": [1.0, 2, 4, 9, np.nan], "b": [np.nan, 3, 3, 5, 1]})
+    mean, covariance = covariances(equal(5), values)
+    expected = means(equal(5), values)
+    assert mean == pytest.approx(expected["estimate"].to_numpy())
+    assert np.sqrt(np.diag(covariance)) == pytest.approx(expected["std_error"].to_numpy())
 
 
 def test_mean_differences_leave_out_sides_of_one():
     y = series(1, 2, 3, 5, 7)
-    table = mean_differences(equal(5), y, by=pd.DataFrame({"age": list("aabbc")}), unit="hours")
+    by = pd.DataFrame({"age": list("aabbc")})
+    assert differences(equal(5), y % 2, by=by)["domain_value"].tolist() == ["a", "b", "c"]
+    table = mean_differences(equal(5), y, by=by, unit="hours")
     assert table["domain_value"].tolist() == ["a", "b"]
     assert one(table, domain_value="a")["estimate"] == pytest.approx(1.5 - 5)
     assert table["measure"].unique().tolist() == ["difference_mean"]
@@ -627,6 +683,7 @@ def test_bootstrap_factors_average_one_and_keep_certainty():
     replicates = bootstrap_replicates(design, n_replicates=4_000, rng=np.random.default_rng(1))
     factors = np.array([replicates.factors(r) for r in range(4_000)])
     assert (factors[:, 4:] == 1).all()  # all 3 of 3 were taken
+    assert replicates.scale == 1 / 3_999
     # Stratum sums: 4 * (1 - s) + s * 4/3 * 3 draws = 4 with s the root of a half
     assert factors[:, :4].sum(axis=1) == pytest.approx(np.full(4_000, 4.0))
     assert factors[:, :4].mean(axis=0) == pytest.approx(np.ones(4), abs=0.05)
@@ -642,6 +699,16 @@ def test_jackknife_of_a_mean_is_exact():
     assert replicates.covariance(found)[0, 0] == pytest.approx(y.var(ddof=1) / 4)
     lone = equal(5, strata=np.array([0, 0, 0, 0, 1]), lonely_psu="adjust")
     assert jackknife_replicates(lone).dropped.tolist() == [0, 1, 2, 3]
+    certain = equal(5, strata=np.array([0, 0, 0, 1, 1]), fpc=np.array([9, 9, 9, 2, 2]))
+    assert jackknife_replicates(certain).dropped.tolist() == [0, 1, 2]
+
+
+def test_bootstrap_of_two_units_draws_one():
+    design = equal(4, strata=np.array([0, 0, 1, 1]))
+    replicates = bootstrap_replicates(design, n_replicates=50, rng=np.random.default_rng(3))
+    factors = np.array([replicates.factors(r) for r in range(50)])
+    assert set(factors.ravel()) == {0, 2}  # n/(n-1) for the one that was drawn
+    assert (factors[:, :2].sum(axis=1) == 2).all()
 
 
 # --- what must always hold ------------------------------------------------------------------------

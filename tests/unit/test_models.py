@@ -10,7 +10,8 @@ import pytest
 from scipy import stats
 
 from tsunagari import disclosure, models
-from tsunagari.study import ESTIMATE_COLUMNS, Disclosure, Item, ModelError
+from tsunagari.estimates import ESTIMATE_COLUMNS
+from tsunagari.study import Disclosure, Item, ModelError
 from tsunagari.weighting import Design, post_stratify, rake
 
 REFERENCE = Path(__file__).resolve().parents[1] / "reference"
@@ -86,6 +87,8 @@ def test_joint_tests_agree_with_reg_term_test(truth, sample, name):
     assert rows["item"].tolist() == ["age_band", "sex", "job", "confidant"]
     np.testing.assert_allclose(rows["estimate"], expected["wald_f"], rtol=1e-6)
     np.testing.assert_allclose(rows["p_value"], expected["wald_p"], rtol=1e-6)
+    adjusted = stats.false_discovery_control(expected["wald_p"])
+    np.testing.assert_allclose(rows["p_adjusted"], adjusted, rtol=1e-6)
 
 
 @pytest.mark.parametrize("name", DESIGNS)
@@ -211,6 +214,9 @@ def test_the_rarer_answer_counts_where_most_have_the_event():
     assert facts["parameters"] == 1  # the constant aside
     assert facts["events_per_parameter"] == 70
     assert models.odds_ratio_rows(model)["n_cell"].tolist() == [20, 50]
+    weighted = Design(weights=np.tile([1.0, 3], 100))  # 200^2 / (50 * 1 + 50 * 9) in either level
+    model = models.fit_logit(weighted, outcome, factors=factors)
+    assert models.odds_ratio_rows(model)["n_effective"].tolist() == [80, 80]
 
 
 def test_a_mark_needs_the_adjusted_test(sample):
@@ -287,6 +293,13 @@ def test_each_minimum_makes_a_level_thin(n, events):
     assert "c" not in set(models.merge_levels(*groups, nets=NETS).factors["x"])
 
 
+@pytest.mark.parametrize(("n", "kept"), [(9, False), (10, True)])
+def test_ten_people_make_a_level(n, kept):
+    groups = people(("a", 300, 100), ("b", 100, 40), ("c", n, 4), ("d", 100, 40))
+    merged = models.merge_levels(*groups, nets=NETS, minimum_events_per_level=4)
+    assert ("c" in set(merged.factors["x"])) == kept
+
+
 def test_thin_level_goes_up_the_tree_until_it_is_large_enough():
     # b and c together have 4 events, so that the next net takes d in too.
     factors, outcome = people(("a", 200, 60), ("b", 20, 2), ("c", 20, 2), ("d", 60, 30))
@@ -322,6 +335,22 @@ def test_thin_level_without_a_net_is_left_out_and_counted():
     assert models.merge_levels(*both, nets=NETS).left_out.sum() == 15
 
 
+def test_the_thinnest_level_leaves_first_and_the_last_takes_the_factor_along():
+    # Without e the level d would be alone with a: the factor is dropped, the 8 of d stay
+    factors, outcome = people(("a", 200, 60), ("d", 8, 2), ("e", 7, 2))
+    factors["z"] = np.tile(["1", "2"], 108)[:215]
+    merged = models.merge_levels(factors, outcome, nets={})
+    assert merged.left_out.sum() == 7
+    assert merged.log["item_value"].tolist() == ["e", "dropped"]
+
+
+def test_a_factor_dropped_for_a_level_that_separates():
+    factors, outcome = people(("a", 100, 50), ("b", 50, 50))
+    factors["z"] = np.tile(["1", "2"], 75)
+    merged = models.merge_levels(factors, outcome, nets={}, separated={("x", "b")})
+    assert merged.factors.columns.tolist() == ["z"]
+
+
 def test_factor_that_would_keep_one_level_is_dropped_with_its_people_kept():
     factors, outcome = people(("a", 300, 100), ("z", 4, 1))
     factors["y"] = np.where(np.arange(304) % 2 == 0, "1", "2")
@@ -336,9 +365,13 @@ def test_merges_until_there_are_events_enough_for_the_coefficients():
     enough = people(("a", 100, 10), ("b", 100, 10), ("c", 100, 5), ("d", 100, 5))
     short = people(("a", 100, 9), ("b", 100, 10), ("c", 100, 5), ("d", 100, 5))
     assert models.merge_levels(*enough, nets=NETS).log.empty
+    assert not models.merge_levels(short[0], 1 - short[1], nets=NETS).log.empty  # the rarer answer
     merged = models.merge_levels(*short, nets=NETS)
     assert sorted(set(merged.factors["x"])) == ["a", "bc", "d"]
     assert "係数1つあたり" in merged.log["reason"][0]
+    # Where the net that came of it separates the answers, it goes up the tree
+    higher = models.merge_levels(*short, nets=NETS, separated={("x", "bc")})
+    assert sorted(set(higher.factors["x"])) == ["a", "bcd"]
 
 
 def test_the_factor_with_most_levels_merges_first_and_an_exhausted_tree_is_noted():
@@ -497,13 +530,20 @@ def test_collinear_levels_are_named(plain):  # MOD-06
     assert "y=b" in text
     assert "z=b" in text
     assert "x=" not in text
+    for seed in range(20):  # unions of levels: the eigenvalue is 0 but for rounding, either way
+        rng = np.random.default_rng(seed)
+        fine = rng.integers(0, 5, 300)
+        many = factors.assign(x=rng.integers(0, 4, 300), y=fine, z=fine > 2).astype(str)
+        raised("COLLINEARITY", many, outcome)
 
 
 def test_all_missing_predictor_is_named(plain):  # MOD-07
     factors, outcome = plain
     assert "z" in raised("ALL_MISSING_PREDICTOR", factors.assign(z=pd.NA), outcome)
-    with pytest.raises(ModelError, match="ALL_MISSING_PREDICTOR"):
-        models.merge_levels(factors.assign(z="no_answer"), outcome, nets={})
+    some = np.where(np.arange(300) < 20, np.nan, outcome)  # whose answers do not count
+    for z in ("no_answer", np.where(np.isnan(some), "1", "")):
+        with pytest.raises(ModelError, match="ALL_MISSING_PREDICTOR"):
+            models.merge_levels(factors.assign(z=z), some, nets={})
 
 
 def test_levels_that_separate_one_after_the_other_merge_all():
@@ -599,7 +639,7 @@ def test_imputation_fills_gaps_with_answers_of_people_alike():
     # y is a copy of x, so that the nearest donors of a person without y share the person's x.
     rng = np.random.default_rng(3)
     x = np.tile(["1", "2"], 200)
-    factors = pd.DataFrame({"x": x, "w": np.tile(["a", "a", "b", "b"], 100), "y": x})
+    factors = pd.DataFrame({"w": np.tile(["a", "a", "b", "b"], 100), "x": x, "y": x})
     factors.loc[rng.random(400) < 0.2, "y"] = ""
     outcome = np.tile([0.0, 1.0, 0.0, 0.0], 100)
     outcome[:5] = np.nan
@@ -697,6 +737,8 @@ def test_without_missing_answers_imputation_changes_nothing(sample):
     np.testing.assert_allclose(imputed["std_error"], main["std_error"], rtol=1e-10)
     p_values = 2 * stats.t.sf(imputed["estimate"].abs() / imputed["std_error"], imputed["df"])
     np.testing.assert_allclose(imputed["p_value"], p_values)
+    reach = stats.t.ppf(0.975, imputed["df"]) * imputed["std_error"]
+    np.testing.assert_allclose(imputed["upper"], imputed["estimate"] + reach)
     assert set(main["mark"]) > {"▲"}  # which the variants do not repeat
     assert set(rows["mark"]) == {"基準", ""}
 
@@ -821,6 +863,7 @@ def test_model_outcome_lays_out_rows_under_the_contract(sample):
     assert report.summary.startswith(f"{len(report.model.outcome)}人")
     assert set(report.rows["table_id"]) == {"model_lonely_often"}
     assert set(report.merges["table_id"]) == {"model_merges"}
+    assert set(report.merges["wave"]) == {2023}
     measures = {"odds_ratio", "marginal_effect_points", "wald_f", "count", "ratio"}
     assert measures == set(report.rows["measure"])
     keys = ["table_id", "measure", "domain", "domain_value", "item", "item_value"]
@@ -829,7 +872,9 @@ def test_model_outcome_lays_out_rows_under_the_contract(sample):
         assert rows["estimate"].notna().all()
         assert rows.columns.tolist() == list(ESTIMATE_COLUMNS)
     ages = report.rows.query("measure == 'odds_ratio' and item == 'age_band'")
-    assert ages["item_value"].iloc[0] == "young"  # a net stands where its first answer stood
+    assert ages["item_label"].tolist()[:2] == ["16〜29歳", "30sの人"]
+    # A net stands where its first answer stood
+    assert ages["item_value"].tolist() == ["young", "30s", "40s", "50s", "60s", "old"]
 
 
 def test_model_that_cannot_be_fitted_becomes_a_notice_without_levels_or_numbers():
@@ -848,4 +893,5 @@ def test_model_that_cannot_be_fitted_becomes_a_notice_without_levels_or_numbers(
     assert report.error is not None
     assert report.rows["estimate"].isna().all()
     assert report.rows["status"].tolist() == ["suppressed"]
+    assert report.rows["weighting"].tolist() == ["given"]
     assert not report.rows["reason"].str.contains(r"\d|=", regex=True).any()

@@ -59,7 +59,7 @@ def test_thin_cells_name_the_finest_net_that_is_big_enough(ehime, targets):
 
 def test_thin_cells_merge_within_their_region_by_the_finest_net_that_holds_them():
     # A quota of all 40 people of the population: cells of 4 and more stand alone
-    persons = {"N": (1, 3, 6, 10), "S": (4, 6, 5, 5)}
+    persons = {"S": (1, 3, 6, 10), "N": (4, 6, 5, 5)}  # in the order of the table
     rows = [(r, a, n) for r, ns in persons.items() for a, n in zip("abcd", ns, strict=True)]
     cells = pd.DataFrame(rows, columns=["region", "age", "population"])
     nets = {net: (net, tuple(net)) for net in ("ab", "cd", "abc")}
@@ -112,3 +112,7 @@ def test_what_came_in_stands_beside_the_quota():
     assert came["gap"].tolist() == [1, -3, 2]
     assert came["achieved_pct"].tolist()[:2] == [150.0, 25.0]
     assert np.isnan(came["achieved_pct"].tolist()[2])
+    both = pd.DataFrame({"region": list("112"), "age": list("aba"), "quota": [1, 1, 1]})
+    came = planning.compare_with_quota(both, both.iloc[[0, 0, 2]].drop(columns="quota"))
+    assert came["achieved"].tolist() == [2, 0, 1]
+    assert came["achieved_pct"].tolist() == [200, 0, 100]

@@ -2,6 +2,7 @@
 
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import openpyxl
@@ -227,9 +228,13 @@ CENSUS = [
 
 
 def write_census(path, *, people=CENSUS):
-    labels = ["00_総数", *(f"{i + 1:02d}_{a}～{a + 4}歳" for i, a in enumerate(range(0, 100, 5)))]
+    labels = [
+        "01_0～4歳",
+        "00_総数",
+        *(f"{i + 1:02d}_{a}～{a + 4}歳" for i, a in enumerate(range(0, 100, 5))),
+    ]
     labels += ["21_100歳以上", "22_年齢「不詳」", "R1_15歳未満", "00_総数", "01_0～4歳"]
-    units = ["人"] * 24 + ["％", "％"]
+    units = ["％", *["人"] * 24, "％", "人"]
     book = openpyxl.Workbook()
     sheet = book.active
     sheet.title = "b02_07"
@@ -239,7 +244,7 @@ def write_census(path, *, people=CENSUS):
     sheet.append([""] * 9 + units)
     sheet.append(["国籍総数か日本人", "男女", "地域識別コード"])
     for nation, sex, kind, number, prefecture, name in people:
-        counts = [105, *[5] * 20, 5, "-", 15, 100.0, 4.8]
+        counts = [4.8, 105, *[5] * 20, 5, 7, 15, 100.0, 999]
         sheet.append([nation, sex, kind, "", "", "", prefecture, number, name, *counts])
     book.save(path)
     return path
@@ -249,14 +254,21 @@ def test_census_counts_each_person_once(tmp_path):
     path = write_census(tmp_path / "b02_07.xlsx")
     table = population.read_census_2_7(path, prefecture="愛媛県")
     sums = table.groupby(["municipality", "sex"])["population"].sum().to_dict()
-    # 21 classes of 5; R1, the percents, the nation's rows and old boundaries are left out.
-    assert sums == {("松山市", "male"): 105, ("松山市", "female"): 105, ("松前町", "male"): 105}
-    assert table.loc[table["age_class"] == "not_published", "population"].eq(0).all()
+    # 21 classes of 5; R1, percents, a class again, the nation's rows and old boundaries are out.
+    assert sums == {("松山市", "male"): 112, ("松山市", "female"): 112, ("松前町", "male"): 112}
+    rest = table.loc[table["age_class"] == "not_published", "population"]
+    assert rest.tolist() == [7, 7, 7]  # 年齢不詳
 
 
 def test_other_table_is_no_table_2_7(tmp_path):
     path = write_register(tmp_path / "register.xlsx")
     with pytest.raises(InputError, match="POPULATION_SHEET"):
+        population.read_census_2_7(path, prefecture="愛媛県")
+    book = openpyxl.load_workbook(write_census(tmp_path / "b02_07.xlsx"))
+    for cell in book.active[10][12:]:
+        cell.value = "x"  # too few ages
+    book.save(path)
+    with pytest.raises(InputError, match="POPULATION_LAYOUT"):
         population.read_census_2_7(path, prefecture="愛媛県")
 
 
@@ -286,6 +298,18 @@ def test_estat_csv_is_read_from_its_header(tmp_path, encoding):
     table = population.read_estat_csv(path, municipalities=["松山市"])
     assert table.groupby("sex")["population"].sum().to_dict() == {"male": 1239, "female": 1239}
     assert set(table["age_class"]) == {"0-4", "100+", "not_published"}
+
+
+@pytest.mark.parametrize("text", ["<html>value</html>", "a,b\n1,2\n"])
+def test_another_csv_is_no_table_of_e_stat(tmp_path, text):
+    (tmp_path / "FEH_1.csv").write_text(text, encoding="utf-8")
+    with pytest.raises(InputError, match="POPULATION_LAYOUT.*value"):
+        population.read_estat_csv(tmp_path / "FEH_1.csv")
+
+
+@pytest.mark.parametrize("dash", "~〜～-－―")
+def test_ages_are_read_with_any_dash(dash):
+    assert population.age_class(f"15歳{dash}19歳") == "15-19"
 
 
 # --- from ages to cells -------------------------------------------------------------------------
@@ -322,6 +346,21 @@ def test_cut_classes_are_shared_by_years_of_age(tmp_path):
         sexes={"male": "1", "female": "2"},
     )
     assert cells["population"].tolist() == [14 * 10, 14 * 10, 14 * 3, 14 * 3]
+    cells = make_targets(
+        table,
+        regions={"1": ["松山市"], "2": ["松前町"]},
+        bands=bands()[::-1],
+        sexes={"male": "1", "female": "2"},
+    )
+    assert cells["age_band"].unique().tolist() == ["30+", "20s", "16-19"]  # in the study's order
+    oldest = Band(code="100+", label="d", **{"from": 100, "to": None})
+    cells = make_targets(
+        table,
+        regions={"1": ["松山市"], "2": ["松前町"]},
+        bands=[oldest],
+        sexes={"male": "1", "female": "2"},
+    )
+    assert cells["population"].tolist() == [10, 10, 3, 3]
 
 
 def test_every_municipality_has_one_region(tmp_path):
@@ -366,7 +405,7 @@ def write_ehime(root, *, targets: str) -> list[str]:
 def test_an_official_file_as_downloaded_is_the_target(tmp_path, monkeypatch, name, each):
     places = write_ehime(tmp_path, targets=name)
     path = tmp_path / "data/raw/ehime" / name
-    numbers = {place: str(38301 + at) for at, place in enumerate(places)}
+    numbers = {place: str(38301 + at) for at, place in enumerate([*places, "ほかの町"])}
     if name.startswith("24"):
         rows = []
         for place, number in numbers.items():
@@ -390,6 +429,42 @@ def test_an_official_file_as_downloaded_is_the_target(tmp_path, monkeypatch, nam
     assert found["3", "80+", "1"] == pytest.approx(9 * 5 * each)
 
 
+def test_an_official_file_sums_over_what_the_cells_do_not_name(tmp_path, monkeypatch):
+    places = write_ehime(tmp_path, targets="b02_07.xlsx")
+    path = tmp_path / "data/raw/ehime/study.yaml"
+    text = path.read_text(encoding="utf-8").replace(
+        "cells: [region, age_band, sex]", "cells: [region]"
+    )
+    path.write_text(text, encoding="utf-8")
+    people = [
+        ("0_国籍総数", sex, "2", str(38301 + at), "38_愛媛県", f"{38301 + at}_{place}")
+        for at, place in enumerate(places)
+        for sex in ("1_男", "2_女")
+    ]
+    write_census(path.parent / "b02_07.xlsx", people=people)
+    monkeypatch.setenv("TSUNAGARI_ROOT", str(tmp_path))
+    found = population.load_targets(open_study("ehime", 2022)).set_index("region")["population"]
+    # Classes of 5 from 16 on: 4/5 of one and 17 more, of both sexes
+    assert found["1"] == pytest.approx(5 * 2 * 5 * 17.8)
+
+
+def test_cells_bear_the_names_and_codes_of_the_study(tmp_path):
+    path = write_register(tmp_path / "register.xlsx")
+    design = SimpleNamespace(region="place", age_band="band", sex="gender")
+    config = SimpleNamespace(
+        design=design,
+        area="愛媛県",
+        regions={"C": SimpleNamespace(municipalities=["松山市"])},
+        derive={"band": SimpleNamespace(bands=bands())},
+    )
+    items = {"gender": SimpleNamespace(options={"w": "女性", "m": "男性", "x": "その他"})}
+    study = SimpleNamespace(config=config, items=items)
+    cells = population._official_cells(study, path, by=["place", "band", "gender"])
+    assert cells.columns.tolist() == ["place", "band", "gender", "population"]
+    assert set(cells["gender"]) == {"m", "w"}
+    assert set(cells["place"]) == {"C"}
+
+
 def csv_cells() -> pd.DataFrame:
     return pd.read_csv(RAW / "population.csv", dtype=str)
 
@@ -397,7 +472,8 @@ def csv_cells() -> pd.DataFrame:
 @pytest.mark.parametrize(
     ("change", "error"),
     [
-        (lambda cells: cells.iloc[1:], "TARGETS_CELL_MISSING.* 1 cells"),
+        (lambda cells: cells.iloc[1:], r"TARGETS_CELL_MISSING.* 1 cells \(1 x 16-19 x 1\)"),
+        (lambda cells: cells.assign(area="香川県"), "TARGETS_VINTAGE.*area"),
         (
             lambda cells: pd.concat([cells, cells.iloc[:1].assign(population="7")]),
             "TARGETS_REPEATED.* 50",
@@ -406,7 +482,7 @@ def csv_cells() -> pd.DataFrame:
             lambda cells: cells.assign(population_date=["2023-01-01"] * 47 + ["2022-01-01"]),
             "TARGETS_VINTAGE",
         ),
-        (lambda cells: cells.assign(population=["-1"] + ["9"] * 47), "TARGETS_NUMBER.* 2:"),
+        (lambda cells: cells.assign(population=["-1", "x"] + ["9"] * 46), "TARGETS_NUMBER.* 2, 3:"),
         (lambda cells: cells.assign(sex=["7"] + ["1"] * 47), "TARGETS_CODE.*rows 2:"),
         (lambda cells: cells.drop(columns="sex"), "TARGETS_COLUMNS.*sex"),
     ],
@@ -422,6 +498,7 @@ def test_each_fault_of_a_table_of_cells_is_named(tmp_path, monkeypatch, change, 
 def test_a_table_of_cells_may_hold_commas_and_nobody(tmp_path, monkeypatch):
     write_ehime(tmp_path, targets="cells.csv")
     cells = csv_cells().assign(population=["1,234", "0"] + ["9"] * 46)
+    cells = pd.concat([cells, cells.iloc[:1].assign(sex="3")])  # of sample_share
     cells.to_csv(tmp_path / "data/raw/ehime/cells.csv", index=False)
     monkeypatch.setenv("TSUNAGARI_ROOT", str(tmp_path))
     found = population.load_targets(open_study("ehime", 2022))
@@ -440,6 +517,27 @@ def test_an_answer_that_is_no_region_needs_no_population(tmp_path, monkeypatch):
     study = open_study("ehime", 2022)
     assert "5" in study.items["region"].options
     assert set(population.load_targets(study)["region"]) == {"1", "2", "3"}
+
+
+def test_margins_have_tables_of_their_own(tmp_path, monkeypatch):
+    write_ehime(tmp_path, targets="cells.csv")
+    folder = tmp_path / "data/raw/ehime"
+    text = (folder / "study.yaml").read_text(encoding="utf-8")
+    text = text.replace("method: post_stratification", "method: raking")
+    text = text.replace("cells: [region, age_band, sex]", "cells: [region, age_band]")
+    margin = "  margins: [{by: [sex], targets: sexes.csv}]\n  collapse: []"
+    (folder / "study.yaml").write_text(text.replace("  collapse: []", margin), encoding="utf-8")
+    cells = csv_cells().drop_duplicates(["region", "age_band"])
+    cells.to_csv(folder / "cells.csv", index=False)
+    (folder / "sexes.csv").write_text("sex,population\n1,40\n2,60\n", encoding="utf-8")
+    monkeypatch.setenv("TSUNAGARI_ROOT", str(tmp_path))
+    study = open_study("ehime", 2022)
+    tables = population.load_targets(study)
+    assert [list(table.columns) for table in tables] == [
+        ["region", "age_band", "population"],
+        ["sex", "population"],
+    ]
+    assert len(population.load_population(study)) == 24
 
 
 def test_a_web_page_as_target_is_named(tmp_path, monkeypatch):

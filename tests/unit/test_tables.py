@@ -9,8 +9,9 @@ import pytest
 import yaml
 
 from tsunagari import study, tables, weighting
+from tsunagari.estimates import ESTIMATE_COLUMNS
 from tsunagari.estimation import rao_scott
-from tsunagari.study import ESTIMATE_COLUMNS, ModelError
+from tsunagari.study import ModelError
 
 CODEBOOK = """\
 question_no,item,variable,type,label,short_label,code,code_label,role,min,max,ask_if,required,\

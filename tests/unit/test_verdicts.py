@@ -6,8 +6,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tsunagari import disclosure, tables
-from tsunagari.study import ESTIMATE_COLUMNS, open_study
+from tsunagari import disclosure, estimates, estimation
+from tsunagari.estimates import ESTIMATE_COLUMNS
+from tsunagari.study import open_study
 from tsunagari.verdicts import PENDING, find_families, give_verdicts
 from tsunagari.weighting import Design
 
@@ -134,13 +135,13 @@ def published(counts, *, reasons=None):
     people = survey_of(counts)
     design = Design(weights=np.ones(len(people)))
     values = pd.DataFrame({c: (people["q"] == c).astype(float) for c in ("1", "2", "3")})
-    rows = [tables.percents(design, values).assign(table_id="gt_q")]
+    rows = [estimation.percents(design, values).assign(table_id="gt_q")]
     cross = [
         make(design, values, by=people[["region"]])
-        for make in (tables.percents, tables.differences)
+        for make in (estimation.percents, estimation.differences)
     ]
     rows += [part.assign(table_id="cross_region__q") for part in cross]
-    rows = disclosure.as_estimates(pd.concat(rows).assign(wave=2022, item="q"))
+    rows = estimates.conform(pd.concat(rows).assign(wave=2022, item="q"))
     known = disclosure.Questionnaire(areas=frozenset({"region"}))
     survey = open_study("ehime", 2022)
     if reasons is None:

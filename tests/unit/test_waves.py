@@ -3,7 +3,7 @@
 import pandas as pd
 import pytest
 
-from tsunagari import attack, disclosure
+from tsunagari import attack, disclosure, estimates
 from tsunagari.study import Disclosure
 
 SETTINGS = Disclosure()
@@ -36,7 +36,7 @@ def release_of(before, now):
                "estimate": new["estimate"] - old["estimate"]}
         for old, new in zip(*tables[1:], strict=True)
     ]  # fmt: skip
-    return disclosure.as_estimates(pd.DataFrame([*tables[0], *tables[1], *tables[2], *changes]))
+    return estimates.conform(pd.DataFrame([*tables[0], *tables[1], *tables[2], *changes]))
 
 
 def cells(rows):

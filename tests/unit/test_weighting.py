@@ -153,6 +153,9 @@ def test_collapse_everywhere_and_only_where_it_says():
         people, adults, settings=plan(cells=["region", "age"], collapse=[rule])
     )
     assert design.weights.tolist() == [10, 20, 30, 30, 30]  # S: ages 1 and 2 together are 30
+    # The rule says nothing of a table without the other variable
+    by_age = weigh_respondents(people, adults, settings=plan(cells=["age"], collapse=[rule]))
+    assert by_age.weights.tolist() == [10, 40, 30, 10, 30]
     rule.where = {}
     design = weigh_respondents(
         people, adults, settings=plan(cells=["region", "age"], collapse=[rule])
@@ -318,6 +321,12 @@ def test_a_group_of_unknown_categories_alone_is_an_empty_cell():
     settings = plan(cells=["region", "sex"], sample_share={"sex": ["3"]})
     with pytest.raises(ModelError, match="CELL_WITHOUT_RESPONDENTS.*region=S x sex=1"):
         weigh_respondents(people, ADULTS, settings=settings)
+
+
+def test_many_cells_are_named_by_the_first_and_counted():
+    adults = pd.DataFrame({"region": list("NSABCDEFGH"), "population": 9.0})
+    with pytest.raises(ModelError, match=r"8 weighting cells have pop.*=A; .*=F; \+2; merge"):
+        weigh_respondents(PEOPLE, adults, settings=plan())
 
 
 def test_thin_cells_are_named_when_the_study_asks_for_more():

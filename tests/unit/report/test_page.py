@@ -13,7 +13,8 @@ from python_calamine import CalamineWorkbook
 from tests.browser import published_sample as sample
 
 from tsunagari import report
-from tsunagari.study import ESTIMATE_COLUMNS, InputError, KernelError
+from tsunagari.estimates import ESTIMATE_COLUMNS
+from tsunagari.study import InputError, KernelError
 
 FORBIDDEN = ["原因", "効果があった", "有意傾向", "ランキング"]
 PARTS = "summary method loneliness ties others comparison factors limits appendix crosses".split()
@@ -351,7 +352,7 @@ def test_hostile_words_are_plain_text_in_the_page_and_in_the_workbook(name, tmp_
     assert max(map(len, words)) <= 32_767
     assert not any(re.search(sample.CONTROLS, word) for word in words)
     assert sample.SHOWN.get(name, text) in words
-    listed = {cell.value for cell in book["一覧"]["I"][1:]}  # item_label
+    listed = {cell.value for cell in book["一覧"]["J"][1:]}  # item_label
     assert listed == {sample.SHOWN.get(name, text)}
 
 
