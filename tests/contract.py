@@ -328,7 +328,7 @@ def cell_of(row: dict) -> tuple[str, ...]:
 def row_key(row: dict) -> str:
     """Return the name of a row beside its number on the page."""
     digest = hashlib.sha256("|".join(row[name] for name in KEY).encode()).digest()
-    return base64.urlsafe_b64encode(digest[:6]).decode()
+    return "r" + base64.b32encode(digest[:5]).decode().lower()
 
 
 def ends(row: dict) -> list[str]:

@@ -40,14 +40,16 @@ def conform(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def row_ids(table: pd.DataFrame) -> pd.Series:
-    """Return the name of every row: eight characters of the sha256 of its key columns.
+    """Return the name of every row: a letter and 40 bits of the sha256 of its key columns.
+
+    The letter, and no capitals or signs, keep a spreadsheet from reading a number or a formula.
 
     Args:
         table: The columns of `KEY`; blank and missing are the same.
 
     Example:
         >>> row_ids(pd.DataFrame([dict.fromkeys(KEY, "all") | {"wave": 2022}])).tolist()
-        ['eQyB4nQt']
+        ['rpegidytu']
     """
     columns = [map(_as_name, table[name].tolist()) for name in KEY]
     names = map(_shorten, zip(*columns, strict=True))
@@ -62,7 +64,7 @@ def _as_name(value: object) -> str:
 
 def _shorten(names: Iterable[str]) -> str:
     digest = hashlib.sha256("|".join(names).encode()).digest()
-    return base64.urlsafe_b64encode(digest[:6]).decode()
+    return "r" + base64.b32encode(digest[:5]).decode().lower()
 
 
 # --- names of several variables, kinds of tables --------------------------------------------------

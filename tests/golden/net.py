@@ -27,7 +27,7 @@ def describe_estimates(text: str) -> str:
     lines = []
     for table, rows in tables.items():
         hidden = sum(row["status"] == "suppressed" for row in rows)
-        whole = ["|".join(row.values()) for row in rows]
+        whole = ["|".join(list(row.values())[1:]) for row in rows]  # no id: the key says it
         lines.append(f"# {table}: {len(rows)} rows, {hidden} hidden, {_hash(whole)}")
         lines += map(_figure, rows) if table.startswith(IN_FULL) else []
     return "\n".join(lines) + "\n"

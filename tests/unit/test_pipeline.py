@@ -569,10 +569,10 @@ def test_an_error_inside_lib_names_its_line(released, capfd):
     change(
         released,
         "04_model_factors",
-        source="from tsunagari.disclosure import round_half_up\n"
+        source="from tsunagari.estimates import round_half_up\n"
         f"round_half_up('{ANSWER}', decimals=1)",
     )
-    assert "disclosure.py:" in failure(released, SurveyError, capfd)
+    assert "estimates.py:" in failure(released, SurveyError, capfd)
 
 
 def test_a_dead_kernel_is_said_to_be_dead(released, capfd):
