@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from tsunagari.disclosure import clean_text
+from tsunagari.estimates import split
 from tsunagari.report import figures
 from tsunagari.report.blocks import Picture
 from tsunagari.report.findings import sides, sure_effects, visible
@@ -236,7 +237,7 @@ def _as_series(
     published: Published, table: pd.DataFrame, rows: pd.DataFrame, *, axis: str
 ) -> pd.DataFrame:
     """Return dots of a nested axis: the first variable downwards, the second as series."""
-    first, second = (published.values(name) for name in axis.split(" x "))
+    first, second = (published.values(name) for name in split(axis))
     codes = rows["domain_value"].str.split(" x ")
     table = table.assign(
         label=[first.get(one, one) for one, _ in codes],

@@ -9,13 +9,19 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from pandas.api.types import is_numeric_dtype
 
-from tsunagari.attack import row_keys
 from tsunagari.comparison import UNVERIFIED
 from tsunagari.disclosure import clean_text
-from tsunagari.study import (
+from tsunagari.estimates import (
     ESTIMATE_COLUMNS,
+    HIDDEN_COLUMNS,
+    NUMBERS,
+    conform,
+    is_kind,
+    join,
+    split,
+)
+from tsunagari.study import (
     NO_ANSWER,
     InputError,
     check_wave,
@@ -46,7 +52,7 @@ def is_hidden(row: Row | None) -> bool:
 
 def keys_of(rows: Iterable[Row | None]) -> tuple[str, ...]:
     """Return the keys of the rows that something shows."""
-    return tuple(dict.fromkeys(row["key"] for row in rows if row and not is_hidden(row)))
+    return tuple(dict.fromkeys(row["row_id"] for row in rows if row and not is_hidden(row)))
 
 
 def is_drawable(row: Row | None) -> bool:
@@ -72,7 +78,7 @@ class Published:
 
     Attributes:
         estimates: published/estimates.csv, one row a figure; a number, mark or verdict that a
-            suppressed row holds by mistake is dropped here, at the door. `key` names the row.
+            suppressed row holds by mistake is dropped here, at the door. the ids are made anew.
         about: published/about.json.
     """
 
@@ -80,15 +86,14 @@ class Published:
     about: dict[str, Any]
 
     def __post_init__(self) -> None:
-        table = self.estimates.reset_index(drop=True)
-        texts = [name for name in ESTIMATE_COLUMNS if not is_numeric_dtype(table[name])]
-        # object: a page looks at thousands of short tables; Arrow strings take far longer there.
-        table = table.assign(**{name: table[name].fillna("").astype(object) for name in texts})
+        table = conform(self.estimates)
         hidden = (table["status"] == "suppressed").to_numpy(bool)
-        gone = ("mark", "verdict", *(n for n in ESTIMATE_COLUMNS if n not in (*texts, "wave")))
-        blank = {n: table[n].mask(hidden, "" if n in texts else np.nan) for n in gone}
-        table = table.assign(**blank, wave=pd.to_numeric(table["wave"], errors="coerce"))
-        object.__setattr__(self, "estimates", table.assign(key=row_keys(table).to_numpy(object)))
+        gone = {n: np.nan if n in NUMBERS else "" for n in HIDDEN_COLUMNS}
+        table = table.assign(**{name: table[name].mask(hidden, to) for name, to in gone.items()})
+        # object: a page looks at thousands of short tables; Arrow strings take far longer there.
+        table = table.astype({n: object for n in ESTIMATE_COLUMNS if n not in NUMBERS})
+        table["wave"] = pd.to_numeric(table["wave"], errors="coerce")
+        object.__setattr__(self, "estimates", table)
 
     # what the study says
 
@@ -110,7 +115,7 @@ class Published:
     def axes(self, *, but: str = "", has_nested: bool = True) -> list[str]:
         """Return the axes as they stand in `domain`, but for those that hold a question."""
         found = [axis for axis in self.about["axes"] if but not in axis]
-        return [" x ".join(axis) for axis in found if has_nested or len(axis) == 1]
+        return [join(axis) for axis in found if has_nested or len(axis) == 1]
 
     def variable(self, name: str) -> dict[str, Any]:
         """Return what is known of a variable or indicator."""
@@ -178,11 +183,11 @@ class Published:
 
     def axis_label(self, axis: str) -> str:
         """Return an axis's label, such as 年代×性別."""
-        return "×".join(self.label(name) for name in axis.split(" x "))
+        return "×".join(self.label(name) for name in split(axis))
 
     def group_label(self, domain: str, value: str) -> str:
         """Return the label of a domain's value; nested ones are joined by ・."""
-        pairs = zip(domain.split(" x "), str(value).split(" x "), strict=False)
+        pairs = zip(split(domain), split(str(value)), strict=False)
         return "・".join(self.values(name).get(code, clean_text(code)) for name, code in pairs)
 
     def group_labels(self, rows: pd.DataFrame) -> list[str]:
@@ -214,7 +219,7 @@ class Published:
     @cached_property
     def previous(self) -> int | None:
         """The wave that this one is compared with."""
-        waves = self.estimates.loc[self.estimates["table_id"].str.startswith("waves_"), "wave"]
+        waves = self.estimates.loc[is_kind(self.estimates, "waves"), "wave"]
         waves = waves[waves < self.year]
         return int(waves.max()) if len(waves) else None
 
@@ -275,7 +280,7 @@ class Published:
 
     def _ordered(self, rows: pd.DataFrame, *, axis: str) -> pd.DataFrame:
         """Return rows by their groups, in questionnaire order; no answer is no group."""
-        names = axis.split(" x ")
+        names = split(axis)
         for place, name in reversed(list(enumerate(names))):
             part = rows["domain_value"].str.split(" x ").str[place]
             order = [code for code in self.values(name) if code != NO_ANSWER]

@@ -11,13 +11,13 @@ import xlsxwriter
 
 from tsunagari.attack import ROW_COLUMN
 from tsunagari.disclosure import clean_text
+from tsunagari.estimates import ESTIMATE_COLUMNS
 from tsunagari.report.edition import UNSIGNED
 from tsunagari.report.findings import limits
 from tsunagari.report.published import Published, records
 from tsunagari.report.tables import facts
 from tsunagari.report.texts import FIXED
 from tsunagari.report.writer import HIDDEN, Writer
-from tsunagari.study import ESTIMATE_COLUMNS
 
 _CREATED = datetime.datetime(2000, 1, 1)  # fixed: the same rows give the same bytes
 _SAFE = {"strings_to_formulas": False, "strings_to_urls": False, "strings_to_numbers": False}
@@ -42,7 +42,7 @@ def write_workbook(published: Published, path: Path) -> None:
     sheets = {
         names["cover"]: (_cover(writer), names["cover_columns"]),
         names["notes"]: (_notes(writer), {"note": names["notes"]}),
-        names["list"]: (published.estimates[list(ESTIMATE_COLUMNS)], {}),
+        names["list"]: (published.estimates[ESTIMATE_COLUMNS], {}),
     }
     sheets |= {sheet: (_lines(writer, prefix), names["columns"])
                for prefix, sheet in names["families"].items()}  # fmt: skip
@@ -91,7 +91,7 @@ def _lines(writer: Writer, prefix: str) -> pd.DataFrame:
         reason=rows["reason"].mask(is_hidden, ""),
         **{name: rows[name].map(of).fillna(rows[name]) for name, of in known.items()},
     )
-    return table[[*names["columns"], "key"]].rename(columns={"key": ROW_COLUMN})
+    return table[[*names["columns"], "row_id"]].rename(columns={"row_id": ROW_COLUMN})
 
 
 def _write_sheet(

@@ -12,7 +12,8 @@ from jinja2.runtime import Context
 from jinja2.sandbox import SandboxedEnvironment
 from markupsafe import Markup
 
-from tsunagari.disclosure import clean_text, is_whole
+from tsunagari.disclosure import clean_text
+from tsunagari.estimates import is_whole
 from tsunagari.report.published import Published, Row, is_aged, is_hidden, is_sure, keys_of, mark_of
 from tsunagari.report.texts import FIXED, own_texts
 from tsunagari.study import ConfigError, SurveyError
