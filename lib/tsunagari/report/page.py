@@ -122,7 +122,7 @@ class _Builder:
                 continue
             ((kind, name),) = part.items()
             if kind == "table":
-                made = make_table(self.writer, name, TABLES[name](self.writer, **context))
+                made = make_table(self.writer, name, lines=TABLES[name](self.writer, **context))
                 yield from map(self._number_table, made)
             elif kind == "figure":
                 yield from map(self._number_picture, FIGURES[name](self.writer, **context))
@@ -174,7 +174,7 @@ SUBJECTS = {  # what parts are repeated for: questions, families of them, models
     "waves": lambda published: [{}] * (published.previous is not None),
 } | {
     name: lambda published, name=name: [{"item": item} for item in published.chapter(name)]
-    for name in ("loneliness", "ties", "others", "appendix", "crosses")
+    for name in ("loneliness", "others", "appendix", "crosses")
 }
 PARTS = {"each": SUBJECTS, "table": TABLES, "figure": FIGURES}
 TEXT_KINDS = ("h3", "p", "note", "warning", "ul", "ol")

@@ -36,7 +36,7 @@ MOST_STACKED_GROUPS = 4  # beyond them one indicator is drawn as dots
 # --- what every figure needs ----------------------------------------------------------------------
 
 
-def chart_rows(published: Published, rows: pd.DataFrame, labels: Iterable[str]) -> pd.DataFrame:
+def chart_rows(published: Published, rows: pd.DataFrame, *, labels: Iterable[str]) -> pd.DataFrame:
     """Return label, estimate, ends, mark and digits; a base under the minimum counts as hidden."""
     every = records(rows)
     gone = (rows["status"] == "suppressed") | (rows["n_unweighted"] < published.about["min_cell_n"])
@@ -85,7 +85,7 @@ def _stacked(
     for group, rows in groups.items():
         rows = in_order(rows, order, column="item_value")
         own = [labels.get(code, code) for code in rows["item_value"]]
-        table = chart_rows(published, rows, own).rename(columns={"label": "category"})
+        table = chart_rows(published, rows, labels=own).rename(columns={"label": "category"})
         parts.append(table.assign(group=group, is_silent=rows["item_value"].isin(silent).to_list()))
         if not ((rows["status"] == "suppressed") & ~rows["item_value"].isin(silent)).any():
             whole[group] = rows
@@ -191,7 +191,9 @@ def indicators(writer: Writer, **_: Any) -> Iterator[Picture]:
         return
     names = published.about["area"], writer.texts["words"]["published_nation"]
     parts = [
-        chart_rows(published, pd.DataFrame(rows.values()), rows).assign(series=clean_text(series))
+        chart_rows(published, pd.DataFrame(rows.values()), labels=rows).assign(
+            series=clean_text(series)
+        )
         for series, rows in zip(names, (ours, theirs), strict=True)
         if rows
     ]
@@ -226,7 +228,7 @@ def _dots_by_axis(writer: Writer, item: str, *, axis: str) -> Iterator[Picture]:
         if not visible(rows):
             return
         labels = published.group_labels(rows)
-        table = chart_rows(published, rows, labels)
+        table = chart_rows(published, rows, labels=labels)
         if " x " in axis:
             table = _as_series(published, table, rows, axis=axis)
         yield _with_everybody(writer, table, rows, name="dots_by_axis", indicator=name, axis=axis,
@@ -283,7 +285,7 @@ def further_axes(writer: Writer, *, item: str, is_first: bool, **_: Any) -> Iter
         writer.text("axis_group", axis=published.axis_label(axis), group=group)
         for axis, group in names
     ]
-    table, found = chart_rows(published, rows, labels), sides(records(rows), labels)
+    table, found = chart_rows(published, rows, labels=labels), sides(records(rows), labels)
     yield _with_everybody(writer, table, rows, name="further_axes", indicator=indicator,
                           found=found, label_em=14)  # fmt: skip
 
@@ -299,7 +301,7 @@ def nation(writer: Writer, **_: Any) -> Iterator[Picture]:
         return
     table = pd.DataFrame(gaps.values())
     said = words(writer, "nation", n=n_text(table), gaps=gaps, has_nation=True)
-    rows = chart_rows(published, table, map(published.label, gaps))
+    rows = chart_rows(published, table, labels=map(published.label, gaps))
     chart = figures.interval_dots(rows, words=said, unit=FIXED["units"]["points"])
     yield Picture(chart, keys_of(gaps.values()))
 
@@ -319,7 +321,7 @@ def answers(writer: Writer, *, item: str, **_: Any) -> Iterator[Picture]:
     rows = rows.iloc[np.lexsort((-rows["estimate"].fillna(-1).to_numpy(float), places))]
     said = words(writer, "answers", n=n_text(rows), item=item)
     labels = map(published.answer_label, records(rows))
-    chart = figures.percent_bars(chart_rows(published, rows, labels), words=said)
+    chart = figures.percent_bars(chart_rows(published, rows, labels=labels), words=said)
     yield Picture(chart, keys_of(records(rows)))
 
 
@@ -329,7 +331,9 @@ def forest(writer: Writer, *, outcome: str, **_: Any) -> Iterator[Picture]:
     ratios = published.rows(f"model_{outcome}", measure="odds_ratio")
     if ratios.empty:
         return
-    table = chart_rows(published, ratios, map(published.level_label, records(ratios))).assign(
+    table = chart_rows(
+        published, ratios, labels=map(published.level_label, records(ratios))
+    ).assign(
         factor=[published.label(item) for item in ratios["item"]],
         is_reference=(ratios["mark"] == REFERENCE).to_numpy(bool),
     )

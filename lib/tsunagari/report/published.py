@@ -91,7 +91,8 @@ class Published:
         gone = {n: np.nan if n in NUMBERS else "" for n in HIDDEN_COLUMNS}
         table = table.assign(**{name: table[name].mask(hidden, to) for name, to in gone.items()})
         # object: a page looks at thousands of short tables; Arrow strings take far longer there.
-        table = table.astype({n: object for n in ESTIMATE_COLUMNS if n not in NUMBERS})
+        texts = [name for name in ESTIMATE_COLUMNS if name not in NUMBERS]
+        table[texts] = table[texts].fillna("").astype(object)
         table["wave"] = pd.to_numeric(table["wave"], errors="coerce")
         object.__setattr__(self, "estimates", table)
 

@@ -92,7 +92,7 @@ def _cell(line: Line, column: str) -> Cell:
     return _SHOW[show](known)
 
 
-def make_table(writer: Writer, name: str, lines: Lines) -> Iterator[Table]:
+def make_table(writer: Writer, name: str, *, lines: Lines) -> Iterator[Table]:
     """Yield the table that the texts describe, if there is any line.
 
     Args:

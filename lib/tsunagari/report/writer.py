@@ -87,7 +87,7 @@ def _unit(row: Row) -> str:
     return _SHOWN_UNITS.get(row["unit"], "")
 
 
-def value(row: Row, unit: str | None = None, decimals: int | None = None) -> Markup:
+def value(row: Row, *, unit: str | None = None, decimals: int | None = None) -> Markup:
     """Return a row's figure with its unit; {{ row | value }} in a text."""
     return number(row, estimate(row, decimals=decimals) + (_unit(row) if unit is None else unit))
 

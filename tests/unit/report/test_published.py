@@ -36,7 +36,13 @@ def test_says_which_column_is_missing(tmp_path, monkeypatch):
 
 
 def test_a_number_mark_or_verdict_of_a_hidden_row_goes_at_the_door(rows):
-    slip = {"estimate": 101.3, "lower": 101.3, "n_unweighted": 101.3, "mark": "▲", "verdict": "高い"}
+    slip = {
+        "estimate": 101.3,
+        "lower": 101.3,
+        "n_unweighted": 101.3,
+        "mark": "▲",
+        "verdict": "高い",
+    }
     leaky = rows.head(3).assign(status=["suppressed", "published", "suppressed"], **slip)
     table = sample.published(leaky).estimates
     np.testing.assert_array_equal(table["estimate"], [np.nan, 101.3, np.nan])

@@ -8,7 +8,7 @@ from tsunagari.report import writer
 from tsunagari.study import ConfigError
 
 ROW = {"unit": "percent", "estimate": 7.6, "lower": 6.4, "upper": 8.8, "status": "published",
-       "n_unweighted": 2000.0, "table_id": "headline", "domain": "sex", "key": "KEY",
+       "n_unweighted": 2000.0, "table_id": "headline", "domain": "sex", "row_id": "KEY",
        "mark": "▲"}  # fmt: skip
 HIDDEN = ROW | {"status": "suppressed", "estimate": np.nan, "lower": np.nan, "upper": np.nan}
 
@@ -60,7 +60,7 @@ def test_digits_and_signs_of_a_row(change, estimate, interval, base):
     ("template", "html"),
     [
         ("{{ row | value }}", '<span data-row="KEY">7.6%</span>'),
-        ("{{ row | value('人', 0) }}", '<span data-row="KEY">8人</span>'),
+        ("{{ row | value(unit='人', decimals=0) }}", '<span data-row="KEY">8人</span>'),
         ("{{ row | marked }}", '<span data-row="KEY">7.6%▲</span>'),
         ("{{ row | ends }}", '<span data-row="KEY">6.4〜8.8</span>'),
         ("{{ row | with_interval('範囲 ') }}",
