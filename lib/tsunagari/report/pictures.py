@@ -189,13 +189,11 @@ def indicators(writer: Writer, **_: Any) -> Iterator[Picture]:
             theirs[published.label(name)] = nation
     if len(ours) < 2:
         return
-    names = published.about["area"], writer.texts["words"]["published_nation"]
+    names = clean_text(published.about["area"]), writer.texts["words"]["published_nation"]
     parts = [
-        chart_rows(published, pd.DataFrame(rows.values()), labels=rows).assign(
-            series=clean_text(series)
-        )
-        for series, rows in zip(names, (ours, theirs), strict=True)
-        if rows
+        chart_rows(published, pd.DataFrame(own.values()), labels=own).assign(series=name)
+        for name, own in zip(names, (ours, theirs), strict=True)
+        if own
     ]
     n = n_text(pd.DataFrame(ours.values()))
     said = words(writer, "indicators", n=n, has_nation=bool(theirs))
