@@ -187,7 +187,8 @@ def collect_parts(study: Study) -> pd.DataFrame:
     """Return the rows of every notebook under one set of columns, parts in order of name.
 
     Raises:
-        InputError: There is no part, or one has a column that estimates do not know.
+        InputError: There is no part, one has a column that estimates do not know, or two rows are
+            one figure or of the gate's own table.
     """
     names = sorted(path.name for path in (study.processed_dir / "private/parts").glob("*.csv"))
     if not names:
@@ -205,7 +206,18 @@ def collect_parts(study: Study) -> pd.DataFrame:
                 f"{name} に estimates にない列 {', '.join(unknown)} があります。",
                 f"{name} has columns that estimates do not know, listed before: leave them out.",
             )
-    return conform(pd.concat(parts.values(), ignore_index=True))
+    rows = conform(pd.concat(parts.values(), ignore_index=True))
+    strange = rows["row_id"].duplicated(keep=False) | is_kind(rows, "gate")
+    if strange.any():
+        listed = ", ".join(rows.loc[strange, "table_id"].drop_duplicates()[:8])
+        raise InputError(
+            "PART_ROWS",
+            f"同じ集計値が重なっているか、秘匿の工程だけが作る表 gate です（{strange.sum()} 行）: "
+            f"{listed}。ノートブックの出力を確かめてください。",
+            f"Figures that stand twice, or table gate, which the gate alone makes ({strange.sum()} "
+            "rows, tables named before): check what the notebooks save.",
+        )
+    return rows
 
 
 # --- what the questionnaire says about its own tables ---------------------------------------------
@@ -1391,8 +1403,7 @@ def check_figures(estimates: pd.DataFrame, *, questionnaire: Questionnaire) -> N
     measure = estimates["measure"].fillna("")
     extreme = measure.isin(["minimum", "maximum", "min", "max", "outlier"])
     _refuse(extreme, estimates, code="EXTREME", ja="最小値・最大値", en="a minimum or maximum")
-    ours = (measure == "percent") & estimates["source"].isna() & estimates["n_cell"].isna()
-    ours &= ~is_kind(estimates, *MODELS) & estimates["estimate"].notna()
+    ours = (measure == "percent") & estimates["estimate"].notna() & ~is_counted(estimates)
     _refuse(
         ours, estimates, code="NO_COUNT", ja="人数の分からない割合", en="a share without its count"
     )

@@ -283,6 +283,15 @@ def test_a_part_that_is_none_is_refused(parts, name, columns, code):
         collect()
 
 
+@pytest.mark.parametrize("table", ["gt_q", "gate"])
+def test_no_notebook_makes_a_figure_twice_or_the_gates_own_table(parts, table):
+    for name, table_id in (("03_describe", "gt_q"), ("04_model", table)):
+        row = {"row_id": name[:2], "table_id": table_id}  # an id of theirs says nothing
+        pd.DataFrame([row]).to_csv(parts / f"{name}.csv", index=False)
+    with pytest.raises(InputError, match=f"E-PART_ROWS.*{table}"):
+        collect()
+
+
 # --- what the second attacker found ---------------------------------------------------------------
 
 

@@ -465,6 +465,9 @@ def test_a_sensitive_group_of_one_mind_is_hidden():
     [
         ({"measure": "maximum"}, "EXTREME"),
         ({"n_cell": np.nan}, "NO_COUNT"),
+        ({"n_cell": np.nan, "source": "a table of ours"}, "NO_COUNT"),  # whatever a notebook says
+        ({"table_id": "model_lonely"}, "NO_COUNT"),  # no table is one system with these
+        ({"table_id": "ledger"}, "NO_COUNT"),
         ({"measure": "odds_ratio", "table_id": "model_lonely", "n_unweighted": 9.0}, "MODEL_LEVEL"),
         ({"measure": "odds_ratio", "table_id": "model_lonely", "n_cell": 4.0}, "MODEL_LEVEL"),
     ],

@@ -222,7 +222,7 @@ def test_files_no_step_wrote_any_more_do_not_survive(released):
     source = TOYS["03_describe_loneliness"]
     write_notebook(
         released / "notebooks/04_model_factors.ipynb",
-        [source[0], source[1], source[2].replace("03_describe", "04_extra")],
+        [*source[:2], source[2].replace("03_describe", "04_extra").replace("headline", "extra")],
     )
     run(released)
     assert (released / "data/processed/ehime/2022/private/parts/04_extra.csv").exists()
