@@ -186,11 +186,10 @@ def make_truth(study: Study) -> pd.DataFrame:
 
 
 def pass_gate(study: Study, truth: pd.DataFrame, *, archive=()) -> pd.DataFrame:
-    """Return the rows as they would be released."""
-    hidden = disclosure.suppress(
-        truth,
-        settings=study.config.disclosure,
-        questionnaire=disclosure.read_questionnaire(study),
-        archive=archive,
-    )
-    return disclosure.round_published(hidden)
+    """Return the rows as they would be released, on their index before the gate."""
+    settings = study.config.disclosure
+    known = disclosure.read_questionnaire(study)
+    reasons = disclosure.judge(truth, settings=settings, questionnaire=known, archive=archive)
+    hidden = disclosure.apply_reasons(truth, reasons, settings=settings)
+    is_left_out = disclosure.find_left_out(truth, reasons).notna()
+    return disclosure.round_published(hidden)[~is_left_out.to_numpy()]

@@ -305,7 +305,12 @@ class Marks(_Part):
 
 
 class Disclosure(_Part):
-    """Thresholds of the gate, in unweighted respondents; never below 5."""
+    """Thresholds of the gate, in unweighted respondents; never below 5.
+
+    Attributes:
+        drop_table_above: A cross table with a larger share of cells that are hidden for their own
+            size is left out; answers and groups that are hidden throughout do not count.
+    """
 
     base_minimum: int = Field(default=10, ge=5)
     threshold: int = Field(default=10, ge=5)
@@ -313,6 +318,7 @@ class Disclosure(_Part):
     base_reference: int = Field(default=30, ge=10)
     base_low: int = Field(default=50, ge=10)
     area: Literal["prefecture", "below"] = "prefecture"
+    drop_table_above: float = Field(default=0.5, gt=0, le=1)
 
 
 class Benchmark(_Part):

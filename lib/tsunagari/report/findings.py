@@ -170,7 +170,7 @@ def limits(published: Published, **_: Any) -> Iterator[tuple[str, Context]]:
     """Yield what limits the report, the study's own notes among it, and how much is hidden."""
     yield "limits", {}
     yield from (("as_it_is", {"sentence": clean_text(note)}) for note in published.about["notes"])
-    yield "n_hidden", {"n_hidden": int((published.estimates["status"] == "suppressed").sum())}
+    yield "not_shown", {"counts": records(published.rows("gate"))}
 
 
 LINES = {

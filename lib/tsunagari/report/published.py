@@ -19,6 +19,7 @@ from tsunagari.estimates import (
     conform,
     is_kind,
     join,
+    restore_lines,
     split,
 )
 from tsunagari.study import (
@@ -275,8 +276,13 @@ class Published:
     def _by_groups(self, table_id: str, *, axis: str, item: str) -> pd.DataFrame:
         key = (table_id, axis, item)
         if key not in self._groups:
-            rows = self.rows(table_id, domain=axis, item=item, measure="percent")
-            self._groups[key] = self._ordered(self.this_wave(rows), axis=axis)
+            rows = self.this_wave(self.rows(table_id, domain=axis, item=item, measure="percent"))
+            if table_id != "headline":
+                groups = self.estimates.loc[self.estimates["domain"] == axis, "domain_value"]
+                rows = restore_lines(
+                    rows, groups=groups.unique(), answers=self.gt(item)["item_value"]
+                )
+            self._groups[key] = self._ordered(rows, axis=axis)
         return self._groups[key]
 
     def _ordered(self, rows: pd.DataFrame, *, axis: str) -> pd.DataFrame:
