@@ -8,7 +8,8 @@ import pytest
 
 from tsunagari import attack, disclosure, estimates
 from tsunagari.disclosure import BASE_UNDER_10, CELL_UNDER_10, DEPENDENT, SECONDARY, TABLE
-from tsunagari.study import Disclosure, write_table
+from tsunagari.study.files import write_table
+from tsunagari.study.settings import Disclosure
 
 KNOWN = disclosure.Questionnaire(
     nets={"g": {"h:ab": ("a", "b")}},
