@@ -8,8 +8,11 @@ import pandas as pd
 import yaml
 from tests.attacker import Facts
 
-from tsunagari import cleaning, disclosure, estimates, population, tables, weighting
-from tsunagari.study import Study
+from tsunagari import disclosure, estimates, tables
+from tsunagari.intake import cleaning, reading
+from tsunagari.statistics import weighting
+from tsunagari.study import population
+from tsunagari.study.survey import Study
 
 COLUMNS = (
     "question_no item variable type label short_label code code_label role min max ask_if required "
@@ -172,7 +175,7 @@ def read_facts(study: Study) -> Facts:
 
 def make_truth(study: Study) -> pd.DataFrame:
     """Return all tables of a wave before the gate, made as the notebooks make them."""
-    people = cleaning.clean_responses(cleaning.read_responses(study), study).respondents
+    people = cleaning.clean_responses(reading.read_responses(study), study).respondents
     design = weighting.weigh_respondents(
         people,
         population.load_targets(study),

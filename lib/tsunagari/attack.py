@@ -34,8 +34,11 @@ from python_calamine import CalamineWorkbook
 
 from tsunagari import disclosure, estimates
 from tsunagari.disclosure import LinkedTables, Questionnaire, visible_nodes
+from tsunagari.errors import DisclosureError
 from tsunagari.estimates import KEY, row_ids, split
-from tsunagari.study import Disclosure, DisclosureError, Study, read_json, read_table, write_table
+from tsunagari.study.files import read_json, read_table, write_table
+from tsunagari.study.settings import Disclosure
+from tsunagari.study.survey import Study
 
 _YEARS = ("wave", "調査年")
 ROW_COLUMN = "行"  # of a sheet whose lines are rows of estimates.csv

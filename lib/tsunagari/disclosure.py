@@ -15,7 +15,7 @@ import pandas as pd
 from scipy.optimize import Bounds, LinearConstraint, milp
 from scipy.sparse import csr_array, hstack
 
-from tsunagari.benchmark import read_benchmark
+from tsunagari.errors import DisclosureError, InputError
 from tsunagari.estimates import (
     ESTIMATE_COLUMNS,
     HIDDEN_COLUMNS,
@@ -30,19 +30,12 @@ from tsunagari.estimates import (
     round_half_up,
     split,
 )
-from tsunagari.study import (
-    NO_ANSWER,
-    Disclosure,
-    DisclosureError,
-    InputError,
-    Marks,
-    Study,
-    parse_condition,
-    read_json,
-    read_table,
-    repository_root,
-)
-from tsunagari.verdicts import PENDING, find_families, give_verdicts
+from tsunagari.statistics.benchmark import read_benchmark
+from tsunagari.statistics.verdicts import PENDING, find_families, give_verdicts
+from tsunagari.study.codebook import NO_ANSWER, parse_condition
+from tsunagari.study.files import read_json, read_table, repository_root
+from tsunagari.study.settings import Disclosure, Marks
+from tsunagari.study.survey import Study
 
 BASE_UNDER_10 = "BASE_UNDER_10"
 CELL_UNDER_10 = "CELL_UNDER_10"

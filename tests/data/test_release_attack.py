@@ -15,7 +15,9 @@ from tests.side_channels import attack
 
 from tsunagari import disclosure
 from tsunagari.attack import attack_estimates
-from tsunagari.study import DisclosureError, open_study, read_table, repository_root
+from tsunagari.errors import DisclosureError
+from tsunagari.study.files import read_table, repository_root
+from tsunagari.study.survey import open_study
 
 FRENCH = Path(__file__).parents[3] / "shared/real/eu_loneliness_2022/responses_FR.csv"
 YEARS = ["2022", "2023"]

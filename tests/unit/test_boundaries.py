@@ -8,8 +8,10 @@ import pandas as pd
 import pytest
 
 from tsunagari.disclosure import Questionnaire, collect_parts, round_published, suppress
+from tsunagari.errors import DisclosureError, InputError
 from tsunagari.estimates import conform
-from tsunagari.study import Disclosure, DisclosureError, InputError, open_study
+from tsunagari.study.settings import Disclosure
+from tsunagari.study.survey import open_study
 
 HIDDEN, SHOWN = "suppressed", "published"
 

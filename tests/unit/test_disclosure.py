@@ -11,8 +11,10 @@ from hypothesis import strategies as st
 from scipy.optimize import LinearConstraint, milp
 
 from tsunagari import disclosure, estimates
+from tsunagari.errors import DisclosureError
 from tsunagari.estimates import ESTIMATE_COLUMNS
-from tsunagari.study import Disclosure, DisclosureError, open_study
+from tsunagari.study.settings import Disclosure
+from tsunagari.study.survey import open_study
 
 
 def percents(counts, *, base, table_id="gt_health", item="health", domain="all", value="all"):

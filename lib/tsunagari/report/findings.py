@@ -19,7 +19,7 @@ from tsunagari.report.published import (
     mark_of,
     records,
 )
-from tsunagari.verdicts import ABOVE, BELOW, REFERENCE
+from tsunagari.statistics.verdicts import ABOVE, BELOW, REFERENCE
 
 MODEL_BASE = 50  # respondents; a sentence about a model's level needs this base (SDC-1 P3)
 SURE_STATUS = ("published", "low_base")  # a reference value is not spoken of

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from tsunagari.comparison import UNVERIFIED
 from tsunagari.disclosure import clean_text
+from tsunagari.errors import InputError
 from tsunagari.estimates import (
     ESTIMATE_COLUMNS,
     HIDDEN_COLUMNS,
@@ -21,14 +21,10 @@ from tsunagari.estimates import (
     join,
     split,
 )
-from tsunagari.study import (
-    NO_ANSWER,
-    InputError,
-    check_wave,
-    processed_dir,
-    read_table,
-)
-from tsunagari.verdicts import ABOVE, BELOW, HIGHER, LOWER
+from tsunagari.statistics.comparison import UNVERIFIED
+from tsunagari.statistics.verdicts import ABOVE, BELOW, HIGHER, LOWER
+from tsunagari.study.codebook import NO_ANSWER
+from tsunagari.study.files import check_wave, processed_dir, read_table
 
 Row = Mapping[str, Any]  # one row of estimates, by column
 STANDARDISED = "difference_points_age_standardised"

@@ -27,7 +27,7 @@ from tsunagari.report.published import (
 )
 from tsunagari.report.texts import FIXED
 from tsunagari.report.writer import HIDDEN, MISSING, NONE, Writer, base, estimate, interval
-from tsunagari.verdicts import NOT_COMPARABLE, REFERENCE
+from tsunagari.statistics.verdicts import NOT_COMPARABLE, REFERENCE
 
 MOST_HIDDEN_ANSWERS = 3  # a table of counts with more leaves them out and says how many
 Line = dict[str, Any]

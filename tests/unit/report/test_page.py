@@ -9,11 +9,11 @@ import pytest
 from python_calamine import CalamineWorkbook
 from tests.browser import published_sample as sample
 
+from tsunagari.errors import KernelError
 from tsunagari.estimates import ESTIMATE_COLUMNS
 from tsunagari.report import page
 from tsunagari.report.published import Published
 from tsunagari.report.workbook import write_workbook
-from tsunagari.study import KernelError
 
 FORBIDDEN = ["原因", "効果があった", "有意傾向", "ランキング"]
 
