@@ -13,6 +13,7 @@ from tsunagari.errors import SurveyError
 from tsunagari.intake import cleaning, reading
 from tsunagari.statistics import estimation, weighting
 from tsunagari.study import survey
+from tsunagari.study.codebook import _CODEBOOK_COLUMNS
 from tsunagari.study.survey import open_study
 
 PAGE = (Path(__file__).resolve().parents[2] / "docs/new_study.md").read_text(encoding="utf-8")
@@ -39,9 +40,9 @@ def write_folder(root: Path, answers: pd.DataFrame) -> survey.Study:
         for kind in ("yaml", "csv")
     )
     (folder / "study.yaml").write_text(example, encoding="utf-8")
-    codebook = pd.read_csv(io.StringIO(book), dtype=str, keep_default_na=False)
-    codebook = codebook.reindex(columns=codebook._CODEBOOK_COLUMNS, fill_value="")
-    codebook.to_csv(folder / "codebook.csv", index=False)
+    table = pd.read_csv(io.StringIO(book), dtype=str, keep_default_na=False)
+    table = table.reindex(columns=_CODEBOOK_COLUMNS, fill_value="")
+    table.to_csv(folder / "codebook.csv", index=False)
     letters = {"lonely": ["a"]} if (answers["lonely"] == "a").any() else None
     labels = {"lonely": {1.0: "ある", 2.0: "ない"}, "stratum": {1.0: "町部", 2.0: "村部"}}
     pyreadstat.write_dta(

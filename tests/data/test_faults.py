@@ -1474,7 +1474,7 @@ ELSEWHERE = {
         "notebooks/test_run",
         "test_the_release_holds_four_files_and_nothing_of_this_machine",
     ),
-    "LEAK-05": ("unit/test_report", "test_workbook_names_nobody_and_has_only_known_parts"),
+    "LEAK-05": ("unit/report/test_workbook", "test_workbook_names_nobody_and_has_only_known_parts"),
     "INT-01": (
         "unit/test_pipeline",
         "test_killed_anywhere_the_release_is_whole_and_the_next_run_comes_through",

@@ -419,7 +419,7 @@ def two_waves(now, before):
 
 
 def test_unchanged_question_has_no_gap_and_twice_the_variance():
-    rows = waves(*wave_sides())
+    rows = two_waves(*wave_sides())
     gap = pick(rows, "difference_points")
     assert gap["estimate"] == 0
     # Each wave: 400/399 * 0.15 * 0.85 / 400.
@@ -431,7 +431,7 @@ def test_unchanged_question_has_no_gap_and_twice_the_variance():
 
 
 def test_drifted_question_is_cut():
-    rows = waves(*wave_sides(version="2"))
+    rows = two_waves(*wave_sides(version="2"))
     gaps = rows[rows["measure"] == "difference_points"]
     assert set(gaps["verdict"]) == {NOT_COMPARABLE}
     assert gaps["reason"].str.contains("設問が変わった").all()
@@ -442,7 +442,7 @@ def test_drifted_question_is_cut():
 def test_answer_of_one_wave_only_is_cut_and_no_answer_left_out():
     _, indicators, _ = small_survey()
     more = indicators.assign(**{"3": 0.0, "no_answer": 0.0})
-    rows = waves(*wave_sides(indicators=more))
+    rows = two_waves(*wave_sides(indicators=more))
     assert "no_answer" not in set(rows["item_value"])
     new = rows[(rows["item_value"] == "3") & (rows["measure"] == "difference_points")]
     assert set(new["verdict"]) == {NOT_COMPARABLE}
@@ -453,7 +453,7 @@ def test_large_change_is_marked():
     _, indicators, _ = small_survey()
     moved = indicators.copy()
     moved.loc[40:99, "1"] = 1.0  # from 60 to 120 of 400: 15 points
-    gap = pick(waves(*wave_sides(indicators=moved)), "difference_points")
+    gap = pick(two_waves(*wave_sides(indicators=moved)), "difference_points")
     assert gap["estimate"] == pytest.approx(15.0)
     assert gap[["verdict", "mark"]].tolist() == [HIGHER, "▲"]
 

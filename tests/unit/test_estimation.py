@@ -333,7 +333,7 @@ def test_tables_taken_in_pieces_are_the_same(monkeypatch):
     y = pd.DataFrame(rng.integers(0, 2, (90, 2)).astype(float), columns=["a", "b"])
     by = pd.DataFrame({"x": np.resize(list("abc"), 90)})
     whole = [function(equal(90), y, by=by) for function in (percents, differences)]
-    monkeypatch.setattr(domains, "_CHUNK_VALUES", 1)
+    monkeypatch.setattr(domains, "CHUNK_VALUES", 1)
     for function, expected in zip((percents, differences), whole, strict=True):
         pd.testing.assert_frame_equal(function(equal(90), y, by=by), expected)
 

@@ -502,7 +502,7 @@ def test_separation_by_two_factors_together_is_found():
 def test_no_programme_is_run_where_the_score_rules_separation_out(plain, monkeypatch):
     factors, outcome = plain
     expected = bad_fit(factors, outcome).coefficients
-    monkeypatch.setattr(models.optimize, "linprog", None)
+    monkeypatch.setattr(logit.optimize, "linprog", None)
     assert bad_fit(factors, outcome).coefficients.tolist() == expected.tolist()
     with pytest.raises(TypeError):  # but for separated answers there is no way around it
         bad_fit(factors.assign(z=np.where(outcome == 1, "p", "q")), outcome)
@@ -588,7 +588,7 @@ def test_deletion_of_too_many_rows_is_refused_with_counts(plain):  # MIS-06
 def test_not_converged_prints_no_numbers(plain, monkeypatch):  # MOD-03
     factors, outcome = plain
     monkeypatch.setattr(logit, "_SCORE_TOLERANCE", 0.0)
-    monkeypatch.setattr(models.linalg, "solve", lambda _, score, **__: 0.5 + 0 * score)
+    monkeypatch.setattr(logit.linalg, "solve", lambda _, score, **__: 0.5 + 0 * score)
     raised("MODEL_NOT_CONVERGED", factors, outcome)
 
 
