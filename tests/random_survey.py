@@ -8,7 +8,8 @@ import pandas as pd
 import yaml
 from tests.attacker import Facts
 
-from tsunagari import disclosure, estimates, tables
+from tsunagari import estimates, tables
+from tsunagari.gate import hiding, questionnaire, rounding, suppression
 from tsunagari.intake import cleaning, reading
 from tsunagari.statistics import weighting
 from tsunagari.study import population
@@ -191,8 +192,8 @@ def make_truth(study: Study) -> pd.DataFrame:
 def pass_gate(study: Study, truth: pd.DataFrame, *, archive=()) -> pd.DataFrame:
     """Return the rows as they would be released, on their index before the gate."""
     settings = study.config.disclosure
-    known = disclosure.read_questionnaire(study)
-    reasons = disclosure.judge(truth, settings=settings, questionnaire=known, archive=archive)
-    hidden = disclosure.apply_reasons(truth, reasons, settings=settings)
-    is_left_out = disclosure.find_left_out(truth, reasons).notna()
-    return disclosure.round_published(hidden)[~is_left_out.to_numpy()]
+    known = questionnaire.read_questionnaire(study)
+    reasons = suppression.judge(truth, settings=settings, questionnaire=known, archive=archive)
+    hidden = suppression.apply_reasons(truth, reasons, settings=settings)
+    is_left_out = hiding.find_left_out(truth, reasons).notna()
+    return rounding.round_published(hidden)[~is_left_out.to_numpy()]

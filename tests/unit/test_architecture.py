@@ -22,10 +22,13 @@ statistics.estimation statistics.differences statistics.quantiles statistics.ass
 statistics.reliability statistics.replicates statistics.verdicts statistics.benchmark
 statistics.gaps statistics.comparison statistics.waves statistics.merging statistics.logit
 statistics.ordinal statistics.effects statistics.imputation statistics.models
-tables disclosure attack
+tables
+gate.archive gate.words gate.questionnaire gate.linked gate.bounds gate.primary gate.hiding
+gate.rounding gate.secondary gate.checks gate.suppression gate.describe gate.publish gate.trace
+gate.attack
 report.texts report.edition report.figures report.blocks report.published report.writer
 report.findings report.tables report.pictures report.page report.workbook
-run.notebooks run.release run.pipeline
+run.notebooks run.release run.signoff run.pipeline
 """
 MODULES = HOUSE.split()
 MAY_IMPORT = {name: set(MODULES[:position]) for position, name in enumerate(MODULES)}

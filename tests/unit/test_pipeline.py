@@ -500,7 +500,7 @@ def test_a_release_that_tells_a_hidden_value_is_not_swapped_in(released, monkeyp
         raise DisclosureError("RECOVERABLE", "推定できます。", "Can be told.")
 
     before = contents(released / "reports")
-    monkeypatch.setattr("tsunagari.attack.attack_study", tells)
+    monkeypatch.setattr("tsunagari.run.signoff.attack_study", tells)
     change(released, "03_describe_loneliness", source=TOYS["03_describe_loneliness"][2] + "\n")
     command = ["report", "--study", "ehime", "--year", "2022"]
     assert pipeline.main(command, notebooks=released / "notebooks") == 3

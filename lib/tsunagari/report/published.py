@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from tsunagari.disclosure import clean_text
 from tsunagari.errors import InputError
 from tsunagari.estimates import (
     ESTIMATE_COLUMNS,
@@ -22,6 +21,7 @@ from tsunagari.estimates import (
     restore_lines,
     split,
 )
+from tsunagari.gate.words import clean_text
 from tsunagari.statistics.comparison import UNVERIFIED
 from tsunagari.statistics.verdicts import ABOVE, BELOW, HIGHER, LOWER
 from tsunagari.study.codebook import NO_ANSWER

@@ -12,9 +12,9 @@ from jinja2.runtime import Context
 from jinja2.sandbox import SandboxedEnvironment
 from markupsafe import Markup
 
-from tsunagari.disclosure import clean_text
 from tsunagari.errors import ConfigError, SurveyError
 from tsunagari.estimates import is_whole
+from tsunagari.gate.words import clean_text
 from tsunagari.report.published import Published, Row, is_aged, is_hidden, is_sure, keys_of, mark_of
 from tsunagari.report.texts import FIXED, own_texts
 

@@ -393,10 +393,10 @@ def _run_step(run: Run, step: str, *, scratch: Path, progress: Progress) -> dict
     progress.start(step)
     with environment(KERNEL_ENVIRONMENT | zone):
         if step == GATE:
-            from tsunagari import disclosure
+            from tsunagari.gate import publish
 
             with blame(step):
-                disclosure.publish(run.study)
+                publish.publish(run.study)
         else:
             run_notebook(
                 run.sources[step],
@@ -426,8 +426,8 @@ def build_release(run: Run) -> None:
     """
     quicken_imports()
 
-    from tsunagari import attack
     from tsunagari.report import page, published, workbook
+    from tsunagari.run import signoff
 
     folder = run.release_staging
     discard(folder)
@@ -443,29 +443,29 @@ def build_release(run: Run) -> None:
         workbook.write_workbook(rows, folder / "tables.xlsx")
     shutil.copyfile(run.staging / "published/estimates.csv", folder / "estimates.csv")
     files.write_table(folder / MANIFEST, _describe(run))
-    attack.seal_manifest(folder / MANIFEST)
+    signoff.seal_manifest(folder / MANIFEST)
     try:
         with environment({"TSUNAGARI_STAGING": str(run.staging)}), blame("attack"):
-            attack.attack_study(run.study, folder)
+            signoff.attack_study(run.study, folder)
     except SurveyError:
         shutil.rmtree(folder)  # what failed the attack lies about nowhere
         raise
     # The very release that was signed stays signed when it is made again.
-    if read_json(run.release / MANIFEST).get("signoff") == attack.hash_release(folder):
+    if read_json(run.release / MANIFEST).get("signoff") == signoff.hash_release(folder):
         _lift_mark(folder)
 
 
 def _lift_mark(folder: Path) -> None:
     """Make of a release its signed edition, whose manifest holds the hash that was signed."""
-    from tsunagari import attack
     from tsunagari.report import edition
+    from tsunagari.run import signoff
 
-    signed = attack.hash_release(folder)
+    signed = signoff.hash_release(folder)
     edition.lift_mark(folder)
     outputs = {name: _digest(folder / name) for name in RELEASED}
     manifest = read_json(folder / MANIFEST) | {"signoff": signed, "outputs": outputs}
     files.write_table(folder / MANIFEST, manifest)
-    attack.seal_manifest(folder / MANIFEST)
+    signoff.seal_manifest(folder / MANIFEST)
 
 
 def _describe(run: Run) -> dict[str, Any]:
@@ -601,7 +601,7 @@ def release_report(name: str, year: int) -> dict[str, str]:
         DisclosureError: The release was changed or tells a hidden cell, or the sign-off is not of
             this release.
     """
-    from tsunagari import attack
+    from tsunagari.run import signoff
 
     study, folder = open_study(name, year), files.release_dir(name, year)
     if not (folder / MANIFEST).is_file():
@@ -611,9 +611,9 @@ def release_report(name: str, year: int) -> dict[str, str]:
             f"There is no reports/{name}/{year}: run make report first.",
         )
     with locked(study.processed_dir):
-        attack.verify_release(study, folder, is_signing=True)
-        signed = attack.sign_release(study, folder)
-        if attack.reviewed_hash(folder) == attack.hash_release(folder):
+        signoff.verify_release(study, folder, is_signing=True)
+        signed = signoff.sign_release(study, folder)
+        if signoff.reviewed_hash(folder) == signoff.hash_release(folder):
             discard(staging(folder))
             shutil.copytree(folder, staging(folder))
             _lift_mark(staging(folder))
@@ -631,7 +631,7 @@ def verify_report(folder: Path) -> None:
         InputError: It is no release.
         DisclosureError: A file was changed, or a hidden value can be told.
     """
-    from tsunagari import attack
+    from tsunagari.run import signoff
 
     manifest = read_json(folder / MANIFEST)
     if not isinstance(manifest.get("study"), str) or not isinstance(manifest.get("year"), int):
@@ -640,7 +640,7 @@ def verify_report(folder: Path) -> None:
             f"{folder.name} に manifest.json がありません。公表物のフォルダーを指定してください。",
             f"There is no manifest.json in {folder.name}: name the folder of a release.",
         )
-    attack.verify_release(open_study(manifest["study"], manifest["year"]), folder)
+    signoff.verify_release(open_study(manifest["study"], manifest["year"]), folder)
 
 
 # --- command line ---------------------------------------------------------------------------------
