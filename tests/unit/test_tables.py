@@ -299,7 +299,7 @@ def test_a_plan_with_nothing_to_cross_gives_no_rows(small, people, design):
 
 def test_a_table_that_cannot_be_tested_says_so(small, people, design, monkeypatch):
     def refuse(*_, **__):
-        raise ModelError("NO_TEST", "検定できない。", "No test.")
+        raise ModelError("NO_TEST")
 
     monkeypatch.setattr(tables, "rao_scott", refuse)
     tests = tables.cross_tests(small, people, design=design)

@@ -45,14 +45,7 @@ def read_archive(study: Study, *, but: str = "") -> list[pd.DataFrame]:
     folder, found, listed = archive_dir(study), hash_archive(study), read_json(archive_index(study))
     names = sorted({*listed, *found} - {but})
     if wrong := [name for name in names if found.get(name) != listed.get(name)]:
-        raise DisclosureError(
-            "ARCHIVE",
-            f"署名済みの公表物の記録 data/processed/{study.name}/releases が欠けているか変わって"
-            f"います: {', '.join(wrong)}。控えから戻すか、その公表物で make release をもう一度実行"
-            "してください。",
-            "What was kept of signed releases in the folder named before is lacking or changed: "
-            "restore it from a backup, or run make release again on that release.",
-        )
+        raise DisclosureError("ARCHIVE", name=study.name, names=", ".join(wrong))
     kept = []
     for name in names:
         shown = conform(read_table(folder / name / "estimates.csv"))

@@ -210,20 +210,8 @@ def attack_release(
     problems += sorted({name_spot(passage, token, figures=figures) for passage, token in untraced})
     corrected = [each for each in problems if each.endswith(_EARLIER)]
     if corrected == problems != []:
-        raise DisclosureError(
-            "CORRECTED",
-            f"前の公表物との差から数人の回答が分かります（{len(problems)} 件）: "
-            f"{'; '.join(problems[:8])}。訂正を取り消すか（件数のない正誤表だけを出す）、訂正が"
-            "しきい値以上の人数になるまで待ってください。",
-            f"Answers of a few people are the difference to an earlier release ({len(problems)} "
-            "tables, listed before): take the correction back (publish an erratum without counts), "
-            "or wait until corrections reach the threshold.",
-        )
+        raise DisclosureError("CORRECTED", n=len(problems), names="; ".join(problems[:8]))
     if problems:
         raise DisclosureError(
-            "RECOVERABLE",
-            f"公表物から秘匿した値が推定できます（{len(problems)} 件）: {'; '.join(problems[:8])}。"
-            "公表しないでください。",
-            f"Hidden values can be told from the release ({len(problems)}, listed before): do not "
-            "publish it.",
+            "RECOVERABLE.attack_release", n=len(problems), names="; ".join(problems[:8])
         )

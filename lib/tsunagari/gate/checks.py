@@ -25,35 +25,23 @@ def check_figures(estimates: pd.DataFrame, *, questionnaire: Questionnaire) -> N
     """
     measure = estimates["measure"].fillna("")
     extreme = measure.isin(["minimum", "maximum", "min", "max", "outlier"])
-    _refuse(extreme, estimates, code="EXTREME", ja="最小値・最大値", en="a minimum or maximum")
+    _refuse(extreme, estimates, key="EXTREME")
     ours = (measure == "percent") & estimates["estimate"].notna() & ~is_counted(estimates)
-    _refuse(
-        ours, estimates, code="NO_COUNT", ja="人数の分からない割合", en="a share without its count"
-    )
+    _refuse(ours, estimates, key="NO_COUNT")
     term = measure.isin(["odds_ratio", "marginal_effect_points"])
     small = term & (
         (estimates["n_unweighted"] < MODEL_LEVEL_MINIMUM)
         | (estimates["n_cell"] < MODEL_LEVEL_EVENTS_MINIMUM)
     )
-    _refuse(
-        small,
-        estimates,
-        code="MODEL_LEVEL",
-        ja="回答者の少ない区分",
-        en="a level of too few people",
-    )
+    _refuse(small, estimates, key="MODEL_LEVEL")
     check_bands(estimates, questionnaire=questionnaire)
 
 
-def _refuse(bad: pd.Series, estimates: pd.DataFrame, *, code: str, ja: str, en: str) -> None:
+def _refuse(bad: pd.Series, estimates: pd.DataFrame, *, key: str) -> None:
     if bad.any():
         named = estimates.loc[bad, ["table_id", "item"]].drop_duplicates().astype(str)
         listed = ", ".join(named.agg(".".join, axis=1).tolist()[:8])
-        raise DisclosureError(
-            code,
-            f"{ja}は公表できません（{int(bad.sum())} 行）: {listed}。統合するか、外してください。",
-            f"The tables named before hold {en} ({int(bad.sum())} rows): merge or leave it out.",
-        )
+        raise DisclosureError(key, n=int(bad.sum()), names=listed)
 
 
 def check_bands(estimates: pd.DataFrame, *, questionnaire: Questionnaire) -> None:
@@ -81,11 +69,7 @@ def check_bands(estimates: pd.DataFrame, *, questionnaire: Questionnaire) -> Non
             overlaps.add(f"{name}.{code}, {name}.{other}")
     if overlaps:
         listed = "; ".join(sorted(overlaps)[:8])
-        raise DisclosureError(
-            "DIFFERENCING",
-            f"区分が重なっています: {listed}。入れ子か別々にしてください。",
-            "The categories named before overlap: make them nested or disjoint.",
-        )
+        raise DisclosureError("DIFFERENCING", listed=listed)
 
 
 def _used_spans(

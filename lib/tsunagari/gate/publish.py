@@ -110,29 +110,15 @@ def collect_parts(study: Study) -> pd.DataFrame:
     """
     names = sorted(path.name for path in (study.processed_dir / "private/parts").glob("*.csv"))
     if not names:
-        raise InputError(
-            "STEP_MISSING",
-            "private/parts に推定値がありません。ノートブック 01〜04 を先に実行してください。",
-            "There are no estimates in private/parts: run notebooks 01 to 04 first.",
-        )
+        raise InputError("STEP_MISSING.collect_parts")
     parts = {name: study.load(f"private/parts/{name}") for name in names}
     for name, part in parts.items():
         unknown = [column for column in part.columns if column not in ESTIMATE_COLUMNS]
         if unknown:
-            raise InputError(
-                "PART_COLUMNS",
-                f"{name} に estimates にない列 {', '.join(unknown)} があります。",
-                f"{name} has columns that estimates do not know, listed before: leave them out.",
-            )
+            raise InputError("PART_COLUMNS", name=name, names=", ".join(unknown))
     rows = conform(pd.concat(parts.values(), ignore_index=True))
     strange = rows["row_id"].duplicated(keep=False) | is_kind(rows, "gate")
     if strange.any():
         listed = ", ".join(rows.loc[strange, "table_id"].drop_duplicates()[:8])
-        raise InputError(
-            "PART_ROWS",
-            f"同じ集計値が重なっているか、秘匿の工程だけが作る表 gate です（{strange.sum()} 行）: "
-            f"{listed}。ノートブックの出力を確かめてください。",
-            f"Figures that stand twice, or table gate, which the gate alone makes ({strange.sum()} "
-            "rows, tables named before): check what the notebooks save.",
-        )
+        raise InputError("PART_ROWS", n=strange.sum(), listed=listed)
     return rows

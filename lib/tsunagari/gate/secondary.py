@@ -153,10 +153,4 @@ def _raise_exposed(linked: LinkedTables, targets: list[Target]) -> None:
         {join(n.lstrip("?") for n, _ in linked.keys[t.node] if n != "#") for t in targets}
     )
     listed = ", ".join(names[:8])
-    raise DisclosureError(
-        "RECOVERABLE",
-        f"秘匿した {len(targets)} 個のセルが、公表する表の差し引きで推定できます: {listed}。"
-        "区分を統合するか、表を減らしてください。",
-        f"{len(targets)} hidden cells can be told by subtraction in the tables named before: merge "
-        "categories or leave a table out.",
-    )
+    raise DisclosureError("RECOVERABLE", n=len(targets), listed=listed)

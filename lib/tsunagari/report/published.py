@@ -348,9 +348,5 @@ def read_published(study: str, year: int) -> Published:
     check_wave(f"{about.get('study')} {about.get('year')}", name=study, year=year)
     lacking = [name for name in ESTIMATE_COLUMNS if name not in estimates.columns]
     if lacking:
-        raise InputError(
-            "PUBLISHED_COLUMNS",
-            f"published/estimates.csv に列 {', '.join(lacking)} がありません。作り直してください。",
-            f"published/estimates.csv lacks {', '.join(lacking)}: run the gate again.",
-        )
+        raise InputError("PUBLISHED_COLUMNS", names=", ".join(lacking))
     return Published(estimates=estimates, about=about)

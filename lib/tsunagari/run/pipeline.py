@@ -278,13 +278,7 @@ def _check_foreign(release: Path) -> None:
     """Refuse to replace a release folder that holds a file of the analyst's own."""
     if foreign := sorted({*_files(release)} - {*RELEASED, MANIFEST}):
         place, names = "/".join(release.parts[-3:]), ", ".join(foreign)
-        raise WriteError(
-            "RELEASE_FOREIGN",
-            f"{place} にレポートのものではないファイルがあります: {names}。"
-            "data/processed など別の場所に移してから、もう一度実行してください。",
-            f"{place} holds files that are none of a report's, named before: move them elsewhere "
-            "and run again.",
-        )
+        raise WriteError("RELEASE_FOREIGN", place=place, names=names)
 
 
 def _check_inputs(study: Study) -> None:
@@ -295,12 +289,7 @@ def _check_inputs(study: Study) -> None:
     for path in [*called, *(study.raw_dir / name for name in targets if name)]:
         if not path.is_file() or path.stat().st_size == 0:
             place = called.get(path, path).relative_to(files.repository_root())
-            raise InputError(
-                "FILE_EMPTY" if path.is_file() else "FILE_MISSING",
-                f"{place} が{'空です' if path.is_file() else 'ありません'}。"
-                "届いたファイルをもう一度置いてください。",
-                f"{place} is {'empty' if path.is_file() else 'missing'}: put the file there again.",
-            )
+            raise InputError("FILE_EMPTY" if path.is_file() else "FILE_MISSING", place=place)
 
 
 # --- running the steps ----------------------------------------------------------------------------
@@ -406,11 +395,7 @@ def _run_step(run: Run, step: str, *, scratch: Path, progress: Progress) -> dict
                 progress=progress,
             )
     if hash_inputs(run.study) != run.inputs or hash_environment() != run.environment:
-        raise InputError(
-            "INPUT_CHANGED",
-            "実行中に入力ファイルかプログラムが変わりました。もう一度実行してください。",
-            "An input file or the code changed during the run: run again.",
-        )
+        raise InputError("INPUT_CHANGED.run_step")
     made = {name: path for name, path in _files(run.staging).items() if name not in before}
     return {name: _digest(path) for name, path in made.items()}
 
@@ -605,11 +590,7 @@ def release_report(name: str, year: int) -> dict[str, str]:
 
     study, folder = open_study(name, year), files.release_dir(name, year)
     if not (folder / MANIFEST).is_file():
-        raise InputError(
-            "RELEASE_MISSING",
-            f"reports/{name}/{year} がありません。make report を先に実行してください。",
-            f"There is no reports/{name}/{year}: run make report first.",
-        )
+        raise InputError("RELEASE_MISSING", name=name, year=year)
     with locked(study.processed_dir):
         signoff.verify_release(study, folder, is_signing=True)
         signed = signoff.sign_release(study, folder)
@@ -635,11 +616,7 @@ def verify_report(folder: Path) -> None:
 
     manifest = read_json(folder / MANIFEST)
     if not isinstance(manifest.get("study"), str) or not isinstance(manifest.get("year"), int):
-        raise InputError(
-            "RELEASE_MISSING",
-            f"{folder.name} に manifest.json がありません。公表物のフォルダーを指定してください。",
-            f"There is no manifest.json in {folder.name}: name the folder of a release.",
-        )
+        raise InputError("RELEASE_MISSING.verify_report", name=folder.name)
     signoff.verify_release(open_study(manifest["study"], manifest["year"]), folder)
 
 
@@ -699,7 +676,7 @@ def main(arguments: Sequence[str] | None = None, *, notebooks: Path | None = Non
     except SurveyError as error:
         failure, code = error, error.exit_code
     except KeyboardInterrupt as stop:
-        failure = SurveyError("STOPPED", "中止しました", "stopped; the last release is untouched")
+        failure = SurveyError("STOPPED")
         code = 128 + (stop.args or _STOPS)[0]  # as a shell counts
     except Exception as error:
         failure = explain_exception(options.command, error)
@@ -714,11 +691,7 @@ def _run_command(options: argparse.Namespace, *, notebooks: Path | None) -> None
         print(f"検証しました / verified: {options.folder}")
         return
     if not re.fullmatch("[0-9]{4}", options.year):
-        raise ConfigError(
-            "YEAR",
-            "--year は西暦 4 桁で指定してください（例 2022）。",
-            "--year takes four digits, such as 2022.",
-        )
+        raise ConfigError("YEAR")
     year = int(options.year)
     if options.command == "report":
         _report(options, year, notebooks=notebooks)

@@ -67,26 +67,14 @@ def check_signoff(text: str, *, release_hash: str, is_synthetic: bool) -> dict[s
     if lacking or not _is_date(signed["date"]):
         raise DisclosureError(
             "SIGNOFF",
-            f"signoff.yaml に {', '.join(lacking) or 'date（YYYY-MM-DD）'} がありません。",
-            f"signoff.yaml lacks {', '.join(lacking) or 'a date (YYYY-MM-DD)'}: add it.",
+            value=", ".join(lacking) or "date（YYYY-MM-DD）",
+            value_2=", ".join(lacking) or "a date (YYYY-MM-DD)",
         )
     if signed["hash"] != release_hash:
-        raise DisclosureError(
-            "SIGNOFF_HASH",
-            "signoff.yaml の hash が公表物と違います。公表物を確認し直し、次の値を書いてください: "
-            f"{release_hash}。",
-            "The hash in signoff.yaml is not that of the release: review it again and write the "
-            "one named before.",
-        )
+        raise DisclosureError("SIGNOFF_HASH", release_hash=release_hash)
     wanted = "synthetic" if is_synthetic else "real"
     if signed["data"] != wanted:
-        raise DisclosureError(
-            "SIGNOFF_SYNTHETIC",
-            f"signoff.yaml の data がこの公表物とちがいます（正しくは {wanted}）。"
-            "合成データを実データとして承認することはできません。",
-            f"data in signoff.yaml is not that of this release ({wanted}): a synthetic run cannot "
-            "be signed off as real, nor a real one as synthetic.",
-        )
+        raise DisclosureError("SIGNOFF_SYNTHETIC", wanted=wanted)
     return signed
 
 
@@ -110,21 +98,11 @@ def sign_release(study: Study, folder: Path) -> dict[str, str]:
     path = study.wave_dir / "signoff.yaml"
     found = reviewed_hash(folder)
     if not path.exists():
-        raise DisclosureError(
-            "SIGNOFF",
-            f"signoff.yaml がありません。確認した人が data/raw/{study.name}/{study.year}/ に置いて"
-            f"ください（reviewer, date, data: real か synthetic, hash: {found}）。",
-            "There is no signoff.yaml: the reviewer puts it into the folder named before, with "
-            "reviewer, date, data (real or synthetic) and the hash.",
-        )
+        raise DisclosureError("SIGNOFF.sign_release", name=study.name, year=study.year, found=found)
     try:
         text = path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
-        raise DisclosureError(
-            "SIGNOFF",
-            "signoff.yaml を UTF-8 で保存し直してください。",
-            "signoff.yaml is not UTF-8: save it as UTF-8.",
-        ) from error
+        raise DisclosureError("SIGNOFF.sign_release_2") from error
     # What the release was made from: other answers may lie in data/raw by now.
     is_synthetic = bool(read_table(folder / "manifest.json")["synthetic_inputs"])
     signed = check_signoff(text, release_hash=found, is_synthetic=is_synthetic)
@@ -147,11 +125,7 @@ def _keep(study: Study, folder: Path) -> None:
     """Keep the figures of a signed release in the zone of data/processed, whole or not at all."""
     estimates = (folder / "estimates.csv").read_bytes()
     if estimates != (study.processed_dir / "published/estimates.csv").read_bytes():
-        raise DisclosureError(
-            "RELEASE_OLD",
-            "公表物が data/processed の結果とちがいます。make report をもう一度実行してください。",
-            "The release is not made from the results in data/processed: run make report again.",
-        )
+        raise DisclosureError("RELEASE_OLD")
     kept, name = archive_dir(study), _keep_name(study, folder)
     index = archive_index(study)
     listed, found = read_json(index), hash_archive(study)
@@ -182,12 +156,7 @@ def verify_release(study: Study, folder: Path, *, is_signing: bool = False) -> N
             attack tells a hidden cell.
     """
     if changed := _find_changed(folder):
-        raise DisclosureError(
-            "RELEASE_CHANGED",
-            f"公表物が manifest.json と一致しません: {', '.join(changed)}。",
-            "The release is not what its manifest says: the files named before were changed, are "
-            "lacking or do not belong to it.",
-        )
+        raise DisclosureError("RELEASE_CHANGED", names=", ".join(changed))
     attack_study(study, folder, is_signing=is_signing)
 
 

@@ -240,12 +240,7 @@ def _domains(age: pd.Series, *, by: pd.DataFrame | None, n: int) -> pd.DataFrame
     for name in by if by is not None else ():
         frame[name] = by[name].astype("string").fillna("").to_numpy(str)
     if len(frame) != n:
-        raise ModelError(
-            "COMPARISON_LENGTH",
-            f"行数が合いません(指標 {n}、年代 {len(frame)})。同じ回答者の表から作ってください。",
-            f"Numbers of rows differ (indicators {n}, ages {len(frame)}): make both from the same "
-            "respondents.",
-        )
+        raise ModelError("COMPARISON_LENGTH", n=n, n_2=len(frame))
     return frame
 
 

@@ -69,21 +69,13 @@ def weigh_respondents(
     """
     plan = _Plan.of(settings)
     if len(respondents) == 0:
-        raise InputError(
-            "NO_RESPONDENTS",
-            "回答者が 0 人なので重みを付けられない。取り込みの結果を確かめる。",
-            "There are no respondents to weight; look at the result of cleaning.",
-        )
+        raise InputError("NO_RESPONDENTS")
     base = _base_weights(respondents, plan)
     units = _unit_columns(respondents, plan)
     if plan.method == "given":
         return Design(weights=base, scheme=f"given: {plan.base_weight}", **units)
     if plan.method not in ("post_stratification", "raking"):
-        raise ConfigError(
-            "WEIGHTING_METHOD",
-            "weighting.method は post_stratification, raking, given のどれか。",
-            "weighting.method must be post_stratification, raking or given.",
-        )
+        raise ConfigError("WEIGHTING_METHOD")
     margins = _margins(respondents, targets, plan=plan, base=base, labels=labels or {})
     codes, totals = tuple(m.codes for m in margins), tuple(m.totals for m in margins)
     touched = np.zeros(len(base), dtype=bool)
@@ -194,22 +186,14 @@ class _Margin:
 
 def _column(respondents: pd.DataFrame, name: str, *, key: str) -> pd.Series:
     if name not in respondents.columns:
-        raise ConfigError(
-            "WEIGHTING_COLUMN",
-            f"weighting.{key} の変数 {name} が回答者の表にない。",
-            f"Variable {name} of weighting.{key} is not in the table of respondents.",
-        )
+        raise ConfigError("WEIGHTING_COLUMN", key=key, name=name)
     return respondents[name]
 
 
 def _base_weights(respondents: pd.DataFrame, plan: _Plan) -> np.ndarray:
     if plan.base_weight is None:
         if plan.method == "given":
-            raise ConfigError(
-                "WEIGHTING_BASE",
-                "weighting.method が given のときは base_weight に重みの列を書く。",
-                "With weighting.method given, base_weight must name the column of weights.",
-            )
+            raise ConfigError("WEIGHTING_BASE")
         return np.ones(len(respondents))
     column = _column(respondents, plan.base_weight, key="base_weight")
     base = pd.to_numeric(column, errors="coerce").to_numpy(dtype=float, na_value=np.nan)
@@ -229,13 +213,7 @@ def _text(respondents: pd.DataFrame, names: Sequence[str], *, key: str) -> pd.Da
             where = np.flatnonzero(missing)[:SHOWN_CELLS]
             rows = respondents["file_row"].to_numpy()[where] if "file_row" in respondents else where
             shown = ", ".join(str(row) for row in rows)
-            raise InputError(
-                "NO_CELL",
-                f"{name} に値のない回答者が {int(missing.sum())} 人いて、重みを付けられない "
-                f"(行 {shown})。取り込みで除外する。",
-                f"{int(missing.sum())} respondents have no {name} and cannot be weighted (rows "
-                f"{shown}); quarantine them in cleaning.",
-            )
+            raise InputError("NO_CELL", name=name, n=int(missing.sum()), shown=shown)
     return table
 
 
@@ -306,11 +284,7 @@ def collapse_lone_strata(
     codes, table = joint_codes(factors)
     n_units = np.bincount(_stratum_of_units(codes, psu), minlength=len(table))
     if n_units.sum() < 2:
-        raise ModelError(
-            "ONE_SAMPLING_UNIT",
-            "抽出単位が 1 つしかなく、誤差を計算できない。",
-            "There is a single sampling unit, so no error can be computed.",
-        )
+        raise ModelError("ONE_SAMPLING_UNIT")
     free = np.ones(len(table), dtype=bool)
     if certain is not None:
         free[codes[certain]] = False
@@ -329,11 +303,7 @@ def _merge_lone(table: np.ndarray, n_units: np.ndarray, *, free: np.ndarray) -> 
         stratum = lone[0]
         others = np.flatnonzero((sizes > 0) & free & (np.arange(len(table)) != stratum))
         if len(others) == 0:
-            raise ModelError(
-                "LONELY_PSU",
-                "抽出単位が 1 つの層に、まとめる相手の層がない。",
-                "A stratum with one sampling unit has no other stratum to join.",
-            )
+            raise ModelError("LONELY_PSU.merge_lone")
         kin = others[(table[others, :-1] == table[stratum, :-1]).all(axis=1)]
         pool = kin if len(kin) else others
         near = [*pool[pool < stratum][-1:], *pool[pool > stratum][:1]]
@@ -353,18 +323,10 @@ def _margins(
     if plan.method == "raking":
         groups += [tuple(margin.by) for margin in plan.margins]
     if not groups[0]:
-        raise ConfigError(
-            "WEIGHTING_CELLS",
-            "weighting.cells に、重みを付けるセルの変数を書く。",
-            "weighting.cells must name the variables of the weighting cells.",
-        )
+        raise ConfigError("WEIGHTING_CELLS")
     tables = [targets] * len(groups) if isinstance(targets, pd.DataFrame) else list(targets or [])
     if len(tables) != len(groups):
-        raise ConfigError(
-            "WEIGHTING_TARGETS",
-            f"母集団の表が {len(tables)} 個で、周辺 {len(groups)} 個に足りない。",
-            f"{len(tables)} tables of population for {len(groups)} margins; give one each.",
-        )
+        raise ConfigError("WEIGHTING_TARGETS", n=len(tables), n_2=len(groups))
     margins = [
         _margin(respondents, table, by=by, plan=plan, base=base, labels=labels)
         for by, table in zip(groups, tables, strict=True)
@@ -381,11 +343,7 @@ def _match_sums(margins: list[_Margin]) -> list[_Margin]:
         if gap > 100 * MARGIN_SUM_TOLERANCE:
             name, first = join(margin.by), join(margins[0].by)
             raise ConfigError(
-                "MARGIN_SUM",
-                f"周辺 {name} の合計 {other:,.10g} 人と {first} の合計 {whole:,.10g} 人は "
-                f"{gap:.3g} % 違い、0.1 % を超える。同じ母集団・同じ時点の表にそろえる。",
-                f"Margin {name} sums to {other:,.10g} persons and {first} to {whole:,.10g}: "
-                f"{gap:.3g} % apart, more than 0.1 %; take both from one population and date.",
+                "MARGIN_SUM", name=name, other=other, first=first, whole=whole, gap=gap
             )
     return [replace(m, totals=m.totals * (whole / m.totals.sum())) for m in margins]
 
@@ -451,23 +409,14 @@ def _population(targets: pd.DataFrame, by: tuple[str, ...]) -> pd.DataFrame:
     missing = [name for name in (*by, "population") if name not in targets.columns]
     if missing:
         names = ", ".join(missing)
-        raise ConfigError(
-            "TARGET_COLUMN",
-            f"母集団の表に列 {names} がない。",
-            f"The table of population lacks the columns {names}.",
-        )
+        raise ConfigError("TARGET_COLUMN", names=names)
     population = targets[[*by, "population"]].copy()
     population[list(by)] = population[list(by)].astype("string")
     values = pd.to_numeric(population["population"], errors="coerce").astype(float)
     bad = ~(values >= 0) | ~np.isfinite(values) | population[list(by)].isna().any(axis=1)
     if bad.any() or values.sum() == 0:
         n_bad = int(bad.sum()) or len(bad)
-        raise ConfigError(
-            "TARGET_NOT_NUMBER",
-            f"母集団の表に、コードのない行や、人数が空・負・無限大・全部 0 の行が {n_bad} 行ある。",
-            f"{n_bad} rows of the table of population lack a code or a finite number of persons, "
-            "not negative and not 0 in every row.",
-        )
+        raise ConfigError("TARGET_NOT_NUMBER", n_bad=n_bad)
     population["population"] = values
     return population
 
@@ -548,23 +497,11 @@ def _check_cells(
     no_people = (counts > 0) & (totals <= 0)
     if no_people.any():
         cells = _name_cells(table, no_people, labels)
-        raise ModelError(
-            "CELL_WITHOUT_POPULATION",
-            f"回答者がいるのに母集団が 0 人のセルが {int(no_people.sum())} 個ある: {cells}。"
-            "母集団の表、または weighting.sample_share を直す。",
-            f"{int(no_people.sum())} weighting cells have respondents and no population: {cells}; "
-            "correct the table of population or weighting.sample_share.",
-        )
+        raise ModelError("CELL_WITHOUT_POPULATION", n=int(no_people.sum()), cells=cells)
     empty = (counts == 0) & (totals > 0)
     if empty.any():
         cells = _name_cells(table, empty, labels)
-        raise ModelError(
-            "CELL_WITHOUT_RESPONDENTS",
-            f"回答者が 0 人の割付セルが {int(empty.sum())} 個ある: {cells}。"
-            "weighting.collapse で隣のコードとまとめる。",
-            f"{int(empty.sum())} weighting cells have population and no respondents: {cells}; "
-            "merge them with a neighbour in weighting.collapse.",
-        )
+        raise ModelError("CELL_WITHOUT_RESPONDENTS", n=int(empty.sum()), cells=cells)
     thin = (counts > 0) & (counts < plan.minimum_cell_n)
     for variable, codes in (plan.sample_share or {}).items():
         if variable in table.columns:
@@ -572,11 +509,7 @@ def _check_cells(
     if thin.any():
         cells = _name_cells(table, thin, labels)
         raise ModelError(
-            "CELL_TOO_THIN",
-            f"回答者が {plan.minimum_cell_n} 人未満の割付セルが {int(thin.sum())} 個ある: "
-            f"{cells}。weighting.collapse で隣のコードとまとめる。",
-            f"{int(thin.sum())} weighting cells have fewer than {plan.minimum_cell_n} respondents: "
-            f"{cells}; merge them with a neighbour in weighting.collapse.",
+            "CELL_TOO_THIN", minimum_cell_n=plan.minimum_cell_n, n=int(thin.sum()), cells=cells
         )
 
 
@@ -594,13 +527,7 @@ def _check_cap(
     if over.any():
         which = np.bincount(margin.codes[over], minlength=len(margin.totals)) > 0
         cells = _name_cells(margin.table[list(margin.by)], which, labels)
-        raise ModelError(
-            "CAP_NEEDS_COLLAPSE",
-            f"事後層化では重みに上限を付けられない (付け直すと元に戻る)。上限を超えるセル "
-            f"{int(which.sum())} 個をまとめる: {cells}。",
-            f"Post-stratification cannot keep a cap on weights (re-weighting undoes it); collapse "
-            f"the {int(which.sum())} cells above it: {cells}.",
-        )
+        raise ModelError("CAP_NEEDS_COLLAPSE", n=int(which.sum()), cells=cells)
 
 
 # --- diagnostics ----------------------------------------------------------------------------------

@@ -57,13 +57,7 @@ def check_wave(found: str, *, name: str, year: int) -> None:
         ConfigError: They are another wave's.
     """
     if found != f"{name} {year}":
-        raise ConfigError(
-            "WAVE_OTHER",
-            f"{name} {year} の結果を、別の調査や年のフォルダーと取り違えています。ノートブックの "
-            "STUDY と YEAR を確かめ、make report を実行してください。",
-            f"The results of {name} {year} are mixed up with another study's or year's folder: "
-            "check STUDY and YEAR of the notebook and run make report.",
-        )
+        raise ConfigError("WAVE_OTHER", name=name, year=year)
 
 
 def release_dir(name: str, year: int) -> Path:
@@ -81,10 +75,10 @@ def read_table(path: Path) -> Any:
         by_report = path.parent.name == "published"  # written by the gate, which is no notebook
         raise InputError(
             "STEP_MISSING",
-            f"{path.parent.name}/{path.name} がまだありません。"
-            f"{'make report' if by_report else '前のノートブック'}を先に実行してください。",
-            f"{path.parent.name}/{path.name} is not there yet: run "
-            f"{'make report' if by_report else 'the earlier notebooks'} first.",
+            name=path.parent.name,
+            name_2=path.name,
+            value="make report" if by_report else "前のノートブック",
+            value_2="make report" if by_report else "the earlier notebooks",
         )
     if path.suffix == ".parquet":
         return pd.read_parquet(path)
