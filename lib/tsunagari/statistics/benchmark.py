@@ -256,13 +256,12 @@ def check_benchmark(benchmark: pd.DataFrame) -> pd.DataFrame:
     if lacking:
         names = ", ".join(lacking)
         raise ModelError("BENCHMARK_COLUMNS", names=names)
-    table = benchmark.astype(
-        {name: "string" for name in BENCHMARK_COLUMNS if name not in ("year", "percent", "n")}
-    )
+    text = [name for name in BENCHMARK_COLUMNS if name not in ("year", "percent", "n")]
+    table = benchmark.assign(weighting=benchmark.get("weighting", ""))
+    table = table.astype(dict.fromkeys((*text, "weighting"), "string"))
     for column in ("year", "percent", "n"):
         table[column] = pd.to_numeric(table[column], errors="coerce").astype(float)
-    text = [name for name in BENCHMARK_COLUMNS if name not in ("year", "percent", "n")]
-    table[text] = table[text].fillna("")
+    table[[*text, "weighting"]] = table[[*text, "weighting"]].fillna("")
     wrong = ~table["percent"].between(0, 100) | (table["n"] <= 0) | table["year"].isna()
     twice = table.duplicated(_KEYS)
     for key, bad in (("BENCHMARK_VALUES", wrong), ("BENCHMARK_DUPLICATES", twice)):

@@ -25,6 +25,7 @@ from tsunagari.statistics.designs import (
     joint_codes,
     sampling_fractions,
 )
+from tsunagari.study.settings import Collapse, Margin, Weighting
 
 MARGIN_SUM_TOLERANCE = 1e-3  # relative gap between margin sums; smaller ones are rounding
 
@@ -36,7 +37,7 @@ def weigh_respondents(
     respondents: pd.DataFrame,
     targets: pd.DataFrame | Sequence[pd.DataFrame] | None,
     *,
-    settings: Any,
+    settings: Weighting,
     labels: Mapping[str, Mapping[str, str]] | None = None,
 ) -> Design:
     """Return the design with weights as the study file says.
@@ -60,30 +61,26 @@ def weigh_respondents(
         ConfigError: Method, column or margins do not fit.
 
     Example:
-        >>> from types import SimpleNamespace
         >>> people = pd.DataFrame({"region": ["N", "N", "S"]})
         >>> adults = pd.DataFrame({"region": ["N", "S"], "population": [100, 80]})
-        >>> plan = SimpleNamespace(method="post_stratification", cells=["region"])
+        >>> plan = Weighting(method="post_stratification", label="", cells=("region",))
         >>> weigh_respondents(people, adults, settings=plan).weights.tolist()
         [50.0, 50.0, 80.0]
     """
-    plan = _Plan.of(settings)
     if len(respondents) == 0:
         raise InputError("NO_RESPONDENTS")
-    base = _base_weights(respondents, plan)
-    units = _unit_columns(respondents, plan)
-    if plan.method == "given":
-        return Design(weights=base, scheme=f"given: {plan.base_weight}", **units)
-    if plan.method not in ("post_stratification", "raking"):
-        raise ConfigError("WEIGHTING_METHOD")
-    margins = _margins(respondents, targets, plan=plan, base=base, labels=labels or {})
+    base = _base_weights(respondents, settings)
+    units = _unit_columns(respondents, settings)
+    if settings.method == "given":
+        return Design(weights=base, scheme=f"given: {settings.base_weight}", **units)
+    margins = _margins(respondents, targets, plan=settings, base=base, labels=labels or {})
     codes, totals = tuple(m.codes for m in margins), tuple(m.totals for m in margins)
     touched = np.zeros(len(base), dtype=bool)
-    if plan.method == "post_stratification":
+    if settings.method == "post_stratification":
         weights = post_stratify(base, codes[0], totals=totals[0])
-        _check_cap(weights, margins[0], plan=plan, labels=labels or {})
-    elif plan.trim_ratio:
-        weights, touched = rake_and_trim(base, codes, totals=totals, trim_ratio=plan.trim_ratio)
+        _check_cap(weights, margins[0], plan=settings, labels=labels or {})
+    elif settings.trim_ratio:
+        weights, touched = rake_and_trim(base, codes, totals=totals, trim_ratio=settings.trim_ratio)
     else:
         weights = rake(base, codes, totals=totals)
     return Design(
@@ -92,7 +89,7 @@ def weigh_respondents(
         margins=codes,
         totals=totals,
         parts=tuple(m.parts for m in margins),
-        scheme=f"{plan.method}: " + " + ".join(join(m.by) for m in margins),
+        scheme=f"{settings.method}: " + " + ".join(join(m.by) for m in margins),
         cells=tuple(m.table for m in margins),
         n_trimmed=int(touched.sum()),
         **units,
@@ -103,7 +100,7 @@ def alternative_designs(
     respondents: pd.DataFrame,
     targets: pd.DataFrame | Sequence[pd.DataFrame] | None,
     *,
-    settings: Any,
+    settings: Weighting,
     other_targets: Mapping[str, pd.DataFrame] | None = None,
 ) -> dict[str, Design]:
     """Return the study's design among those it could have chosen, for a table of sensitivity.
@@ -123,56 +120,30 @@ def alternative_designs(
     Raises:
         SurveyError: As `weigh_respondents`.
     """
-    plan = _Plan.of(settings)
-    own = weigh_respondents(respondents, targets, settings=plan)
+    own = weigh_respondents(respondents, targets, settings=settings)
     ones = np.ones(own.n)
     bare = {"margins": (), "totals": (), "parts": (), "cells": (), "n_trimmed": 0}
     designs = [replace(own, weights=ones, base_weights=ones, scheme="unweighted", **bare)]
-    if plan.method != "given":
+    if settings.method != "given":
         table = targets if isinstance(targets, pd.DataFrame) else targets[0]
-        known = [name for name in plan.cells if name in table.columns]
-        plain = replace(plan, method="post_stratification", margins=(), trim_ratio=None)
+        known = [name for name in settings.cells if name in table.columns]
+        plain = settings.model_copy(
+            update={"method": "post_stratification", "margins": (), "trim_ratio": None}
+        )
         for length in range(2, len(known) + 1):
-            variant = replace(plain, cells=tuple(known[:length]))
+            variant = plain.model_copy(update={"cells": tuple(known[:length])})
             designs.append(weigh_respondents(respondents, table, settings=variant))
         if len(known) > 2:
-            rest = tuple(_OneMargin((name,)) for name in known[2:])
-            variant = replace(plain, method="raking", cells=tuple(known[:2]), margins=rest)
+            rest = tuple(Margin(by=(name,), targets="") for name in known[2:])
+            raked = {"method": "raking", "cells": tuple(known[:2]), "margins": rest}
+            variant = plain.model_copy(update=raked)
             designs.append(weigh_respondents(respondents, table, settings=variant))
         for name, other in (other_targets or {}).items():
-            design = weigh_respondents(respondents, other, settings=plan)
+            design = weigh_respondents(respondents, other, settings=settings)
             designs.append(replace(design, scheme=f"{design.scheme} ({name})"))
     named = {design.scheme: design for design in designs}
     named.pop(own.scheme, None)
     return named | {own.scheme: own}
-
-
-@dataclass(frozen=True)
-class _OneMargin:
-    by: tuple[str, ...]
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Plan:
-    """The weighting part of a study file, with what it may leave out filled in."""
-
-    method: str
-    cells: Sequence[str] = ()
-    strata: Sequence[str] = ()
-    psu: str | None = None
-    fpc: str | None = None
-    base_weight: str | None = None
-    sample_share: Mapping[str, Sequence[str]] | None = None
-    collapse: Sequence[Any] = ()
-    minimum_cell_n: int = 1
-    trim_ratio: float | None = None
-    margins: Sequence[Any] = ()
-    lonely_psu: str = "collapse"
-
-    @classmethod
-    def of(cls, settings: Any) -> _Plan:
-        given = {name: getattr(settings, name, None) for name in cls.__dataclass_fields__}
-        return cls(**{name: value for name, value in given.items() if value is not None})
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -190,7 +161,7 @@ def _column(respondents: pd.DataFrame, name: str, *, key: str) -> pd.Series:
     return respondents[name]
 
 
-def _base_weights(respondents: pd.DataFrame, plan: _Plan) -> np.ndarray:
+def _base_weights(respondents: pd.DataFrame, plan: Weighting) -> np.ndarray:
     if plan.base_weight is None:
         if plan.method == "given":
             raise ConfigError("WEIGHTING_BASE")
@@ -217,7 +188,7 @@ def _text(respondents: pd.DataFrame, names: Sequence[str], *, key: str) -> pd.Da
     return table
 
 
-def _unit_columns(respondents: pd.DataFrame, plan: _Plan) -> dict[str, Any]:
+def _unit_columns(respondents: pd.DataFrame, plan: Weighting) -> dict[str, Any]:
     """Return strata, PSUs and fpc of the design, lone strata collapsed."""
     units: dict[str, Any] = {}
     if plan.lonely_psu != "collapse":
@@ -314,7 +285,7 @@ def _margins(
     respondents: pd.DataFrame,
     targets: pd.DataFrame | Sequence[pd.DataFrame] | None,
     *,
-    plan: _Plan,
+    plan: Weighting,
     base: np.ndarray,
     labels: Mapping[str, Mapping[str, str]],
 ) -> list[_Margin]:
@@ -353,7 +324,7 @@ def _margin(
     targets: pd.DataFrame,
     *,
     by: tuple[str, ...],
-    plan: _Plan,
+    plan: Weighting,
     base: np.ndarray,
     labels: Mapping[str, Mapping[str, str]],
 ) -> _Margin:
@@ -363,7 +334,7 @@ def _margin(
         sample = _collapse(sample, rule)
         population = _collapse(population, rule)
     population = population.groupby(list(by), as_index=False, sort=True)["population"].sum()
-    shares = {v: {str(c) for c in codes} for v, codes in (plan.sample_share or {}).items()}
+    shares = {v: {str(c) for c in codes} for v, codes in plan.sample_share.items()}
     shares = {v: codes for v, codes in shares.items() if v in by}
     if shares:
         population = _add_sample_shares(population, sample, base=base, shares=shares)
@@ -421,16 +392,15 @@ def _population(targets: pd.DataFrame, by: tuple[str, ...]) -> pd.DataFrame:
     return population
 
 
-def _collapse(table: pd.DataFrame, rule: Any) -> pd.DataFrame:
+def _collapse(table: pd.DataFrame, rule: Collapse) -> pd.DataFrame:
     """Return the table with the rule's codes merged into one, where its condition holds."""
-    where = dict(getattr(rule, "where", None) or {})
-    if rule.variable not in table.columns or any(name not in table.columns for name in where):
+    if not {rule.variable, *rule.where} <= {*table.columns}:
         return table
-    hit = table[rule.variable].isin([str(code) for code in rule.codes])
-    for name, codes in where.items():
-        hit &= table[name].isin([str(code) for code in codes])
+    hit = table[rule.variable].isin(rule.codes)
+    for name, codes in rule.where.items():
+        hit &= table[name].isin(codes)
     merged = table.copy()
-    merged.loc[hit, rule.variable] = "+".join(str(code) for code in rule.codes)
+    merged.loc[hit, rule.variable] = "+".join(rule.codes)
     return merged
 
 
@@ -490,7 +460,7 @@ def _check_cells(
     *,
     totals: np.ndarray,
     counts: np.ndarray,
-    plan: _Plan,
+    plan: Weighting,
     labels: Mapping[str, Mapping[str, str]],
 ) -> None:
     """Refuse cells with respondents and no population, and the reverse, and thin ones."""
@@ -503,7 +473,7 @@ def _check_cells(
         cells = _name_cells(table, empty, labels)
         raise ModelError("CELL_WITHOUT_RESPONDENTS", n=int(empty.sum()), cells=cells)
     thin = (counts > 0) & (counts < plan.minimum_cell_n)
-    for variable, codes in (plan.sample_share or {}).items():
+    for variable, codes in plan.sample_share.items():
         if variable in table.columns:
             thin &= ~table[variable].isin([str(code) for code in codes]).to_numpy()
     if thin.any():
@@ -517,7 +487,7 @@ def _check_cap(
     weights: np.ndarray,
     margin: _Margin,
     *,
-    plan: _Plan,
+    plan: Weighting,
     labels: Mapping[str, Mapping[str, str]],
 ) -> None:
     """Under post-stratification a cap cannot be kept: name the cells to collapse."""
