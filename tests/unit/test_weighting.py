@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from tsunagari.errors import ConfigError, InputError, ModelError
 from tsunagari.statistics.calibration import calibrate, rake, rake_and_trim
-from tsunagari.statistics.designs import Design, joint_codes
+from tsunagari.statistics.designs import Design, joint_codes, pack, unpack
 from tsunagari.statistics.weighting import (
     collapse_lone_strata,
     diagnose_weights,
@@ -19,6 +19,7 @@ from tsunagari.statistics.weighting import (
     tabulate_weights,
     weigh_respondents,
 )
+from tsunagari.study.files import read_table, write_table
 from tsunagari.study.settings import Collapse, Margin, Weighting
 
 
@@ -619,3 +620,23 @@ def test_calibrating_calibrated_weights_changes_nothing(n, seed, method):
     people, adults = random_case(n, seed)
     design = weigh_respondents(people, adults, settings=random_settings(method))
     assert calibrate(design.weights, design) == pytest.approx(design.weights, rel=1e-9)
+
+
+# --- a design that is saved -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("method", ["post_stratification", "raking"])
+def test_a_saved_design_gives_the_same_errors(method, tmp_path):
+    people = table("region sex|N 1|N 1|N 2|S 1|S 2|S 2").assign(d=[1, 2, 1, 1, 2, 3])
+    margins = [Margin(by=["sex"], targets="")] * (method == "raking")
+    settings = plan(method=method, base_weight="d", strata=["region"], margins=margins)
+    design = weigh_respondents(people, ADULTS, settings=settings)
+    write_table(tmp_path / "design.npz", pack(design))
+    again = unpack(read_table(tmp_path / "design.npz"))
+    answers = np.array([1.0, 0, 1, 0, 1, 1])[:, None]
+    np.testing.assert_array_equal(again.weights, design.weights)
+    np.testing.assert_array_equal(again.variances(answers), design.variances(answers))
+    assert (again.scheme, again.lonely_psu) == (design.scheme, design.lonely_psu)
+    first = (tmp_path / "design.npz").read_bytes()
+    write_table(tmp_path / "design.npz", pack(again))
+    assert (tmp_path / "design.npz").read_bytes() == first

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -264,6 +264,28 @@ class Design:
         if units.row_psu is None:
             return counts - n_strata
         return _distinct(group, units.row_psu[inside], n_groups) - n_strata
+
+
+_OF_ROWS = ("weights", "base_weights", "strata", "psu", "fpc")
+_OF_MARGINS = ("margins", "totals", "parts")
+
+
+def pack(design: Design) -> dict[str, np.ndarray]:
+    """Return a design as named arrays, to be saved; the cells' tables are left out."""
+    arrays = {name: getattr(design, name) for name in _OF_ROWS}
+    arrays |= {f"{n}_{m}": a for n in _OF_MARGINS for m, a in enumerate(getattr(design, n))}
+    arrays |= {name: np.array(getattr(design, name)) for name in ("lonely_psu", "scheme")}
+    return {name: array for name, array in arrays.items() if array is not None}
+
+
+def unpack(arrays: Mapping[str, np.ndarray]) -> Design:
+    """Return the design that `pack` made arrays of."""
+    n_margins = sum(name.startswith("margins_") for name in arrays)
+    return Design(
+        **{name: arrays.get(name) for name in _OF_ROWS},
+        **{n: tuple(arrays.get(f"{n}_{m}") for m in range(n_margins)) for n in _OF_MARGINS},
+        **{name: str(arrays[name]) for name in ("lonely_psu", "scheme")},
+    )
 
 
 def _mean_matrix(group: np.ndarray, weights: np.ndarray) -> sparse.csr_array:

@@ -9,6 +9,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from tsunagari.errors import ConfigError, InputError
@@ -82,6 +83,9 @@ def read_table(path: Path) -> Any:
         )
     if path.suffix == ".parquet":
         return pd.read_parquet(path)
+    if path.suffix == ".npz":
+        with np.load(path, allow_pickle=False) as arrays:
+            return dict(arrays)
     if path.suffix == ".json":
         return json.loads(path.read_text(encoding="utf-8"))
     table = pd.read_csv(
@@ -104,13 +108,16 @@ def read_json(path: Path) -> dict[str, Any]:
 def write_table(path: Path, table: Any) -> None:
     """Write a table as parquet or CSV, or a dictionary as JSON; the same input, the same bytes.
 
-    A dictionary of tables named .xlsx becomes a workbook, a sheet a table. A CSV is one that Excel
+    A dictionary of arrays named .npz becomes an archive of numpy, one of tables named .xlsx a
+    workbook, a sheet a table. A CSV is one that Excel
     opens: a mark of UTF-8, and a text that would be a formula begins with an apostrophe, which
     `read_table` takes away again.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     if path.suffix == ".parquet":
         table.to_parquet(path, index=False)
+    elif path.suffix == ".npz":
+        np.savez(path, **table)
     elif path.suffix == ".xlsx":
         safe = {"options": {"strings_to_formulas": False, "strings_to_urls": False}}
         with pd.ExcelWriter(path, engine="xlsxwriter", engine_kwargs=safe) as book:
