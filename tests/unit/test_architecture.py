@@ -12,9 +12,9 @@ PACKAGE = ROOT / "lib" / "tsunagari"
 
 # One way only: a room may import rooms to its left. synthetic stands beside the line.
 ROOMS = (
-    "estimates study population planning formats reading coding cleaning weighting estimation verdicts "
-    "benchmark comparison models tables voices programmes disclosure attack figures report "
-    "notebooks release pipeline"
+    "estimates study population planning formats reading coding cleaning weighting estimation "
+    "verdicts benchmark comparison models tables voices programmes disclosure attack figures "
+    "report notebooks release pipeline"
 ).split()
 MAY_IMPORT = {room: set(ROOMS[:position]) for position, room in enumerate(ROOMS)}
 MAY_IMPORT["synthetic"] = {"study", "population", "planning"}
