@@ -418,3 +418,9 @@ def test_a_table_in_two_files_is_refused(tmp_path, read):
     workbook(tmp_path / "symposium.xlsx", {"催し": [labels, worked]})
     with pytest.raises(InputError, match="FILE_TWICE"):
         read(events=E1)
+
+
+def test_an_action_that_is_done_without_a_date_is_remarked(read):
+    found = read(actions=["宿題ID,会議ID,内容,状況", "A1,M1,一,完了", "A2,M1,二,対応中"])
+    assert len(found.table("actions")) == 2
+    assert "2 行目" in found.notes[0]["ja"]

@@ -46,7 +46,7 @@ class Sifter:
 
 
 def note(
-    code: str, rows: Iterable[int], column: str, *, file: str, notes: list[dict[str, str]]
+    code: str, rows: Iterable[int], *, column: str, file: str, notes: list[dict[str, str]]
 ) -> None:
     """Add a remark of texts.yaml on rows of a file, if there are any."""
     rows = list(rows)
@@ -135,7 +135,7 @@ def _event_counts(
         if len(units) > 1 or "不明" in units:
             if dimension != TOTAL:
                 file, label = rows["file"].iloc[0], _label("event_counts", "unit")
-                note("UNITS_DIFFER", rows["file_row"], label, file=file, notes=notes)
+                note("UNITS_DIFFER", rows["file_row"], column=label, file=file, notes=notes)
             continue
         sums.append((event, kind, units.pop(), dimension, rows["count"].sum()))
         lines[event, kind, dimension] = rows.index
@@ -186,7 +186,7 @@ def _consultations(
     sifter.add(
         pd.Series(row_bad, index=parts.index),
         "TOTAL_MISMATCH",
-        _label("consultations", "conversations"),
+        column=_label("consultations", "conversations"),
     )
 
 
@@ -212,7 +212,7 @@ def _actions(
         note(
             "NO_CLOSED_DATE",
             rows["file_row"],
-            _label("actions", "state"),
+            column=_label("actions", "state"),
             file=str(file),
             notes=notes,
         )

@@ -433,11 +433,11 @@ def _remark(
     """Note mobile numbers and symbols that were read as unknown."""
     if column.kind == "phone":
         odd = raw[raw.isin([text for text in raw.unique() if is_mobile(text)])]
-        checks.note("MOBILE_PHONE", odd.index, column.label, file=sheet.file, notes=notes)
+        checks.note("MOBILE_PHONE", odd.index, column=column.label, file=sheet.file, notes=notes)
     if column.kind in NUMBER_KINDS:
         symbols = [text for text in raw.unique() if is_unknown(text)]
         rows = raw.index[raw.isin(symbols) & parsed.reindex(raw.index).isna()]
-        checks.note("SYMBOLS", rows, column.label, file=sheet.file, notes=notes)
+        checks.note("SYMBOLS", rows, column=column.label, file=sheet.file, notes=notes)
 
 
 def _typed(data: pd.DataFrame, table: Table) -> pd.DataFrame:
