@@ -453,7 +453,7 @@ def test_next_year_opens_with_planned_done_measured(read):
     now = read(
         year=2023, kpi_ledger=[KPI, BEHIND.format(1, 90)], plan=[PLAN, "2023,P-K1,p1,,,,一部,年1回"]
     )
-    row = plan.look_back(last, now, ledger.build(now, figures(), year=2023)).iloc[0]
+    row = plan.look_back(last, now, ledger=ledger.build(now, figures(), year=2023)).iloc[0]
     assert [row["measure"], row["done_state"], row["done_note"]] == ["対策", "一部", "年1回"]
     assert [row["measured_kpi"], row["actual_value"], row["verdict_label"]] == [
         "K1",

@@ -106,26 +106,21 @@ def _rates(totals: pd.DataFrame, *, confidence: float, told: dict) -> Iterator[d
 
 def _when(totals: pd.DataFrame, *, told: dict) -> Iterator[dict[str, Any]]:
     """Yield how the conversations of the year are spread over months and weekdays."""
-    kinds = set(totals["period_kind"])
-    daily = totals[(totals["period_kind"] == "日") & totals[TALKED].notna()]
-    monthly = daily if len(daily) else totals[totals["period_kind"] == "月"]
-    spread = (
-        {"month": (monthly, monthly["period_start"].map(_label))} if kinds & {"日", "月"} else {}
+    talked = totals.dropna(subset=[TALKED])
+    daily = talked[talked["period_kind"] == "日"]
+    fine = daily if len(daily) else talked[talked["period_kind"] == "月"]
+    by_month = fine.groupby(fine["period_start"].map(_label))[TALKED].sum()
+    by_day = (
+        daily.groupby(daily["period_start"].dt.day_of_week)[TALKED]
+        .sum()
+        .rename(dict(enumerate(DAYS)))
     )
-    if len(daily):
-        spread[BY_WEEKDAY] = (
-            daily,
-            daily["period_start"].dt.day_of_week.map(lambda day: DAYS[day]),
-        )
-    for item, (rows, by) in spread.items():
-        counts = rows.groupby(by)[TALKED].sum()
-        order = list(DAYS) if item == BY_WEEKDAY else sorted(counts.index)
-        for value in order:
-            if value in counts:
-                yield share(
-                    item, value, count=counts[value], n=counts.sum(), confidence=None,
-                    item_label=value, **told,
-                )  # fmt: skip
+    for item, counts in ((BY_MONTH, by_month), (BY_WEEKDAY, by_day)):
+        for value, count in counts.items():
+            yield share(
+                item, str(value), count=count, n=counts.sum(), confidence=None,
+                item_label=str(value), **told,
+            )  # fmt: skip
 
 
 def _breakdowns(table: pd.DataFrame, records: Records, *, told: dict) -> Iterator[dict[str, Any]]:

@@ -137,7 +137,7 @@ def _for_decision(plan: pd.DataFrame) -> pd.Series:
     return pd.Series(np.where(chosen, YES, "無"), index=plan.index)
 
 
-def look_back(last_plan: pd.DataFrame, records: Records, ledger: pd.DataFrame) -> pd.DataFrame:
+def look_back(last_plan: pd.DataFrame, records: Records, *, ledger: pd.DataFrame) -> pd.DataFrame:
     """Return what was planned for this year, whether it was done, and what was measured.
 
     Args:

@@ -295,6 +295,9 @@ def _read_sheet(
     data = _typed(data, table)
     if "is_approximate" in data:
         data["is_approximate"] = data["is_approximate"].where(~is_about, "有")
+    else:
+        rows = is_about.index[is_about & sifter.is_free]
+        checks.note("APPROXIMATE", rows, column=table.label, file=sheet.file, notes=notes)
     for name in place:
         sifter.add(*_contradicted(data, table.columns[name]), column=table.columns[name].label)
     _set_repeated_aside(data, table, sifter=sifter)
