@@ -176,7 +176,7 @@ def test_small_counts_of_calls_do_not_leave(read):
     )
     gated = rows.release(consultations.measure(found, year=2022), suppress)
     hidden = gated[
-        (gated["item"] == "内容") & (gated["measure"] == "percent") & (gated["domain"] == "all")
+        (gated["item"] == "内容") & (gated["measure"] == "share") & (gated["domain"] == "all")
     ]
     assert set(hidden.loc[hidden["estimate"].isna(), "item_value"]) >= {"3"}
     assert hidden["estimate"].isna().sum() >= 2  # 93 less the others would give it back

@@ -14,7 +14,7 @@ from tsunagari.programmes.records import Records
 from tsunagari.study import Disclosure, Study
 
 NOT_JUDGED = "not_judged"
-_MEASURES = ("percent", "mean_change", "mean", "count")
+_MEASURES = ("share", "percent", "mean_change", "mean", "count")
 _UP, _DOWN, _NONE = "上向き", "下向き", "なし"
 
 
