@@ -11,6 +11,7 @@ from tsunagari.programmes import (
     council,
     courses,
     ledger,
+    schema,
     supporters,
     symposium,
 )
@@ -42,6 +43,15 @@ def survey_figures(study: Study, found: Records) -> pd.DataFrame:
     rows = study.load(SURVEY_PART)
     rows = pd.concat([rows, ledger.earlier_indicators(study, rows)], ignore_index=True)
     return ledger.pick(found, rows).reset_index(drop=True)
+
+
+def public_records(found: Records) -> dict[str, pd.DataFrame]:
+    """Return the public columns of what was held, met and announced: no row of it is a person."""
+    tables = {name: schema.tables()[name] for name in ("events", "meetings", "publicity")}
+    return {
+        name: plain(found.table(name)[[c.name for c in table.columns.values() if c.is_public]])
+        for name, table in tables.items()
+    }
 
 
 def plain(table: pd.DataFrame) -> pd.DataFrame:
