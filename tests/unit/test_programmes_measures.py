@@ -21,6 +21,7 @@ from tsunagari.programmes import (
     rows,
     supporters,
     symposium,
+    track,
 )
 from tsunagari.study import Disclosure
 
@@ -145,10 +146,10 @@ def test_calls_received_and_answered_apart(read):
     assert one(found, "受付月", "2022-05")["estimate"] == pytest.approx(100 * 12 / 29)
     assert found["verdict"].isna().all()
     assert found["reason"].str.contains("良し悪し").all()
-    assert consultations.series(read(consultations=[CALLS, *days]))["calls_offered"].tolist() == [
-        30.0,
-        30.0,
-    ]
+    released = rows.release(found, partial(disclosure.suppress, settings=Disclosure()))
+    calls = consultations.series(released)
+    assert calls["架電数"].tolist() == [30.0, 30.0]
+    assert calls["相談件数"].tolist() == [17.0, 12.0]
 
 
 def test_yearly_total_is_not_added_to_its_days(read):
@@ -474,3 +475,11 @@ def test_flows_and_places(read):
     assert one(found, "flow", "居場所体験", "プラン")["estimate"] == 75.0  # 30 of 40
     assert one(found, "flow_days", "居場所体験", "プラン")["estimate"] == 21.0
     assert found.loc[found["item"] == "visits_total", "estimate"].tolist() == [100.0]
+
+
+def test_links_are_drawn_each_below_what_leads_to_it():
+    edges = pd.DataFrame({"from": ["a", "b", "a", "c"], "to": ["b", "c", "c", "a"]})  # a circle
+    nodes = track.chain(edges[:3], {"a": "A"}).set_index("name")
+    assert nodes["layer"].to_dict() == {"a": 0, "b": 1, "c": 2}
+    assert nodes["label"].to_dict() == {"a": "A", "b": "b", "c": "c"}
+    assert track.chain(edges, {})["layer"].max() <= 2

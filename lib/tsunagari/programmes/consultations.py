@@ -65,17 +65,28 @@ def best_totals(totals: pd.DataFrame, name: str) -> pd.DataFrame:
     return totals.iloc[:0]
 
 
-def series(records: Records) -> pd.DataFrame:
-    """Return calls and conversations by month, for drawing, index the month's first day."""
-    table = records.table("consultations")
-    totals = table[table["dimension"] == TOTAL]
-    found = {}
-    for name in (OFFERED, ANSWERED, TALKED):
-        fine = totals[totals["period_kind"].isin(["月", "週", "日"])]
-        rows = best_totals(fine, name)
-        months = rows["period_start"].dt.to_period("M").dt.to_timestamp()
-        found[name] = rows.groupby(months)[name].sum()
-    return pd.DataFrame(found).rename_axis("month")
+def series(figures: pd.DataFrame) -> pd.DataFrame:
+    """Return calls and conversations by month as they may be shown, for drawing.
+
+    Args:
+        figures: Rows of estimates after `rows.release`.
+
+    Returns:
+        Index month (its first day), columns 架電数, 応答数, 相談件数; missing where hidden.
+    """
+    counts = figures[figures["measure"] == "count"]
+    rate = counts[(counts["item"] == RATE) & (counts["domain"] == "month")]
+    talked = counts[counts["item"] == BY_MONTH]
+    labels = [
+        schema.tables()["consultations"].columns[n].label for n in (OFFERED, ANSWERED, TALKED)
+    ]
+    found = {
+        labels[0]: rate.set_index("domain_value")["n_unweighted"],
+        labels[1]: rate.set_index("domain_value")["estimate"],
+        labels[2].partition("（")[0]: talked.set_index("item_value")["estimate"],
+    }
+    table = pd.DataFrame(found)
+    return table.set_axis(pd.to_datetime(table.index, format="%Y-%m")).rename_axis("month")
 
 
 def _label(day: pd.Timestamp) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import pandas as pd
@@ -43,6 +44,32 @@ def survey_figures(study: Study, found: Records) -> pd.DataFrame:
     rows = study.load(SURVEY_PART)
     rows = pd.concat([rows, ledger.earlier_indicators(study, rows)], ignore_index=True)
     return ledger.pick(found, rows).reset_index(drop=True)
+
+
+def chain(edges: pd.DataFrame, labels: Mapping[str, str] | pd.Series) -> pd.DataFrame:
+    """Return the nodes of a drawing of links, each below all that lead to it.
+
+    Args:
+        edges: Columns `from` and `to`.
+        labels: What is written in a node, by name.
+
+    Returns:
+        name, label, layer; a circle of links ends in the layer where it began.
+    """
+    pairs = list(zip(edges["from"], edges["to"], strict=True))
+    layer = dict.fromkeys([name for pair in pairs for name in pair], 0)
+    for _ in layer:
+        for start, end in pairs:
+            layer[end] = min(max(layer[end], layer[start] + 1), len(layer) - 1)
+    nodes = pd.DataFrame({"name": list(layer), "layer": list(layer.values())})
+    return nodes.assign(label=[labels.get(name, name) for name in nodes["name"]])
+
+
+def flow_edges(figures: pd.DataFrame) -> pd.DataFrame:
+    """Return the flows between stages as links, with the counts that may be shown."""
+    flows = figures[(figures["item"] == "flow") & (figures["measure"] == "count")]
+    label = flows["estimate"].map(lambda n: "x" if pd.isna(n) else f"{n:.0f}")
+    return pd.DataFrame({"from": flows["domain_value"], "to": flows["item_value"], "label": label})
 
 
 def public_records(found: Records) -> dict[str, pd.DataFrame]:
