@@ -1,0 +1,315 @@
+"""The resource list: how it grew, how fresh it is, whom it serves where, and which rows may be one.
+
+Every function takes the rows of the declared table `resources`: one row a service of an
+organisation, texts as declared, several values joined by `;`, blanks as "" or missing.
+`places` has one row a municipality, indexed by its five-digit code, with the columns `label`,
+`region` and `region_label`. `troubles` gives the label of every code of the survey's own question,
+so that demand and supply cross.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Mapping, Sequence
+from datetime import date
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import yaml
+
+from tsunagari.study import InputError
+
+NATION = "00000"
+PER = 10_000  # residents
+_KANA = {code: code - 0x60 for code in range(ord("ァ"), ord("ヶ") + 1)}  # katakana -> hiragana
+
+
+@cache
+def words() -> dict[str, Any]:
+    """Return what resources.yaml says."""
+    return yaml.safe_load(Path(__file__).with_suffix(".yaml").read_text(encoding="utf-8"))
+
+
+def texts(resources: pd.DataFrame, columns: Sequence[str]) -> pd.DataFrame:
+    """Return the columns as text, blanks as "".
+
+    Raises:
+        InputError: A column is not there.
+    """
+    missing = [name for name in columns if name not in resources]
+    if missing:
+        names = ", ".join(missing)
+        said = [text.format(columns=names) for text in words()["column_missing"].values()]
+        raise InputError("COLUMN_MISSING", *said)
+    return resources[list(columns)].astype("string").fillna("")
+
+
+def several(text: str) -> list[str]:
+    """Return the values that a text joins by `;`."""
+    return [one.strip() for one in text.split(";") if one.strip()]
+
+
+def is_active(resources: pd.DataFrame) -> pd.Series:
+    """Return which rows count as supply."""
+    return texts(resources, ["status"])["status"].isin(words()["active"])
+
+
+# --- growth and freshness -------------------------------------------------------------------------
+
+
+def growth(resources: pd.DataFrame) -> pd.DataFrame:
+    """Return how many were registered in each month, and how many stood in the list at its end.
+
+    Returns:
+        `month` (YYYY-MM; "" last, for rows without a date), `n_new`, `n_total` (organisations'
+        services, whatever became of them later), shape (months, 3). Months without news are there.
+    """
+    on = pd.to_datetime(texts(resources, ["registered_on"])["registered_on"], errors="coerce")
+    months = on.dt.to_period("M")
+    span = pd.period_range(months.min(), months.max(), freq="M") if months.notna().any() else []
+    new = months.value_counts().reindex(span, fill_value=0)
+    new.index = new.index.astype(str)
+    if on.isna().any():
+        new[""] = int(on.isna().sum())
+    table = new.rename_axis("month").rename("n_new").reset_index()
+    return table.assign(n_total=table["n_new"].cumsum())
+
+
+def freshness(resources: pd.DataFrame, as_of: date) -> pd.DataFrame:
+    """Return for each active row when it was last assured, those not assured for longest first.
+
+    Returns:
+        `resource_id`, `org_name`, `assured_on` (missing where never), `days` since, `state`:
+        fresh, stale (more than 12 months before `as_of`) or never.
+    """
+    table = texts(resources[is_active(resources)], ["resource_id", "org_name", "assured_on"])
+    on = pd.to_datetime(table["assured_on"], errors="coerce")
+    now = pd.Timestamp(as_of)
+    state = pd.Series("fresh", table.index).mask(on < now - pd.DateOffset(months=12), "stale")
+    return (
+        table.assign(assured_on=on, days=(now - on).dt.days, state=state.mask(on.isna(), "never"))
+        .sort_values("assured_on", na_position="first", kind="stable")
+        .reset_index(drop=True)
+    )
+
+
+# --- coverage: field x place ----------------------------------------------------------------------
+
+
+def coverage(
+    resources: pd.DataFrame, *, troubles: Mapping[str, str], places: pd.DataFrame, by: str
+) -> pd.DataFrame:
+    """Return how many active services take up each trouble in each place.
+
+    Args:
+        resources: Rows of `resources`.
+        troubles: Label of each trouble code; its order is kept.
+        places: Municipalities.
+        by: "region" or "municipality".
+
+    Returns:
+        One row a cell, no cell left out: `trouble_code`, `trouble_label`, `place_code`,
+        `place_label`, `n_local` (name the place, or a municipality of the region, as their area),
+        `n_wide` (the whole prefecture or nation, and not local too), `gap`: "none" where nobody
+        serves the cell, "wide_only" where nobody local does, "" otherwise.
+    """
+    is_region = by == "region"
+    units = places.reset_index(names="code")
+    units["place_code"] = units["region"] if is_region else units["code"]
+    units["place_label"] = units["region_label"] if is_region else units["label"]
+    labels = units.drop_duplicates("place_code").set_index("place_code")["place_label"]
+    table = texts(resources[is_active(resources)], ["resource_id", "trouble_codes", "area_codes"])
+    pairs = _explode(_explode(table, "trouble_codes"), "area_codes")
+    keys = ["resource_id", "trouble_codes", "place_code"]
+    local = pairs.merge(units[["code", "place_code"]], left_on="area_codes", right_on="code")
+    local = local[keys].drop_duplicates()
+    wide = pairs[pairs["area_codes"].isin(_wide_codes(places))].drop(columns="area_codes")
+    wide = wide.merge(labels.index.to_frame(index=False), how="cross")[keys].drop_duplicates()
+    wide = wide.merge(local, how="left", indicator=True).query("_merge == 'left_only'")
+    cells = pd.MultiIndex.from_product([list(troubles), labels.index], names=keys[1:])
+    counted = pd.DataFrame(
+        {
+            name: rows.groupby(keys[1:]).size().reindex(cells, fill_value=0)
+            for name, rows in (("n_local", local), ("n_wide", wide))
+        }
+    ).reset_index(names=["trouble_code", "place_code"])
+    counted.insert(1, "trouble_label", counted["trouble_code"].map(dict(troubles)))
+    counted.insert(3, "place_label", counted["place_code"].map(labels))
+    gap = pd.Series("", counted.index).mask(counted["n_local"] == 0, "wide_only")
+    return counted.assign(gap=gap.mask(counted["n_local"] + counted["n_wide"] == 0, "none"))
+
+
+def _explode(table: pd.DataFrame, column: str) -> pd.DataFrame:
+    """Return one row a value of a column that holds several."""
+    return table.assign(**{column: table[column].map(several)}).explode(column).dropna()
+
+
+def _wide_codes(places: pd.DataFrame) -> set[str]:
+    return {NATION} | {code[:2] + "000" for code in places.index}
+
+
+# --- supply against demand ------------------------------------------------------------------------
+
+
+def demand(estimates: pd.DataFrame, *, region: str, trouble: str) -> pd.DataFrame:
+    """Return the survey's shares of people with each trouble by region.
+
+    Args:
+        estimates: Published rows of estimates.csv.
+        region: Variable of the regions.
+        trouble: Item of the troubles.
+
+    Returns:
+        `place_code`, `trouble_code`, `percent`, `lower`, `upper` (0 to 100), `status`.
+    """
+    is_cell = (
+        estimates["measure"].eq("percent")
+        & estimates["domain"].eq(region)
+        & estimates["item"].eq(trouble)
+    )
+    names = {"domain_value": "place_code", "item_value": "trouble_code", "estimate": "percent"}
+    columns = ["place_code", "trouble_code", "percent", "lower", "upper", "status"]
+    return estimates[is_cell].rename(columns=names)[columns].reset_index(drop=True)
+
+
+def supply(
+    cells: pd.DataFrame, *, demand: pd.DataFrame, residents: Mapping[str, float]
+) -> pd.DataFrame:
+    """Return what is offered beside what people say they need, per 10,000 residents.
+
+    Args:
+        cells: `coverage` by region.
+        demand: From `demand`. A suppressed share has no number, and its row none.
+        residents: People of the survey's population in each region.
+
+    Returns:
+        The rows of `cells` that the survey asks about, with `residents`, `status`,
+        `demand_per_10000` with `_lower` and `_upper` (people with the trouble),
+        `local_per_10000` (services) and `people_per_local` (people with the trouble for each
+        local service; missing where there is none).
+    """
+    table = cells.merge(demand, on=["place_code", "trouble_code"], validate="one_to_one")
+    table["residents"] = table["place_code"].map(dict(residents))
+    for name in ("", "_lower", "_upper"):
+        share = table[name.removeprefix("_") or "percent"]
+        table[f"demand_per_{PER}{name}"] = share / 100 * PER
+    table[f"local_per_{PER}"] = table["n_local"] / table["residents"] * PER
+    people = table["percent"] / 100 * table["residents"]
+    table["people_per_local"] = people / table["n_local"].where(table["n_local"] > 0)
+    return table.drop(columns=["percent", "lower", "upper"])
+
+
+# --- rows that may be one organisation ------------------------------------------------------------
+
+
+def fold(text: str) -> str:
+    """Return a text without differences of width, case, kana and spacing.
+
+    Example:
+        >>> fold("ＮＰＯ法人 つなぐ・カフェ")
+        'npo法人つなぐかふぇ'
+    """
+    plain = unicodedata.normalize("NFKC", text).casefold().translate(_KANA)
+    return re.sub(r"[^\w()]|ー", "", plain)
+
+
+def name_key(text: str) -> str:
+    """Return a folded name without its legal form; what is only a legal form keeps it.
+
+    Example:
+        >>> name_key("特定非営利活動法人つなぐカフェ") == name_key("NPO法人 つなぐカフェ")
+        True
+    """
+    folded = fold(text)
+    return re.sub(r"[()]", "", _legal_forms().sub("", folded)) or folded
+
+
+@cache
+def _legal_forms() -> re.Pattern[str]:
+    forms = sorted({fold(form) for form in words()["legal_forms"].split()}, key=len, reverse=True)
+    return re.compile("|".join(map(re.escape, forms)))
+
+
+def duplicates(resources: pd.DataFrame) -> pd.DataFrame:
+    """Return pairs of rows that may be one and the same service. People decide; nothing is merged.
+
+    Other services of the same organisation are no pair. In a larger group each row stands beside
+    the first.
+
+    Returns:
+        `resource_id`, `org_name`, `other_id`, `other_name`, `reason` (the plainest of those that
+        resources.yaml lists), `is_same_place` (same municipality).
+    """
+    names = ["resource_id", "org_name", "org_name_kana", "corporate_number", "service_name"]
+    table = texts(resources, [*names, "municipality_code"])
+    key = table["org_name"].map(name_key)
+    service = table["service_name"].map(name_key)
+    signs = {
+        "name": table["org_name"],
+        "width": table["org_name"].map(fold),
+        "legal_form": key,
+        "kana": table["org_name_kana"].map(name_key),
+        "corporate_number": table["corporate_number"],
+    }
+    found: dict[tuple[int, int], str] = {}
+    for reason, sign in signs.items():
+        groups = pd.DataFrame({"sign": sign, "service": service.where(service != key, "")})
+        for rows in groups[sign != ""].groupby(["sign", "service"]).groups.values():
+            for row in rows[1:]:
+                found.setdefault((rows[0], row), reason)
+    pairs = sorted(found)
+    one, other = (table.loc[[pair[side] for pair in pairs]].reset_index() for side in (0, 1))
+    return pd.DataFrame(
+        {
+            "resource_id": one["resource_id"],
+            "org_name": one["org_name"],
+            "other_id": other["resource_id"],
+            "other_name": other["org_name"],
+            "reason": [found[pair] for pair in pairs],
+            "is_same_place": one["municipality_code"] == other["municipality_code"],
+        }
+    )
+
+
+# --- what is public, and when it is open -------------------------------------------------------
+
+
+def public_rows(resources: pd.DataFrame, public: Sequence[str]) -> pd.DataFrame:
+    """Return the rows and columns that anyone may see, as text.
+
+    Args:
+        resources: Rows of `resources`; only those with `is_public` = 有 are kept.
+        public: Columns that the schema declares public.
+    """
+    kept = texts(resources, ["is_public"])["is_public"].eq("有")
+    return texts(resources[kept], [name for name in public if name in resources])
+
+
+def open_hours(row: Mapping[str, str]) -> tuple[int, int, int] | None:
+    """Return the weekly hours of a service, or None where they are not known.
+
+    Returns:
+        Days as bits (1 Monday ... 64 Sunday), opening and closing in minutes since that day's
+        midnight; closing at or before opening means the next day (above 1440).
+
+    Example:
+        >>> open_hours({"open_days": "月金", "opens_at": "18:00", "closes_at": "02:00"})
+        (17, 1080, 1560)
+    """
+    if row.get("open_24h", "") == "有":
+        return 127, 0, 1440
+    names = words()["days"]
+    days = row.get("open_days", "")
+    if not days or set(days) - set(names):  # 第2月 and the like: see the note, not the week
+        return None
+    times = [re.fullmatch(r"(\d{1,2}):(\d\d)(?::\d\d)?", row.get(n, "")) for n in _TIMES]
+    if None in times:
+        return None
+    opens, closes = (int(time[1]) * 60 + int(time[2]) for time in times)
+    return sum(1 << names.index(day) for day in set(days)), opens, closes + 1440 * (closes <= opens)
+
+
+_TIMES = ("opens_at", "closes_at")
