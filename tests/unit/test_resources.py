@@ -27,6 +27,8 @@ BLANK = {
     "registered_on": "2022-04-10",
     "assured_on": "2022-12-01",
     "is_public": "有",
+    "personal_data": "無",
+    "address_withheld": "",
 }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import uuid
 from collections.abc import Mapping
 from functools import cache
@@ -112,5 +113,12 @@ def _schedules(row: Mapping[str, str]) -> list[dict[str, Any]]:
         times = [f"{at // 60:02}:{at % 60:02}{fields['offset']}" for at in (opens, closes)]
         entry |= {"freq": "WEEKLY", "byday": ",".join(names)}
         entry |= dict(zip(("opens_at", "closes_at"), times, strict=True))
+    elif monthly := re.findall(
+        rf"(第\d|最終)([{lists.words()['days']}])", row.get("open_days", "")
+    ):
+        nth = {"最終": -1} | {f"第{week}": week for week in range(1, 6)}
+        day = dict(zip(lists.words()["days"], fields["days"], strict=True))
+        byday = ",".join(f"{nth[week]}{day[name]}" for week, name in monthly)
+        entry |= {"freq": "MONTHLY", "byday": byday} | {}
     entry |= _given(row, {"description": "hours_note"})
     return [entry] if len(entry) > 1 else []

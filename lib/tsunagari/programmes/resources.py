@@ -24,6 +24,7 @@ from tsunagari.study import InputError
 
 NATION = "00000"
 PER = 10_000  # residents
+TIMES = ("opens_at", "closes_at")
 _KANA = {code: code - 0x60 for code in range(ord("ァ"), ord("ヶ") + 1)}  # katakana -> hiragana
 
 
@@ -44,7 +45,9 @@ def texts(resources: pd.DataFrame, columns: Sequence[str]) -> pd.DataFrame:
         names = ", ".join(missing)
         said = [text.format(columns=names) for text in words()["column_missing"].values()]
         raise InputError("COLUMN_MISSING", *said)
-    return resources[list(columns)].astype("string").fillna("")
+    table = resources[list(columns)].astype("string").fillna("")
+    numbers = resources[list(columns)].select_dtypes("number").columns
+    return table.assign(**{name: table[name].str.removesuffix(".0") for name in numbers})
 
 
 def several(text: str) -> list[str]:
@@ -52,9 +55,9 @@ def several(text: str) -> list[str]:
     return [one.strip() for one in text.split(";") if one.strip()]
 
 
-def is_active(resources: pd.DataFrame) -> pd.Series:
-    """Return which rows count as supply."""
-    return texts(resources, ["status"])["status"].isin(words()["active"])
+def is_active(resources: pd.DataFrame, kind: str = "active") -> pd.Series:
+    """Return which rows count as supply, or by `kind` "shown" which a caller may be told of."""
+    return texts(resources, ["status"])["status"].isin([*words()[kind], ""])
 
 
 # --- growth and freshness -------------------------------------------------------------------------
@@ -126,7 +129,7 @@ def coverage(
     keys = ["resource_id", "trouble_codes", "place_code"]
     local = pairs.merge(units[["code", "place_code"]], left_on="area_codes", right_on="code")
     local = local[keys].drop_duplicates()
-    wide = pairs[pairs["area_codes"].isin(_wide_codes(places))].drop(columns="area_codes")
+    wide = pairs[pairs["area_codes"].isin(wide_codes(places))].drop(columns="area_codes")
     wide = wide.merge(labels.index.to_frame(index=False), how="cross")[keys].drop_duplicates()
     wide = wide.merge(local, how="left", indicator=True).query("_merge == 'left_only'")
     cells = pd.MultiIndex.from_product([list(troubles), labels.index], names=keys[1:])
@@ -147,7 +150,8 @@ def _explode(table: pd.DataFrame, column: str) -> pd.DataFrame:
     return table.assign(**{column: table[column].map(several)}).explode(column).dropna()
 
 
-def _wide_codes(places: pd.DataFrame) -> set[str]:
+def wide_codes(places: pd.DataFrame) -> set[str]:
+    """Return the codes that stand for more than a municipality: prefecture and nation."""
     return {NATION} | {code[:2] + "000" for code in places.index}
 
 
@@ -278,14 +282,19 @@ def duplicates(resources: pd.DataFrame) -> pd.DataFrame:
 
 
 def public_rows(resources: pd.DataFrame, public: Sequence[str]) -> pd.DataFrame:
-    """Return the rows and columns that anyone may see, as text.
+    """Return the rows and columns that anyone may see, as text; a withheld address is blank.
 
     Args:
-        resources: Rows of `resources`; only those with `is_public` = 有 are kept.
+        resources: Rows of `resources`; kept are those with `is_public` = 有, `personal_data` not.
         public: Columns that the schema declares public.
     """
-    kept = texts(resources, ["is_public"])["is_public"].eq("有")
-    return texts(resources[kept], [name for name in public if name in resources])
+    marks = ["is_public", "personal_data", "address_withheld"]
+    is_set = texts(resources, marks).eq("有")
+    kept = is_set["is_public"] & ~is_set["personal_data"]
+    rows = texts(resources[kept], [name for name in public if name in resources])
+    address = [name for name in words()["address"] if name in rows]
+    rows.loc[is_set.loc[kept, "address_withheld"], address] = ""
+    return rows
 
 
 def open_hours(row: Mapping[str, str]) -> tuple[int, int, int] | None:
@@ -302,14 +311,11 @@ def open_hours(row: Mapping[str, str]) -> tuple[int, int, int] | None:
     if row.get("open_24h", "") == "有":
         return 127, 0, 1440
     names = words()["days"]
-    days = row.get("open_days", "")
-    if not days or set(days) - set(names):  # 第2月 and the like: see the note, not the week
+    days = row.get("open_days", "").replace("祝", "")
+    if not days or set(days) - set(names):  # 第2月 and the like: not every week
         return None
-    times = [re.fullmatch(r"(\d{1,2}):(\d\d)(?::\d\d)?", row.get(n, "")) for n in _TIMES]
+    times = [re.fullmatch(r"(\d{1,2}):(\d\d)(?::\d\d)?", row.get(n, "")) for n in TIMES]
     if None in times:
         return None
     opens, closes = (int(time[1]) * 60 + int(time[2]) for time in times)
     return sum(1 << names.index(day) for day in set(days)), opens, closes + 1440 * (closes <= opens)
-
-
-_TIMES = ("opens_at", "closes_at")
