@@ -65,7 +65,7 @@ BLANK = {
     "assured_on": "2022-12-01",
     "is_public": "有",
 }
-NOT_PUBLIC = ("corporate_number", "personal_data", "is_public", "registered_on")
+NOT_PUBLIC = ("personal_data", "is_public")
 
 
 def table(*rows: dict) -> pd.DataFrame:
@@ -99,7 +99,6 @@ def many(count: int) -> pd.DataFrame:
 
 def page(resources: pd.DataFrame, **changes) -> str:
     """Return the finder's page of these rows."""
-    public = [name for name in resources if name in {"resource_id", *BLANK} - set(NOT_PUBLIC)]
-    given = {"public": public, "troubles": TROUBLES, "places": PLACES, "area": "愛媛県"}
+    given = {"troubles": TROUBLES, "places": PLACES, "area": "愛媛県"}
     given |= {"as_of": date(2023, 3, 31), "marks": MARKS}
     return finder.build_page(resources, **given | changes)

@@ -3,12 +3,14 @@
 import base64
 import hashlib
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import pytest
 from tests.browser import resource_sample as sample
 
 from tsunagari import report
+from tsunagari.programmes import schema
 
 
 class Reader(HTMLParser):
@@ -97,9 +99,20 @@ def test_what_is_not_public_never_reaches_the_page():
     page = sample.page(rows)
     assert [word for word in secrets if word in page] == []
     assert "公開の確認がとれていない 3 件は載せていません" in page
-    hidden = sample.page(rows, public=["resource_id", "org_name", "org_name_kana", "status"])
-    assert "089-000-0000" not in hidden
-    assert "話を聞き" not in hidden
+
+
+def test_a_column_that_is_no_longer_declared_public_is_gone(monkeypatch):
+    table = schema.tables()["resources"]
+    columns = table.columns | {
+        name: replace(table.columns[name], is_public=False)
+        for name in ("phone_public", "description")
+    }
+    changed = schema.tables() | {"resources": replace(table, columns=columns)}
+    monkeypatch.setattr(schema, "tables", lambda: changed)
+    page = sample.page(sample.table({}))
+    assert "089-000-0000" not in page
+    assert "話を聞き" not in page
+    assert "つなぐ会" in page
 
 
 @pytest.mark.parametrize(

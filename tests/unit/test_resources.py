@@ -7,7 +7,6 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tsunagari import study as studies
 from tsunagari.programmes import hsds, resources
 
 TROUBLES = {"1": "話し相手がいない", "4": "お金のこと"}
@@ -186,15 +185,7 @@ def test_weekly_hours(row, expected):
     assert resources.open_hours(row) == expected
 
 
-def test_a_missing_column_is_named():
-    with pytest.raises(studies.InputError, match="status, area_codes|status"):
-        resources.coverage(
-            table({}).drop(columns="status"), troubles=TROUBLES, places=PLACES, by="region"
-        )
-
-
 CANARY = {"contact_person": "山田花子", "phone_private": "090-0000-1234", "note": "本人の携帯"}
-PUBLIC = ["resource_id", "org_name", "org_name_kana", "status", "trouble_codes", "area_codes"]
 
 
 def test_hsds_has_what_the_standard_requires_and_nothing_private():
@@ -209,7 +200,7 @@ def test_hsds_has_what_the_standard_requires_and_nothing_private():
         {"is_public": "無", "org_name": "非公開の会"},
         {"is_public": "", "org_name": "未確認の会"},
     )
-    public = resources.public_rows(rows, [*PUBLIC, *hours, *contact, "minimum_age"])
+    public = resources.public_rows(rows)
     page = hsds.export(public, troubles=TROUBLES, places=PLACES)
     (service,) = page["contents"]
     assert page["total_items"] == 1
@@ -231,6 +222,22 @@ def test_hsds_has_what_the_standard_requires_and_nothing_private():
 
 
 def test_public_rows_keep_declared_columns_alone():
-    rows = table(CANARY, {"is_public": "無"})
-    assert list(resources.public_rows(rows, PUBLIC)) == PUBLIC
-    assert len(resources.public_rows(rows, PUBLIC)) == 1
+    rows = table(CANARY | {"address_withheld": "有", "address_text": "松山市"}, {"is_public": "無"})
+    found = resources.public_rows(rows)
+    assert len(found) == 1
+    assert not {*CANARY, "is_public", "personal_data"} & set(found)
+    assert found["address_text"].tolist() == [""]
+
+
+def test_places_follow_the_regions_and_a_city_is_its_own():
+    found = pd.DataFrame(
+        {
+            "municipality_code": ["38201", "38202", "14204"],
+            "municipality": ["松山市", "今治市", "鎌倉市"],
+            "region": ["2", "1", ""],
+        }
+    )
+    places = resources.places_of(found, {"1": "東予", "2": "中予"})
+    assert places.loc["38202"].tolist() == ["今治市", "1", "東予"]
+    assert places.loc["14204"].tolist() == ["鎌倉市", "14204", "鎌倉市"]
+    assert places["label"].tolist().index("今治市") < places["label"].tolist().index("松山市")

@@ -17,6 +17,7 @@ from jinja2 import FileSystemLoader, StrictUndefined
 from jinja2.sandbox import SandboxedEnvironment
 
 from tsunagari.programmes import resources as lists
+from tsunagari.programmes.cells import DAYS, HOLIDAYS, NATION
 
 HERE = Path(__file__).parent
 PAGE = "resource_finder.html"
@@ -25,7 +26,6 @@ PAGE = "resource_finder.html"
 def build_page(
     resources: pd.DataFrame,
     *,
-    public: Sequence[str],
     troubles: Mapping[str, str],
     places: pd.DataFrame,
     area: str,
@@ -35,8 +35,7 @@ def build_page(
     """Return the page as HTML; the same rows give the same bytes.
 
     Args:
-        resources: Rows of `resources`.
-        public: Columns that the schema declares public; no other can reach the page.
+        resources: Rows of `resources`; only what is declared public can reach the page.
         troubles: Label of each trouble code of the survey, those that are no trouble left out.
         places: Municipalities, as in `resources`.
         area: Whose list it is, such as 愛媛県.
@@ -46,12 +45,12 @@ def build_page(
     """
     text = _text()
     shown = resources[lists.is_active(resources, "shown")]
-    listed = lists.public_rows(shown, public)
+    listed = lists.public_rows(shown)
     regions = {
         region: rows["label"].to_dict()
         for region, rows in places.groupby("region_label", sort=False)
     }
-    wide = dict.fromkeys(lists.wide_codes(places), text["wide"]) | {lists.NATION: text["nation"]}
+    wide = dict.fromkeys(lists.wide_codes(places), text["wide"]) | {NATION: text["nation"]}
     cards = [
         _card(row, troubles=troubles, regions=regions, wide=wide)
         for row in listed.to_dict("records")
@@ -68,7 +67,7 @@ def build_page(
         hidden=text["hidden"].format(n=len(shown) - len(cards)),
         troubles=troubles,
         regions=regions,
-        days=lists.words()["days"],
+        days=DAYS,
         rows=sorted(
             cards, key=lambda card: (lists.fold(card["org_name_kana"]), card["resource_id"])
         ),
@@ -162,10 +161,10 @@ def _hours(row: Mapping[str, str], hours: tuple[int, int, int] | None) -> str:
     if hours is None:
         known = " ".join(row.get(name, "") for name in ("open_days", *lists.TIMES)).strip()
         return " ".join(filter(None, [known, note])) or text["hours_unknown"]
-    names = lists.words()["days"]
+    names = DAYS
     bits = "".join(name if hours[0] >> place & 1 else " " for place, name in enumerate(names))
     runs = [f"{run[0]}〜{run[-1]}" if len(run) > 2 else "・".join(run) for run in bits.split()]
-    runs += ["祝"] * ("祝" in row["open_days"])
+    runs += [HOLIDAYS] * (HOLIDAYS in row["open_days"])
     opens, closes = (row[name].removeprefix("0") for name in lists.TIMES)
     next_day = text["next_day"] if hours[2] > 1440 else ""
     return f"{'・'.join(runs)} {opens}〜{next_day}{closes}" + (f"（{note}）" if note else "")

@@ -13,6 +13,7 @@ import pandas as pd
 import yaml
 
 from tsunagari.programmes import resources as lists
+from tsunagari.programmes.cells import DAYS, NATION
 
 
 def export(
@@ -28,7 +29,7 @@ def export(
     Returns:
         A dictionary to write as JSON. The same rows give the same ids.
     """
-    areas = places["label"].to_dict() | {lists.NATION: _fields()["nation"]}
+    areas = places["label"].to_dict() | {NATION: _fields()["nation"]}
     contents = [_service(row, troubles, areas) for row in public.to_dict("records")]
     return {
         "total_items": len(contents),
@@ -113,12 +114,10 @@ def _schedules(row: Mapping[str, str]) -> list[dict[str, Any]]:
         times = [f"{at // 60:02}:{at % 60:02}{fields['offset']}" for at in (opens, closes)]
         entry |= {"freq": "WEEKLY", "byday": ",".join(names)}
         entry |= dict(zip(("opens_at", "closes_at"), times, strict=True))
-    elif monthly := re.findall(
-        rf"(第\d|最終)([{lists.words()['days']}])", row.get("open_days", "")
-    ):
+    elif monthly := re.findall(rf"(第\d|最終)([{DAYS}])", row.get("open_days", "")):
         nth = {"最終": -1} | {f"第{week}": week for week in range(1, 6)}
-        day = dict(zip(lists.words()["days"], fields["days"], strict=True))
+        day = dict(zip(DAYS, fields["days"], strict=True))
         byday = ",".join(f"{nth[week]}{day[name]}" for week, name in monthly)
-        entry |= {"freq": "MONTHLY", "byday": byday} | {}
+        entry |= {"freq": "MONTHLY", "byday": byday}
     entry |= _given(row, {"description": "hours_note"})
     return [entry] if len(entry) > 1 else []

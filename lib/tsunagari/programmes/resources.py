@@ -1,10 +1,8 @@
 """The resource list: how it grew, how fresh it is, whom it serves where, and which rows may be one.
 
 Every function takes the rows of the declared table `resources`: one row a service of an
-organisation, texts as declared, several values joined by `;`, blanks as "" or missing.
-`places` has one row a municipality, indexed by its five-digit code, with the columns `label`,
-`region` and `region_label`. `troubles` gives the label of every code of the survey's own question,
-so that demand and supply cross.
+organisation. `troubles` gives the label of every code of the survey's own question, so that demand
+and supply cross; `places` is what `places_of` returns.
 """
 
 from __future__ import annotations
@@ -20,9 +18,9 @@ from typing import Any
 import pandas as pd
 import yaml
 
-from tsunagari.study import InputError
+from tsunagari.programmes import schema
+from tsunagari.programmes.cells import DAYS, HOLIDAYS, NATION
 
-NATION = "00000"
 PER = 10_000  # residents
 TIMES = ("opens_at", "closes_at")
 _KANA = {code: code - 0x60 for code in range(ord("ァ"), ord("ヶ") + 1)}  # katakana -> hiragana
@@ -35,19 +33,25 @@ def words() -> dict[str, Any]:
 
 
 def texts(resources: pd.DataFrame, columns: Sequence[str]) -> pd.DataFrame:
-    """Return the columns as text, blanks as "".
-
-    Raises:
-        InputError: A column is not there.
-    """
-    missing = [name for name in columns if name not in resources]
-    if missing:
-        names = ", ".join(missing)
-        said = [text.format(columns=names) for text in words()["column_missing"].values()]
-        raise InputError("COLUMN_MISSING", *said)
-    table = resources[list(columns)].astype("string").fillna("")
-    numbers = resources[list(columns)].select_dtypes("number").columns
+    """Return the columns as text: days in ISO, whole numbers without a point, blanks as ""."""
+    table = resources[list(columns)]
+    numbers = table.select_dtypes("number").columns
+    table = table.astype("string").fillna("")
     return table.assign(**{name: table[name].str.removesuffix(".0") for name in numbers})
+
+
+def places_of(municipalities: pd.DataFrame, regions: Mapping[str, str]) -> pd.DataFrame:
+    """Return the municipalities by code, region by region: `label`, `region`, `region_label`.
+
+    Args:
+        municipalities: population_municipalities.csv.
+        regions: Label of each region. A municipality without one is a region of its own.
+    """
+    table = municipalities.set_index("municipality_code")
+    region = table["region"].where(table["region"].isin(list(regions)), table.index.to_series())
+    table = pd.DataFrame({"label": table["municipality"], "region": region})
+    named = region.map(dict(regions)).fillna(table["label"])
+    return table.assign(region_label=named).sort_values("region", kind="stable")
 
 
 def several(text: str) -> list[str]:
@@ -281,13 +285,13 @@ def duplicates(resources: pd.DataFrame) -> pd.DataFrame:
 # --- what is public, and when it is open -------------------------------------------------------
 
 
-def public_rows(resources: pd.DataFrame, public: Sequence[str]) -> pd.DataFrame:
+def public_rows(resources: pd.DataFrame) -> pd.DataFrame:
     """Return the rows and columns that anyone may see, as text; a withheld address is blank.
 
-    Args:
-        resources: Rows of `resources`; kept are those with `is_public` = 有, `personal_data` not.
-        public: Columns that the schema declares public.
+    Rows: `is_public` is 有 and `personal_data` is not. Columns: those columns.csv declares public.
     """
+    declared = schema.tables()["resources"].columns.values()
+    public = [column.name for column in declared if column.is_public]
     marks = ["is_public", "personal_data", "address_withheld"]
     is_set = texts(resources, marks).eq("有")
     kept = is_set["is_public"] & ~is_set["personal_data"]
@@ -310,12 +314,11 @@ def open_hours(row: Mapping[str, str]) -> tuple[int, int, int] | None:
     """
     if row.get("open_24h", "") == "有":
         return 127, 0, 1440
-    names = words()["days"]
-    days = row.get("open_days", "").replace("祝", "")
-    if not days or set(days) - set(names):  # 第2月 and the like: not every week
+    days = row.get("open_days", "").replace(HOLIDAYS, "")
+    if not days or set(days) - set(DAYS):  # 第2月 and the like: not every week
         return None
     times = [re.fullmatch(r"(\d{1,2}):(\d\d)(?::\d\d)?", row.get(n, "")) for n in TIMES]
     if None in times:
         return None
     opens, closes = (int(time[1]) * 60 + int(time[2]) for time in times)
-    return sum(1 << names.index(day) for day in set(days)), opens, closes + 1440 * (closes <= opens)
+    return sum(1 << DAYS.index(day) for day in set(days)), opens, closes + 1440 * (closes <= opens)
