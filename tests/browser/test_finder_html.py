@@ -93,7 +93,7 @@ def test_keyboard_alone(visit):
     assert said(page).startswith("0 件（「０８９-０００１２３４」・話し相手や相談相手がいない）")
     page.get_by_role("button", name="すべて消す").focus()
     page.keyboard.press("Enter")
-    page.wait_for_function("document.activeElement.id === 'word'")
+    assert page.evaluate("document.activeElement.id") == "word"
     assert said(page) == "45 件（すべて）"
 
 

@@ -10,7 +10,7 @@ import pytest
 from tests.browser import resource_sample as sample
 
 from tsunagari import report
-from tsunagari.programmes import schema
+from tsunagari.programmes import hsds, records, resources, schema
 
 
 class Reader(HTMLParser):
@@ -157,3 +157,41 @@ def test_marks_stand_and_are_lifted_as_on_the_councils_page():
     assert "合成データ" in signed
     real = sample.page(sample.table({}), marks=sample.MARKS | {"banner": ""})
     assert "合成データ" not in real
+
+
+def test_a_city_does_not_ask_in_which_city():
+    assert 'name="place"' in sample.page(sample.table({}))
+    page = sample.page(sample.table({}), places=sample.PLACES.iloc[:1])
+    assert 'name="place"' not in page
+
+
+def test_from_a_file_as_an_office_fills_it_in(tmp_path):
+    rows = [
+        "ID,団体名,団体名_カナ,困りごと,利用方法,担当区域,利用可能曜日,開始時間,終了時間,状態,登録日,最終確認日,対象年齢（下限）,公開,備考",
+        "R1,ひなた会,ヒナタカイ,お金のこと;話し相手,電話,松山市;伊予市,月～金,9時,17時,活動中,令和4年5月1日,2022/12/1,18,有,担当は山田",
+        "R2,ひかげ会,ヒカゲカイ,お金のこと,電話,松山市,土日,9:00,17:00,,2022-05-01,,,,",
+    ]  # fmt: skip
+    (tmp_path / "resources.csv").write_text("\n".join(rows), encoding="utf-8")
+    areas = sample.PLACES["label"].to_dict() | {"38000": "愛媛県", "00000": "全国"}
+    troubles = {"1": "話し相手", "4": "お金のこと"}
+    found = records.read(
+        tmp_path, year=2022, areas=areas, lists=schema.declared()["lists"] | {"trouble": troubles}
+    )
+    listed = found.table("resources")
+    assert found.quarantine.empty and found.cells.empty
+    page = sample.page(listed, troubles=troubles)
+    facts = Reader(page).facts
+    assert facts["受付"] == "月〜金 9:00〜17:00"
+    assert facts["担当区域"] == "中予"
+    assert facts["困りごと"] == "お金のこと、話し相手"
+    assert facts["対象"] == "18歳以上"
+    assert facts["最終確認"] == "2022年12月1日"
+    assert "ひかげ会" not in page and "山田" not in page
+    (service,) = hsds.export(
+        resources.public_rows(listed), troubles=troubles, places=sample.PLACES
+    )["contents"]
+    assert service["assured_date"] == "2022-12-01"
+    assert service["minimum_age"] == 18
+    cells = resources.coverage(listed, troubles=troubles, places=sample.PLACES, by="region")
+    assert cells["n_local"].tolist() == [0, 1, 0, 2]  # 東予 and 中予: 話し相手, then お金のこと
+    assert resources.growth(listed)["n_total"].tolist() == [2]

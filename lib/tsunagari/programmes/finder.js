@@ -37,7 +37,7 @@
     return {
       word: form.word.value.split(/\s+/).map(fold).filter(Boolean).map((word) => same.get(word) ?? [word]),
       trouble: form.trouble.value,
-      place: form.place.value,
+      place: form.place?.value,
       time: form.day.value === '' && from === null ? null
         : { day: form.day.value === '' ? null : +form.day.value, from, to: minute === null ? from + 60 : from + 1 },
     };
@@ -122,8 +122,8 @@
     if (!event.isComposing) update();  // a word still being converted is not a word yet
   });
   form.addEventListener('compositionend', update);
-  form.addEventListener('reset', () => { minute = null; setTimeout(() => { update(); form.word.focus(); }); });
   form.addEventListener('submit', (event) => { event.preventDefault(); results.focus(); });
+  find('#clear').onclick = () => { form.reset(); minute = null; update(); form.word.focus(); };
   find('#now').onclick = () => {
     const time = new Date();
     minute = time.getHours() * 60 + time.getMinutes();
