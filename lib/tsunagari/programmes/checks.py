@@ -87,7 +87,7 @@ def cross_check(
         sifter.add(table.duplicated(key, keep=False), "KEY_CONFLICT", column=_label(name, key[0]))
         if name in rules:
             rules[name](table, tables, sifter=sifter, context=context, notes=notes)
-        _references(name, table, tables, sifter=sifter)
+        _references(name, table, tables, sifter=sifter, notes=notes)
         aside = sifter.aside()
         places = table.loc[aside.pop("file_row"), ["file", "file_row"]].reset_index(drop=True)
         asides.append(pd.concat([places, aside], axis=1).assign(table=name))
@@ -100,19 +100,21 @@ def _label(table: str, column: str) -> str:
 
 
 def _references(
-    name: str, table: pd.DataFrame, tables: dict[str, pd.DataFrame], *, sifter: Sifter
+    name: str, table: pd.DataFrame, tables: dict, *, sifter: Sifter, notes: list[dict[str, str]]
 ) -> None:
-    """Set aside rows that refer to an id that its table, if there is one, does not hold."""
+    """Set aside rows whose required id its table, if there is one, lacks; else remark on it."""
     for column in schema.tables()[name].columns.values():
-        if column.kind not in ("ref", "refs"):
-            continue
         parent, _, key = column.rule.partition(".")
-        if parent not in tables:
+        if column.kind not in ("ref", "refs") or parent not in tables:
             continue
         known = set(tables[parent][key]) | {""}
         said = table[column.name]
-        bad = said.index[[not set(text.split(";")) <= known for text in said]]
-        sifter.add(pd.Series(True, index=bad), "REF_UNKNOWN", column=column.label)
+        bad = pd.Series([not set(text.split(";")) <= known for text in said], index=said.index)
+        if column.required == "yes":
+            sifter.add(bad, "REF_UNKNOWN", column=column.label)
+            continue
+        for file, rows in table[bad & sifter.is_free].groupby("file"):
+            note("REF_ODD", rows["file_row"], column=column.label, file=str(file), notes=notes)
 
 
 def _events(
