@@ -84,9 +84,9 @@ def test_keyboard_alone(visit):
     page.keyboard.press("Enter")
     assert page.evaluate("document.activeElement.id") == "results"
     page.keyboard.press("Tab")
+    if page.locator(".back").is_visible():  # on a phone, the way back to the conditions
+        page.keyboard.press("Tab")
     assert page.evaluate("document.activeElement.href") == "tel:0890001234"
-    for _ in range(2):
-        page.keyboard.press("Shift+Tab")
     while page.evaluate("document.activeElement.name") != "trouble":
         page.keyboard.press("Shift+Tab")
     page.keyboard.press("ArrowDown")  # from 指定しない to the first trouble

@@ -98,7 +98,7 @@ def test_what_is_not_public_never_reaches_the_page():
     secrets += ["未確認の会", "個人宅の会", "休んでいる会", "終わった会"]
     page = sample.page(rows)
     assert [word for word in secrets if word in page] == []
-    assert "公開の確認がとれていない 3 件は載せていません" in page
+    assert "公開の確認がとれていないもの（3 件）" in page
 
 
 def test_a_column_that_is_no_longer_declared_public_is_gone(monkeypatch):
@@ -147,6 +147,8 @@ def test_warns_of_what_was_not_assured_for_a_year_and_of_a_pause():
     assert 'class="stale"' not in fresh
     assert "臨時休止中です" in sample.page(sample.table({"status": "臨時休止"}))
     assert "臨時休止中です" not in fresh
+    assert "公開している連絡先がありません" in sample.page(sample.table({"phone_public": ""}))
+    assert "公開している連絡先がありません" not in fresh
 
 
 def test_marks_stand_and_are_lifted_as_on_the_councils_page():

@@ -140,6 +140,6 @@
   };
   addEventListener('beforeprint', () => show(found.length));
   addEventListener('afterprint', () => show(PAGE));
-  form.hidden = false;
+  form.hidden = find('.back').hidden = false;
   update();
 })();

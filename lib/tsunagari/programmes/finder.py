@@ -123,6 +123,7 @@ def _card(
         "hours_list": " ".join(map(str, hours or ())),
         "facts": [(text["labels"][name], value) for name, value in values.items() if value],
         "links": [said(name) for name in ("url", "sns") if said(name)],
+        "has_contact": any(said(n) for n in ("phone_public", "email_public", "url", "sns")),
         "dial": re.sub(r"[^\d+]", "", said("phone_public")),
         "paused": said("status") not in (*lists.words()["active"], ""),
     }
