@@ -221,6 +221,24 @@ def test_hsds_has_what_the_standard_requires_and_nothing_private():
     assert again == page
 
 
+def test_hsds_knows_days_of_a_month_and_leaves_unknown_hours_out():
+    rows = resources.public_rows(
+        table(
+            {"open_days": "火;第2月;最終金", "opens_at": "10:00", "closes_at": "12:00"},
+            {"open_24h": "有"},
+            {},
+        )
+    )
+    page = hsds.export(rows, troubles=TROUBLES, places=PLACES)
+    monthly, always, unknown = page["contents"]
+    days = [(one["freq"], one["byday"], one["opens_at"]) for one in monthly["schedules"]]
+    assert days == [("WEEKLY", "TU", "10:00+09:00"), ("MONTHLY", "2MO,-1FR", "10:00+09:00")]
+    (schedule,) = always["schedules"]
+    assert schedule["byday"] == "MO,TU,WE,TH,FR,SA,SU"
+    assert (schedule["opens_at"], schedule["closes_at"]) == ("00:00+09:00", "23:59+09:00")
+    assert "schedules" not in unknown
+
+
 def test_public_rows_keep_declared_columns_alone():
     rows = table(CANARY | {"address_withheld": "有", "address_text": "松山市"}, {"is_public": "無"})
     found = resources.public_rows(rows)

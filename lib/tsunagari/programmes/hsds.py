@@ -105,19 +105,24 @@ def _attribute(code: str, kind: str, value: str, *, label: str) -> dict[str, Any
 
 
 def _schedules(row: Mapping[str, str]) -> list[dict[str, Any]]:
-    fields, hours = _fields(), lists.open_hours(row)
-    entry = {"id": _id("schedule", row["resource_id"])}
+    """Return the days of every week and those of a month, 第2月 as 2MO; the note alone otherwise."""
+    fields, note = _fields(), _given(row, {"description": "hours_note"})
+    day = dict(zip(DAYS, fields["days"], strict=True))
+    listed = DAYS if row.get("open_24h") == "有" else row.get("open_days", "")
+    monthly = re.findall(rf"(第\d|最終)([{DAYS}])", listed)
+    weekly = [day[one] for one in re.sub(r"(第\d|最終).", "", listed) if one in day]
+    nth = {"最終": "-1"} | {f"第{week}": str(week) for week in range(1, 6)}
+    byday = {"WEEKLY": weekly, "MONTHLY": [nth[week] + day[one] for week, one in monthly]}
+    hours = lists.open_hours({**row, "open_days": DAYS})
+    times = {}
     if hours:
-        days, opens, closes = hours
-        names = [name for place, name in enumerate(fields["days"]) if days >> place & 1]
-        closes = 1439 if closes == 1440 else closes % 1440
-        times = [f"{at // 60:02}:{at % 60:02}{fields['offset']}" for at in (opens, closes)]
-        entry |= {"freq": "WEEKLY", "byday": ",".join(names)}
-        entry |= dict(zip(("opens_at", "closes_at"), times, strict=True))
-    elif monthly := re.findall(rf"(第\d|最終)([{DAYS}])", row.get("open_days", "")):
-        nth = {"最終": -1} | {f"第{week}": week for week in range(1, 6)}
-        day = dict(zip(DAYS, fields["days"], strict=True))
-        byday = ",".join(f"{nth[week]}{day[name]}" for week, name in monthly)
-        entry |= {"freq": "MONTHLY", "byday": byday}
-    entry |= _given(row, {"description": "hours_note"})
-    return [entry] if len(entry) > 1 else []
+        ends = (hours[1], 1439 if hours[2] == 1440 else hours[2] % 1440)
+        at = [f"{minute // 60:02}:{minute % 60:02}{fields['offset']}" for minute in ends]
+        times = dict(zip(("opens_at", "closes_at"), at, strict=True))
+    found = [
+        {"freq": freq, "byday": ",".join(days)} | times for freq, days in byday.items() if days
+    ]
+    return [
+        {"id": _id("schedule", row["resource_id"], one.get("freq", ""))} | one | note
+        for one in found or ([{}] if note else [])
+    ]
