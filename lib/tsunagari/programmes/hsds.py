@@ -105,7 +105,7 @@ def _attribute(code: str, kind: str, value: str, *, label: str) -> dict[str, Any
 
 
 def _schedules(row: Mapping[str, str]) -> list[dict[str, Any]]:
-    """Return the days of every week and those of a month, 第2月 as 2MO; the note alone otherwise."""
+    """Return days of every week and of a month (第2月 is 2MO) apart; else the note alone."""
     fields, note = _fields(), _given(row, {"description": "hours_note"})
     day = dict(zip(DAYS, fields["days"], strict=True))
     listed = DAYS if row.get("open_24h") == "有" else row.get("open_days", "")
