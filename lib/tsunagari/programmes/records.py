@@ -279,6 +279,7 @@ def _read_sheet(
     _set_notes_aside(cells, table, place=place, sifter=sifter)
     sifter.add(is_wide, "TOO_WIDE")
     data, blanked = pd.DataFrame(index=cells.index), []
+    is_about = pd.Series(data=False, index=cells.index)
     for name, at in place.items():
         column, raw = table.columns[name], cells[at]
         _refuse(raw[sifter.is_free], column, sheet=sheet, context=context)
@@ -289,11 +290,14 @@ def _read_sheet(
             sifter.add(raw == "", "REQUIRED_BLANK", column=column.label)
         else:
             blanked.append((column.label, reasons))
-        if column.kind in NUMBER_KINDS and "is_approximate" in table.columns:
-            is_about = raw.str.match("約|およそ|概ね") & data[name].notna()
-            said = data["is_approximate"] if "is_approximate" in data else raw.mask(raw != "", "")
-            data["is_approximate"] = said.where(~is_about, "有")
+        if column.kind in NUMBER_KINDS:
+            is_about |= raw.str.match("約|およそ|概ね") & data[name].notna()
     data = _typed(data, table)
+    if "is_approximate" in data:
+        data["is_approximate"] = data["is_approximate"].where(~is_about, "有")
+    else:
+        rows = is_about.index[is_about & sifter.is_free]
+        checks.note("APPROXIMATE", rows, column=table.label, file=sheet.file, notes=notes)
     for name in place:
         sifter.add(*_contradicted(data, table.columns[name]), column=table.columns[name].label)
     _set_repeated_aside(data, table, sifter=sifter)
