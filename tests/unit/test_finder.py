@@ -10,7 +10,7 @@ import pytest
 from tests.browser import resource_sample as sample
 
 from tsunagari import report
-from tsunagari.programmes import hsds, records, resources, schema
+from tsunagari.programmes import hsds, records, resources, schema, supply
 
 
 class Reader(HTMLParser):
@@ -194,6 +194,6 @@ def test_from_a_file_as_an_office_fills_it_in(tmp_path):
     )["contents"]
     assert service["assured_date"] == "2022-12-01"
     assert service["minimum_age"] == 18
-    cells = resources.coverage(listed, troubles=troubles, places=sample.PLACES, by="region")
+    cells = supply.coverage(listed, troubles=troubles, places=sample.PLACES, by="region")
     assert cells["n_local"].tolist() == [0, 1, 0, 2]  # 東予 and 中予: 話し相手, then お金のこと
     assert resources.growth(listed)["n_total"].tolist() == [2]

@@ -7,7 +7,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tsunagari.programmes import hsds, resources
+from tsunagari.programmes import hsds, records, resources, schema, supply
+from tsunagari.study import Region
 
 TROUBLES = {"1": "話し相手がいない", "4": "お金のこと"}
 PLACES = pd.DataFrame(
@@ -69,7 +70,7 @@ def test_coverage_names_empty_cells_and_those_only_wide_ones_serve():
         {"area_codes": "38202", "trouble_codes": "4", "status": "休止"},
         {"area_codes": "13101", "trouble_codes": "4"},  # elsewhere
     )
-    found = resources.coverage(rows, troubles=TROUBLES, places=PLACES, by="region")
+    found = supply.coverage(rows, troubles=TROUBLES, places=PLACES, by="region")
     columns = ["trouble_code", "place_label", "n_local", "n_wide", "gap"]
     assert found[columns].to_numpy().tolist() == [
         ["1", "中予", 1, 2, ""],
@@ -77,7 +78,7 @@ def test_coverage_names_empty_cells_and_those_only_wide_ones_serve():
         ["4", "中予", 0, 1, "wide_only"],
         ["4", "東予", 0, 1, "wide_only"],
     ]
-    alone = resources.coverage(rows.iloc[:1], troubles=TROUBLES, places=PLACES, by="municipality")
+    alone = supply.coverage(rows.iloc[:1], troubles=TROUBLES, places=PLACES, by="municipality")
     empty = alone[alone["gap"] == "none"]
     assert list(zip(empty["trouble_label"], empty["place_label"], strict=True)) == [
         ("話し相手がいない", "今治市"),
@@ -85,7 +86,7 @@ def test_coverage_names_empty_cells_and_those_only_wide_ones_serve():
         ("お金のこと", "伊予市"),
         ("お金のこと", "今治市"),
     ]
-    nation = resources.coverage(
+    nation = supply.coverage(
         table({"area_codes": "00000"}), troubles=TROUBLES, places=PLACES, by="municipality"
     )
     assert nation["n_wide"].tolist() == [1, 1, 1, 0, 0, 0]
@@ -94,7 +95,7 @@ def test_coverage_names_empty_cells_and_those_only_wide_ones_serve():
 def estimates() -> pd.DataFrame:
     cells = [("2", "1", 20.0, 18.0, 22.0), ("2", "4", 5.0, 4.0, 6.0), ("1", "1", 10.0, 8.0, 12.0)]
     names = ["domain_value", "item_value", "estimate", "lower", "upper"]
-    rows = pd.DataFrame(cells, columns=names).assign(status="published")
+    rows = pd.DataFrame(cells, columns=names).assign(status="published", n_unweighted=300)
     hidden = {"domain_value": "1", "item_value": "4", "status": "suppressed"}
     rows = pd.concat([rows, pd.DataFrame([hidden])], ignore_index=True)
     other = rows.assign(measure="difference_points")
@@ -104,9 +105,9 @@ def estimates() -> pd.DataFrame:
 
 def test_supply_beside_demand_for_ten_thousand_residents():
     rows = table({}, {}, {}, {"area_codes": "38000", "trouble_codes": "4"})
-    cells = resources.coverage(rows, troubles=TROUBLES, places=PLACES, by="region")
-    asked = resources.demand(estimates(), region="region", trouble="trouble")
-    found = resources.supply(cells, demand=asked, residents={"1": 50_000, "2": 200_000})
+    cells = supply.coverage(rows, troubles=TROUBLES, places=PLACES, by="region")
+    asked = supply.demand(estimates(), region="region", trouble="trouble")
+    found = supply.supply(cells, demand=asked, residents={"1": 50_000, "2": 200_000})
     found = found.set_index(["place_label", "trouble_code"])
     here = found.loc[("中予", "1")]
     assert here["demand_per_10000"] == pytest.approx(2000)  # 20 % of 10,000
@@ -117,6 +118,50 @@ def test_supply_beside_demand_for_ten_thousand_residents():
     hidden = found.loc[("東予", "4")]
     assert hidden["status"] == "suppressed"
     assert np.isnan(hidden["demand_per_10000"])
+
+
+def test_every_figure_is_a_row_of_estimates(tmp_path):
+    lines = [
+        "ID,団体名,困りごと,担当区域,状態,登録日,最終確認日,公開,出典",
+        "R1,ひなた会,1,松山市,活動中,2022-04-10,2022-12-01,有,担当課の記録",
+        "R2,(株)ひなた会,1,松山市,活動中,2020-11-10,2020-12-01,有,担当課の記録",
+        "R3,みかん会,4,愛媛県,終了,2022-05-11,,,担当課の記録",
+    ]
+    (tmp_path / "resources.csv").write_text("\n".join(lines), encoding="utf-8")
+    areas = PLACES["label"].to_dict() | {"38000": "愛媛県"}
+    found = records.read(
+        tmp_path, year=2022, areas=areas, lists=schema.declared()["lists"] | {"trouble": TROUBLES}
+    )
+    assert found.quarantine.empty and found.cells.empty
+    asked = supply.demand(estimates(), region="region", trouble="trouble")
+    people = {"1": 50_000, "2": 200_000}
+    given = {"year": 2022, "troubles": TROUBLES, "places": PLACES}
+    rows = supply.measure(found, demand=asked, residents=people, **given)
+    assert rows["row_id"].is_unique
+    assert set(rows["table_id"]) == {"programme_resources"}
+    assert set(rows["source"]) == {"担当課の記録"}
+    keys = ["item", "domain_value", "item_value"]
+    figures = rows.set_index(keys)["estimate"]
+    assert figures["registered", "all", "1"] == 3
+    assert figures["registered", "2022-05", "1"] == 3
+    assert figures["new", "2022-05", "1"] == 1
+    assert figures["pairs", "all", "1"] == 1
+    assert figures["assured", "all", "stale"] == 50  # one of two active
+    places = rows["measure"].eq("count") & rows["item"].eq("local") & rows["domain"].eq("region")
+    assert rows[places].set_index(keys)["estimate"]["local", "2", "1"] == 2
+    assert figures["gap_region", "all", "none"] == 3  # 東予 both, 中予 money
+    per = rows[rows["measure"] == "per_10000"].set_index(keys)
+    assert per.loc[("demand", "2", "1"), ["estimate", "lower", "upper"]].tolist() == [
+        2000,
+        1800,
+        2200,
+    ]
+    assert per.loc[("local", "2", "1"), "estimate"] == pytest.approx(0.1)
+    assert figures["people_per_local", "2", "1"] == 20_000
+    hidden = per.loc[("demand", "1", "4")]
+    assert hidden["status"] == "suppressed" and np.isnan(hidden["estimate"])
+    without = supply.measure(found, **given)
+    assert set(rows["item"]) - set(without["item"]) == {"demand", "people_per_local"}
 
 
 def test_pairs_to_decide_and_the_plainest_reason():
@@ -248,14 +293,14 @@ def test_public_rows_keep_declared_columns_alone():
 
 
 def test_places_follow_the_regions_and_a_city_is_its_own():
-    found = pd.DataFrame(
-        {
-            "municipality_code": ["38201", "38202", "14204"],
-            "municipality": ["松山市", "今治市", "鎌倉市"],
-            "region": ["2", "1", ""],
-        }
-    )
-    places = resources.places_of(found, {"1": "東予", "2": "中予"})
+    areas = {"38201": "松山市", "38202": "今治市", "14204": "鎌倉市"}
+    regions = {
+        "1": Region(label="東予", municipalities=("今治市",)),
+        "2": Region(label="中予", municipalities=("松山市",)),
+    }
+    places = resources.places_of(areas | {"38000": "愛媛県", "00000": "全国"}, regions)
+    assert list(places.index) == ["38202", "14204", "38201"]  # by region code
     assert places.loc["38202"].tolist() == ["今治市", "1", "東予"]
     assert places.loc["14204"].tolist() == ["鎌倉市", "14204", "鎌倉市"]
-    assert places["label"].tolist().index("今治市") < places["label"].tolist().index("松山市")
+    assert len(places) == 3
+    assert resources.places_of({}, {}).empty

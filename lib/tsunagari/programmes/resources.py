@@ -1,8 +1,7 @@
-"""The resource list: how it grew, how fresh it is, whom it serves where, and which rows may be one.
+"""The resource list: how it grew, how fresh it is, which rows may be one, what anyone may see.
 
 Every function takes the rows of the declared table `resources`: one row a service of an
-organisation. `troubles` gives the label of every code of the survey's own question, so that demand
-and supply cross; `places` is what `places_of` returns.
+organisation. `places` is what `places_of` returns.
 """
 
 from __future__ import annotations
@@ -20,8 +19,8 @@ import yaml
 
 from tsunagari.programmes import schema
 from tsunagari.programmes.cells import DAYS, HOLIDAYS, NATION
+from tsunagari.study import Region
 
-PER = 10_000  # residents
 TIMES = ("opens_at", "closes_at")
 _KANA = {code: code - 0x60 for code in range(ord("ァ"), ord("ヶ") + 1)}  # katakana -> hiragana
 
@@ -41,18 +40,22 @@ def texts(resources: pd.DataFrame, columns: Sequence[str]) -> pd.DataFrame:
     return table.astype(object)  # read cell by cell, many times faster than arrow's
 
 
-def places_of(municipalities: pd.DataFrame, regions: Mapping[str, str]) -> pd.DataFrame:
+def places_of(areas: Mapping[str, str], regions: Mapping[str, Region]) -> pd.DataFrame:
     """Return the municipalities by code, region by region: `label`, `region`, `region_label`.
 
     Args:
-        municipalities: population_municipalities.csv.
-        regions: Label of each region. A municipality without one is a region of its own.
+        areas: Name by area code, as in the records' context; prefecture and nation are left out.
+        regions: The study's. A municipality in none of them is a region of its own.
     """
-    table = municipalities.set_index("municipality_code")
-    region = table["region"].where(table["region"].isin(list(regions)), table.index.to_series())
-    table = pd.DataFrame({"label": table["municipality"], "region": region})
-    named = region.map(dict(regions)).fillna(table["label"])
-    return table.assign(region_label=named).sort_values("region", kind="stable")
+    region_of = {name: code for code, one in regions.items() for name in one.municipalities}
+    rows = []
+    for code, name in areas.items():
+        if not code.endswith("000"):
+            region = region_of.get(name, code)
+            label = regions[region].label if region in regions else name
+            rows.append((code, name, region, label))
+    table = pd.DataFrame(rows, columns=["code", "label", "region", "region_label"])
+    return table.set_index("code").sort_values("region", kind="stable")
 
 
 def several(text: str) -> list[str]:
@@ -63,6 +66,11 @@ def several(text: str) -> list[str]:
 def is_active(resources: pd.DataFrame, kind: str = "active") -> pd.Series:
     """Return which rows count as supply, or by `kind` "shown" which a caller may be told of."""
     return texts(resources, ["status"])["status"].isin([*words()[kind], ""])
+
+
+def wide_codes(places: pd.DataFrame) -> set[str]:
+    """Return the codes that stand for more than a municipality: prefecture and nation."""
+    return {NATION} | {code[:2] + "000" for code in places.index}
 
 
 # --- growth and freshness -------------------------------------------------------------------------
@@ -102,113 +110,6 @@ def freshness(resources: pd.DataFrame, as_of: date) -> pd.DataFrame:
         .sort_values("assured_on", na_position="first", kind="stable")
         .reset_index(drop=True)
     )
-
-
-# --- coverage: field x place ----------------------------------------------------------------------
-
-
-def coverage(
-    resources: pd.DataFrame, *, troubles: Mapping[str, str], places: pd.DataFrame, by: str
-) -> pd.DataFrame:
-    """Return how many active services take up each trouble in each place.
-
-    Args:
-        resources: Rows of `resources`.
-        troubles: Label of each trouble code; its order is kept.
-        places: Municipalities.
-        by: "region" or "municipality".
-
-    Returns:
-        One row a cell, no cell left out: `trouble_code`, `trouble_label`, `place_code`,
-        `place_label`, `n_local` (name the place, or a municipality of the region, as their area),
-        `n_wide` (the whole prefecture or nation, and not local too), `gap`: "none" where nobody
-        serves the cell, "wide_only" where nobody local does, "" otherwise.
-    """
-    is_region = by == "region"
-    units = places.reset_index(names="code")
-    units["place_code"] = units["region"] if is_region else units["code"]
-    units["place_label"] = units["region_label"] if is_region else units["label"]
-    labels = units.drop_duplicates("place_code").set_index("place_code")["place_label"]
-    table = texts(resources[is_active(resources)], ["resource_id", "trouble_codes", "area_codes"])
-    pairs = _explode(_explode(table, "trouble_codes"), "area_codes")
-    keys = ["resource_id", "trouble_codes", "place_code"]
-    local = pairs.merge(units[["code", "place_code"]], left_on="area_codes", right_on="code")
-    local = local[keys].drop_duplicates()
-    wide = pairs[pairs["area_codes"].isin(wide_codes(places))].drop(columns="area_codes")
-    wide = wide.merge(labels.index.to_frame(index=False), how="cross")[keys].drop_duplicates()
-    wide = wide.merge(local, how="left", indicator=True).query("_merge == 'left_only'")
-    cells = pd.MultiIndex.from_product([list(troubles), labels.index], names=keys[1:])
-    counted = pd.DataFrame(
-        {
-            name: rows.groupby(keys[1:]).size().reindex(cells, fill_value=0)
-            for name, rows in (("n_local", local), ("n_wide", wide))
-        }
-    ).reset_index(names=["trouble_code", "place_code"])
-    counted.insert(1, "trouble_label", counted["trouble_code"].map(dict(troubles)))
-    counted.insert(3, "place_label", counted["place_code"].map(labels))
-    gap = pd.Series("", counted.index).mask(counted["n_local"] == 0, "wide_only")
-    return counted.assign(gap=gap.mask(counted["n_local"] + counted["n_wide"] == 0, "none"))
-
-
-def _explode(table: pd.DataFrame, column: str) -> pd.DataFrame:
-    """Return one row a value of a column that holds several."""
-    return table.assign(**{column: table[column].map(several)}).explode(column).dropna()
-
-
-def wide_codes(places: pd.DataFrame) -> set[str]:
-    """Return the codes that stand for more than a municipality: prefecture and nation."""
-    return {NATION} | {code[:2] + "000" for code in places.index}
-
-
-# --- supply against demand ------------------------------------------------------------------------
-
-
-def demand(estimates: pd.DataFrame, *, region: str, trouble: str) -> pd.DataFrame:
-    """Return the survey's shares of people with each trouble by region.
-
-    Args:
-        estimates: Published rows of estimates.csv.
-        region: Variable of the regions.
-        trouble: Item of the troubles.
-
-    Returns:
-        `place_code`, `trouble_code`, `percent`, `lower`, `upper` (0 to 100), `status`.
-    """
-    is_cell = (
-        estimates["measure"].eq("percent")
-        & estimates["domain"].eq(region)
-        & estimates["item"].eq(trouble)
-    )
-    names = {"domain_value": "place_code", "item_value": "trouble_code", "estimate": "percent"}
-    columns = ["place_code", "trouble_code", "percent", "lower", "upper", "status"]
-    return estimates[is_cell].rename(columns=names)[columns].reset_index(drop=True)
-
-
-def supply(
-    cells: pd.DataFrame, *, demand: pd.DataFrame, residents: Mapping[str, float]
-) -> pd.DataFrame:
-    """Return what is offered beside what people say they need, per 10,000 residents.
-
-    Args:
-        cells: `coverage` by region.
-        demand: From `demand`. A suppressed share has no number, and its row none.
-        residents: People of the survey's population in each region.
-
-    Returns:
-        The rows of `cells` that the survey asks about, with `residents`, `status`,
-        `demand_per_10000` with `_lower` and `_upper` (people with the trouble),
-        `local_per_10000` (services) and `people_per_local` (people with the trouble for each
-        local service; missing where there is none).
-    """
-    table = cells.merge(demand, on=["place_code", "trouble_code"], validate="one_to_one")
-    table["residents"] = table["place_code"].map(dict(residents))
-    for name in ("", "_lower", "_upper"):
-        share = table[name.removeprefix("_") or "percent"]
-        table[f"demand_per_{PER}{name}"] = share / 100 * PER
-    table[f"local_per_{PER}"] = table["n_local"] / table["residents"] * PER
-    people = table["percent"] / 100 * table["residents"]
-    table["people_per_local"] = people / table["n_local"].where(table["n_local"] > 0)
-    return table.drop(columns=["percent", "lower", "upper"])
 
 
 # --- rows that may be one organisation ------------------------------------------------------------
