@@ -233,7 +233,8 @@ def list_figures(published: pd.DataFrame, about: dict[str, Any]) -> Figures:
         numbers[key] = frozenset(_plain(value) for value in values if value == value)
     threshold = about.get("marks", {}).get("point_threshold", 0)
     wordings = {f"{is_hidden.sum():,}件を秘匿", f"{threshold:.0f}ポイント以上"}
-    texts = set(_texts(about)).union(
+    # What a study writes itself holds no number that is not of a row.
+    texts = set(_texts({key: value for key, value in about.items() if key != "texts"})).union(
         *(shown[n].dropna() for n in ("reason", "source", "item_label"))
     )
     quantities = _quantities(about)

@@ -567,7 +567,7 @@ def _settle_exclusive(
     item: str, variables: list[str], *, chosen: np.ndarray, book: Book, log: CellLog
 ) -> None:
     """Where "none of these" stands beside other answers, keep the others; `chosen` is changed."""
-    alone = np.array([book.codes[variable][0][2] != "answer" for variable in variables])
+    alone = np.array([book.codes[v][0][2] not in ("answer", "other") for v in variables])
     if alone.any():
         conflict = chosen[alone].any(axis=0) & (chosen.sum(axis=0) > 1)
         for k in np.flatnonzero(alone):
@@ -588,7 +588,7 @@ def _multi_status(
     "none of these", and it may be left open (`required: no`).
     """
     roles = [book.codes[variable][0][2] for variable in variables]
-    answers = np.array([role in ("answer", "exclusive") for role in roles])
+    answers = np.array([role in ("answer", "other", "exclusive") for role in roles])
     status = np.full(chosen.shape[1], -1, dtype=np.int8)
     if not book.required[variables[0]] and "exclusive" not in roles:
         status[seen["0"] if book.marks.unchosen != "" else slice(None)] = 0

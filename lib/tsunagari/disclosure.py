@@ -1753,6 +1753,8 @@ def describe_study(study: Study) -> dict[str, Any]:
         "axes": study.axes,
         "crosses": list(config.tables.crosses),
         "benchmark": _describe_benchmark(study),
+        "report": config.report.model_dump(),
+        "texts": study.texts,
         "marks": config.marks.model_dump(),
         "disclosure": config.disclosure.model_dump(),
         "notes": list(config.notes),
@@ -1762,6 +1764,10 @@ def describe_study(study: Study) -> dict[str, Any]:
 
 
 def _describe_variables(study: Study) -> dict[str, Any]:
+    roles: dict[str, dict[str, str]] = {}
+    codes = study.codebook.codes[study.codebook.codes["role"] != "answer"]
+    for item, code, role in zip(codes["item"], codes["code"], codes["role"], strict=True):
+        roles.setdefault(item, {})[code] = role
     return {
         name: {
             "label": item.label,
@@ -1769,6 +1775,7 @@ def _describe_variables(study: Study) -> dict[str, Any]:
             "kind": item.kind,
             "values": dict(item.labels),
             "nets": {net: list(codes) for net, (_, codes) in item.nets.items()},
+            "roles": roles.get(name, {}),
         }
         for name, item in study.items.items()
     }

@@ -20,7 +20,7 @@ from scipy import linalg, optimize, special, stats
 from tsunagari.estimates import BASE_FOR_TESTS, ESTIMATE_COLUMNS
 from tsunagari.estimation import TOO_FEW_UNITS
 from tsunagari.study import NO_ANSWER, Item, ModelError
-from tsunagari.verdicts import adjust_p_values
+from tsunagari.verdicts import REFERENCE, adjust_p_values
 from tsunagari.weighting import Design
 
 MINIMUM_EVENTS_PER_PARAMETER = 10.0  # Peduzzi et al. (1996); events = the rarer of the two answers
@@ -1266,7 +1266,7 @@ def _term_rows(
         n_cell=np.minimum(terms["n_events"], terms["n"] - terms["n_events"]),
         n_effective=terms["n_effective"],
         weighting=weighting,
-        mark=np.where(is_base, "基準", ""),
+        mark=np.where(is_base, REFERENCE, ""),
         reason=np.select([is_base, few], ["比較の基準の区分", TOO_FEW_UNITS], ""),
     )
     return rows.reindex(columns=list(ESTIMATE_COLUMNS))
@@ -1510,7 +1510,7 @@ def sensitivity_rows(
             table_id=f"model_{outcome_name}__sensitivity",
             domain="variant",
             domain_value=variant,
-            mark=part["mark"].where(part["mark"] == "基準", ""),
+            mark=part["mark"].where(part["mark"] == REFERENCE, ""),
         )
         for variant, part in zip(("unweighted", "imputed"), rows, strict=True)
     ]

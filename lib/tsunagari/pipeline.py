@@ -102,7 +102,7 @@ def hash_inputs(study: Study) -> dict[str, str]:
     root = studies.repository_root()
     weighting, benchmark = study.config.weighting, study.config.benchmark
     named = {weighting.targets, *(one.targets for one in weighting.margins)}
-    named |= {"study.yaml", "codebook.csv", *weighting.other_targets.values()}
+    named |= {"study.yaml", "codebook.csv", "texts.yaml", *weighting.other_targets.values()}
     waves = [study] + ([study.previous] if study.previous else [])
     public = [path for path in study.raw_dir.iterdir() if path.is_file() and path.name in named]
     public += (root / "data/raw" / benchmark.table).glob("*.csv") if benchmark else ()
@@ -424,7 +424,8 @@ def build_release(run: Run) -> None:
     quicken_imports()
     import nbformat
 
-    from tsunagari import attack, report
+    from tsunagari import attack
+    from tsunagari.report import page, published, workbook
 
     folder = run.release_staging
     discard(folder)
@@ -434,12 +435,10 @@ def build_release(run: Run) -> None:
         blame("report"),
     ):
         notebook = nbformat.read(run.staging / _NOTEBOOKS / f"{REPORT}.ipynb", as_version=4)
-        published = report.read_published(run.study.name, run.study.year)
-        page = report.export_html(
-            notebook, title=published.title, is_synthetic=published.is_synthetic
-        )
-        (folder / "council_report.html").write_text(page, encoding="utf-8", newline="\n")
-        report.write_workbook(published, folder / "tables.xlsx")
+        rows = published.read_published(run.study.name, run.study.year)
+        html = page.export_html(notebook, is_synthetic=rows.is_synthetic)
+        (folder / "council_report.html").write_text(html, encoding="utf-8", newline="\n")
+        workbook.write_workbook(rows, folder / "tables.xlsx")
     shutil.copyfile(run.staging / "published/estimates.csv", folder / "estimates.csv")
     studies.write_table(folder / MANIFEST, _describe(run))
     attack.seal_manifest(folder / MANIFEST)
@@ -456,10 +455,11 @@ def build_release(run: Run) -> None:
 
 def _lift_mark(folder: Path) -> None:
     """Make of a release its signed edition, whose manifest holds the hash that was signed."""
-    from tsunagari import attack, report
+    from tsunagari import attack
+    from tsunagari.report import edition
 
     signed = attack.hash_release(folder)
-    report.lift_mark(folder)
+    edition.lift_mark(folder)
     outputs = {name: _digest(folder / name) for name in RELEASED}
     manifest = read_json(folder / MANIFEST) | {"signoff": signed, "outputs": outputs}
     studies.write_table(folder / MANIFEST, manifest)
@@ -468,7 +468,7 @@ def _lift_mark(folder: Path) -> None:
 
 def _describe(run: Run) -> dict[str, Any]:
     """Return the manifest: no time, no path of this machine, no user."""
-    from tsunagari import report
+    from tsunagari.report.edition import UNSIGNED
 
     estimates = studies.read_table(run.release_staging / "estimates.csv")
     ledger = estimates[is_kind(estimates, "ledger") & (estimates["measure"] == "count")]
@@ -479,7 +479,7 @@ def _describe(run: Run) -> dict[str, Any]:
         "study": run.study.name,
         "year": run.study.year,
         "synthetic_inputs": run.study.synthetic_inputs,
-        "signoff": report.UNSIGNED,  # or the hash that was signed
+        "signoff": UNSIGNED,  # or the hash that was signed
         "rows": {name: None if pd.isna(n) else int(n) for name, n in counts.items()},
         "parameters": run.parameters,
         "inputs": run.inputs,

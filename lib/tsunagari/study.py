@@ -29,7 +29,7 @@ _CODEBOOK_COLUMNS = (
     "scale sensitive waves version certainty_wording certainty_options certainty_order source"
 ).split()
 _TYPES = ("SA", "MA", "NUM", "OA", "ID", "DATE")
-_ROLES = ("answer", "exclusive", "no_answer", "refused", "dont_know", "not_applicable")
+_ROLES = ("answer", "other", "exclusive", "no_answer", "refused", "dont_know", "not_applicable")
 _UNTIDY_CODE = r"[\uff01-\uff5e\u3000]|^\s|\s$"
 MISSING_ROLES = ("no_answer", "refused", "dont_know", "not_applicable")
 
@@ -331,6 +331,14 @@ class Benchmark(_Part):
     caveat: str
 
 
+class Chapters(_Part):
+    """Which questions the chapters of the report go through."""
+
+    loneliness: tuple[str, ...] = ()
+    ties: tuple[str, ...] = ()
+    others: tuple[str, ...] = ()
+
+
 class StudyFile(_Part):
     """study.yaml: everything that makes one survey different from another."""
 
@@ -354,6 +362,7 @@ class StudyFile(_Part):
     marks: Marks = Marks()
     disclosure: Disclosure = Disclosure()
     benchmark: Benchmark | None = None
+    report: Chapters = Chapters()
     notes: tuple[str, ...] = ()
 
 
@@ -800,6 +809,12 @@ class Study:
         """What study.yaml says of this wave."""
         return self.config.waves[self.year]
 
+    @cached_property
+    def texts(self) -> dict[str, Any]:
+        """The study's own texts of the report: texts.yaml beside study.yaml, {} without one."""
+        path = self.raw_dir / "texts.yaml"
+        return (_read_yaml(path, yaml.SafeLoader) if path.exists() else None) or {}
+
     @property
     def raw_dir(self) -> Path:
         """Folder of study.yaml, codebook and targets."""
@@ -1006,17 +1021,21 @@ class _AsWritten(yaml.SafeLoader):
     }
 
 
-def _read_study_file(path: Path) -> StudyFile:
+def _read_yaml(path: Path, loader: type[yaml.SafeLoader]) -> Any:
     try:
-        raw = yaml.load(path.read_text(encoding="utf-8"), Loader=_AsWritten)
+        return yaml.load(path.read_text(encoding="utf-8"), Loader=loader)
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         mark = getattr(error, "problem_mark", None)
         line = f"{mark.line + 1} 行目付近で" if mark else ""
         raise ConfigError(
             "STUDY_FILE",
-            f"study.yaml を{line}読めません。YAML（UTF-8）の書き方を直してください。",
-            "study.yaml is not valid YAML in UTF-8: mend it at the line named before.",
+            f"{path.name} を{line}読めません。YAML（UTF-8）の書き方を直してください。",
+            f"{path.name} is not valid YAML in UTF-8: mend it at the line named before.",
         ) from error
+
+
+def _read_study_file(path: Path) -> StudyFile:
+    raw = _read_yaml(path, _AsWritten)
     try:
         config = StudyFile.model_validate(raw)
     except ValidationError as error:
@@ -1085,6 +1104,7 @@ def _check_names(study: Study) -> list[str]:
     compared = config.benchmark.items if config.benchmark else {}
     uses += [("benchmark.items", name, tabulated) for name in compared]
     own_axes = config.benchmark.axes if config.benchmark else {}
+    uses += [(f"report.{key}", name, tabulated) for key, of in config.report for name in of]
     uses += [("benchmark.axes", name, tabulated) for name in own_axes]
     uses += [
         (

@@ -16,6 +16,7 @@ NOT_CLEAR, NOT_COMPARABLE = "差は確認できない", "比較できない"
 VERDICTS = (HIGHER, LOWER, NOT_CLEAR, NOT_COMPARABLE)
 PENDING = "判定前"  # of a difference that will be judged
 ABOVE, BELOW = "▲", "▽"
+REFERENCE = "基準"  # the mark of the level that a model compares with
 
 _CELL = ["table_id", "domain", "domain_value", "item", "item_value"]
 

@@ -13,12 +13,13 @@ import numpy as np
 import pandas as pd
 
 from tsunagari.estimates import ESTIMATE_COLUMNS
+from tsunagari.report.published import Published
 
 YEAR = 2023
 NOTE = "誤差は割付セルを層とし、層内の無作為抽出とみなした参考値"
 
 
-def variable(label, values, *, short=None, nets=None, kind="SA", missing=True):
+def variable(label, values, *, short=None, nets=None, kind="SA", missing=True, roles=None):
     options = {str(i): text for i, text in enumerate(values, start=1)}
     if isinstance(values, dict):
         options = dict(values)
@@ -30,6 +31,7 @@ def variable(label, values, *, short=None, nets=None, kind="SA", missing=True):
         "values": {**options, **missing_values, **net_values},
         "kind": kind,
         "nets": {name: codes for name, (_, codes) in (nets or {}).items()},
+        "roles": roles or {},
     }
 
 
@@ -81,6 +83,7 @@ VARIABLES = {
         EVENTS,
         short="孤独感に影響した出来事",
         kind="MA",
+        roles={"9": "other", "10": "exclusive"},
     ),
     "contact_face": variable(
         "同居していない家族や友人たちと、直接会って話す頻度", SEVEN, short="直接会って話す頻度"
@@ -98,6 +101,7 @@ VARIABLES = {
         ],
         short="社会活動への参加",
         kind="MA",
+        roles={"4": "exclusive"},
     ),
     "consult_has": variable(
         "不安や悩みがあるとき、相談する相手がいますか", ["いる", "いない"], short="相談相手の有無"
@@ -107,6 +111,7 @@ VARIABLES = {
         ["話し相手がいない", "移動手段がない", "お金のこと", "特に困っていることはない"],
         short="具体的な困りごと",
         kind="MA",
+        roles={"4": "exclusive"},
     ),
     "age_band": variable(
         "年代",
@@ -205,6 +210,11 @@ CROSSES = [
     "consult_has",
     "trouble",
 ]
+REPORT = {
+    "loneliness": ["lonely_direct", "ucla_band"],
+    "ties": ["contact_face", "contact_phone", "particip", "consult_has"],
+    "others": ["event", "trouble"],
+}
 
 
 def about(*, is_synthetic: bool) -> dict:
@@ -236,14 +246,17 @@ def about(*, is_synthetic: bool) -> dict:
             }
             for name, (label, short, item, codes) in INDICATORS.items()
         },
+        "base": "asked",
         "axes": AXES,
         "crosses": CROSSES,
         "benchmark": {
             "label": "全国（人々のつながりに関する基礎調査）",
             "year": 2023,
-            "n": None,
             "caveat": "全国は無作為抽出の郵送、県は割付のウェブ調査で、方法がちがいます。",
+            "not_compared": ["職業"],
         },
+        "report": REPORT,
+        "texts": {},
         "marks": {"point_threshold": 3.0, "confidence": 0.95},
         "disclosure": {
             "base_minimum": 10,
@@ -251,6 +264,7 @@ def about(*, is_synthetic: bool) -> dict:
             "threshold_two_way": 5,
             "base_reference": 30,
             "base_low": 50,
+            "area": "prefecture",
         },
         "notes": ["16〜19歳の人口は、住民基本台帳の15〜19歳の5分の4としました。"],
         "error_note": NOTE,
@@ -460,11 +474,15 @@ def model_rows(rng):
                 rows.append(
                     odds | test | {"lower": round(ratio * 0.7, 2), "upper": round(ratio * 1.45, 2)}
                 )
-                rows.append(
-                    effect
-                    | test
-                    | {"mark": mark, "lower": round(points - 2, 1), "upper": round(points + 2, 1)}
-                )
+                effect |= test | {
+                    "mark": mark,
+                    "lower": round(points - 2, 1),
+                    "upper": round(points + 2, 1),
+                }
+                rows.append(effect)
+                other = {"table_id": f"model_{outcome}__sensitivity", "domain": "variant"}
+                for variant in ("unweighted", "imputed"):
+                    rows.append(effect | other | {"domain_value": variant, "mark": ""})
         fact = key | {"measure": "count", "unit": "persons", "item": "model"}
         rows.append(
             fact
@@ -599,6 +617,18 @@ _A_TABLE_OF_EACH_KIND = (
 )
 
 
+def small() -> pd.DataFrame:
+    """Return the rows of one table of each kind: a report of them takes a quarter of the time."""
+    rows = estimates()
+    return rows[rows["table_id"].str.fullmatch(_A_TABLE_OF_EACH_KIND)]
+
+
+def published(rows: pd.DataFrame, *, is_synthetic: bool = False, **changes) -> Published:
+    """Return rows as they are read from published/, with some of about.json changed."""
+    text = json.dumps(about(is_synthetic=is_synthetic) | changes)
+    return Published(estimates=rows, about=json.loads(text))
+
+
 def hostile(text: str) -> tuple[pd.DataFrame, dict]:
     """Return a small release whose every title, label, remark and source is the text."""
 
@@ -609,8 +639,7 @@ def hostile(text: str) -> tuple[pd.DataFrame, dict]:
             return [spoil(each, is_word=is_word) for each in known]
         return text if is_word and isinstance(known, str) else known
 
-    rows = estimates()
-    rows = rows[rows["table_id"].str.fullmatch(_A_TABLE_OF_EACH_KIND)]
+    rows = small()
     words = {n: rows[n].where(rows["status"] == "suppressed", text) for n in ("reason", "source")}
     return rows.assign(item_label=text, **words), spoil(about(is_synthetic=False))
 

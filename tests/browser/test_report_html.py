@@ -12,7 +12,8 @@ import pytest
 from tests.browser import published_sample as sample
 from tests.browser.visiting import Visit
 
-from tsunagari import report
+from tsunagari.report.page import Report, build_report, export_html
+from tsunagari.report.published import Published, read_published
 
 ROOT = Path(__file__).resolve().parents[2]
 NOTEBOOK = ROOT / "notebooks" / "07_report_council.ipynb"
@@ -20,14 +21,14 @@ AUDIT = ROOT.parent / "shared" / "tools" / "audit_html.mjs"  # optional, beside 
 
 
 @pytest.fixture(scope="module")
-def council(tmp_path_factory) -> report.Report:
+def council(tmp_path_factory) -> Report:
     root = tmp_path_factory.mktemp("study")
     sample.write_sample(root)
     patch = pytest.MonkeyPatch()
     patch.setenv("TSUNAGARI_ROOT", str(root))
-    published = report.read_published("ehime", sample.YEAR)
+    published = read_published("ehime", sample.YEAR)
     patch.undo()
-    return report.build_report(published)
+    return build_report(published)
 
 
 @pytest.fixture(scope="module")
@@ -36,19 +37,16 @@ def page_path(council, tmp_path_factory) -> Path:
     return write_page(council, path)
 
 
-def write_page(council: report.Report, path: Path) -> Path:
+def write_page(council: Report, path: Path, *, is_synthetic: bool = True) -> Path:
     """Write the page of notebook 07, its cells filled with what they show."""
     notebook = nbformat.read(NOTEBOOK, as_version=4)
     for cell in notebook.cells:
         if cell.cell_type != "code":
             continue
-        part = re.fullmatch(r'council\.part\("(\w+)"\)', cell.source)
-        shown = council.part(part.group(1)) if part else None
-        shown = council if cell.source.endswith("\ncouncil") else shown
-        if shown is not None:
-            data = {"text/html": shown._repr_html_()}
+        if cell.source.endswith("\ncouncil"):
+            data = {"text/html": council._repr_html_()}
             cell.outputs = [nbformat.v4.new_output("execute_result", data=data)]
-    path.write_text(report.export_html(notebook), encoding="utf-8")
+    path.write_text(export_html(notebook, is_synthetic=is_synthetic), encoding="utf-8")
     return path
 
 
@@ -166,8 +164,8 @@ PLACES = "h1 caption thead tbody figcaption p li".split()
 def test_hostile_words_are_plain_text(browser, name, tmp_path):
     text = sample.HOSTILE[name]
     shown = sample.SHOWN.get(name, text)
-    council = report.build_report(report.Published(*sample.hostile(text)))
-    path = write_page(council, tmp_path / "hostile.html")
+    council = build_report(Published(*sample.hostile(text)))
+    path = write_page(council, tmp_path / "hostile.html", is_synthetic=False)
     visit = Visit(browser, path, width=390)
     page = visit.page
     page.mouse.wheel(0, 20_000)
@@ -192,7 +190,7 @@ def test_script_in_an_answer_does_not_run(browser, tmp_path):
     cell.outputs = [nbformat.v4.new_output("display_data", data={"text/html": payload})]
     notebook.cells = [nbformat.v4.new_markdown_cell(payload), cell]
     path = tmp_path / "hostile.html"
-    path.write_text(report.export_html(notebook, title="題"), encoding="utf-8")
+    path.write_text(export_html(notebook, is_synthetic=True), encoding="utf-8")
     visit = Visit(browser, path, width=390)
     assert visit.page.evaluate("document.body.dataset.pwned ?? null") is None
     assert visit.requests == []

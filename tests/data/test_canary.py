@@ -34,9 +34,11 @@ from tsunagari import (
     estimates,
     notebooks,
     pipeline,
-    report,
     synthetic,
 )
+from tsunagari.report.page import export_html
+from tsunagari.report.published import Published, read_published
+from tsunagari.report.workbook import write_workbook
 from tsunagari.study import NO_ANSWER, DisclosureError, open_study, read_table, write_table
 
 pytestmark = pytest.mark.slow
@@ -288,10 +290,10 @@ def test_page_and_workbook_are_made_where_private_and_raw_are_gone(
             scratch=tmp_path,
             progress=progress,
         )
-    published = report.read_published("ehime", 2022)
+    published = read_published("ehime", 2022)
     notebook = nbformat.read(tmp_path / "executed.ipynb", as_version=4)
-    page = report.export_html(notebook, title=published.title, is_synthetic=published.is_synthetic)
-    report.write_workbook(published, tmp_path / "tables.xlsx")
+    page = export_html(notebook, is_synthetic=published.is_synthetic)
+    write_workbook(published, tmp_path / "tables.xlsx")
     assert page == (release / "council_report.html").read_text(encoding="utf-8")
     assert (tmp_path / "tables.xlsx").read_bytes() == (release / "tables.xlsx").read_bytes()
 
@@ -366,11 +368,11 @@ def test_one_sentence_more_fails(root, release, sentence):
 
 
 def test_another_number_in_the_workbook_fails(release):
-    found = report.read_published("ehime", 2022)
-    table = found.estimates.drop(columns="key")
+    found = read_published("ehime", 2022)
+    table = found.estimates.copy()
     first = table.index[table["table_id"] == "gt_lonely_direct"][0]
     table.loc[first, "estimate"] += 0.1
-    report.write_workbook(report.Published(table, found.about), release / "tables.xlsx")
+    write_workbook(Published(table, found.about), release / "tables.xlsx")
     assert "tables.xlsx" in refuses(release)
 
 

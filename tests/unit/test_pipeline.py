@@ -19,8 +19,9 @@ from pathlib import Path
 import nbformat
 import pytest
 
-from tsunagari import notebooks, pipeline, release, report
+from tsunagari import notebooks, pipeline, release
 from tsunagari import study as studies
+from tsunagari.report.published import read_published
 from tsunagari.study import (
     ConfigError,
     DisclosureError,
@@ -324,11 +325,11 @@ def test_whoever_saves_or_loads_another_years_results_is_refused(released, monke
     monkeypatch.setenv("TSUNAGARI_STAGING", str(processed))
     mine, other = (studies.open_study("ehime", year) for year in (2022, 2023))
     assert mine.load("private/steps.json").keys() == set(pipeline.STEPS)
-    assert report.read_published("ehime", 2022).year == 2022
+    assert read_published("ehime", 2022).year == 2022
     for use in (
         lambda: other.load("private/steps.json"),
         lambda: other.save("private/a.json", {}),
-        lambda: report.read_published("ehime", 2023),
+        lambda: read_published("ehime", 2023),
     ):
         with pytest.raises(ConfigError, match="WAVE_OTHER"):
             use()
@@ -835,7 +836,7 @@ def test_a_failure_in_a_nested_module_names_its_line(tmp_path):
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-from tsunagari import notebooks, pipeline, release, report
+from tsunagari import notebooks, pipeline, release
 place, moment, exchange = sys.argv[1], sys.argv[2], sys.argv[3]
 if exchange == "no":
     release._exchange = lambda one, other: False

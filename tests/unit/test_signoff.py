@@ -11,9 +11,11 @@ import nbformat
 import pandas as pd
 import pytest
 
-from tsunagari import attack, disclosure, pipeline, release, report
+from tsunagari import attack, disclosure, pipeline, release
 from tsunagari.estimates import conform
 from tsunagari.notebooks import environment
+from tsunagari.report.page import build_report
+from tsunagari.report.published import read_published
 from tsunagari.study import DisclosureError, open_study, read_table
 
 RAW = Path(__file__).resolve().parents[2] / "data/raw"
@@ -81,12 +83,10 @@ def make_release(*ages, counts=COUNTS):
     with environment({"TSUNAGARI_STAGING": str(run.staging)}):
         run.study.save("private/parts/03.csv", estimates(*ages, counts=counts))
         disclosure.publish(run.study)
-        council = report.build_report(report.read_published("ehime", 2022))
-    shown = [council.part(name).to_html() for name in council.sections]
+        council = build_report(read_published("ehime", 2022))
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("x")])
-    notebook.cells[0].outputs = [
-        nbformat.v4.new_output("display_data", data={"text/html": each}) for each in shown
-    ]
+    shown = {"text/html": council._repr_html_()}
+    notebook.cells[0].outputs = [nbformat.v4.new_output("display_data", data=shown)]
     folder = run.staging / "private/notebooks"
     folder.mkdir(exist_ok=True)
     nbformat.write(notebook, folder / f"{pipeline.REPORT}.ipynb")

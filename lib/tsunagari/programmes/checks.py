@@ -205,7 +205,8 @@ def _actions(
     """An action opens with its meeting and closes after it."""
     if "meetings" in tables:
         held = tables["meetings"].drop_duplicates("meeting_id").set_index("meeting_id")["held_on"]
-        opened = table["opened_on"].fillna(table["meeting_id"].map(held))
+        meeting_day = pd.Series(held.reindex(table["meeting_id"]).array, index=table.index)
+        opened = table["opened_on"].fillna(meeting_day)
         early = table["closed_on"] < opened
         sifter.add(early, "DATE_ORDER", column=_label("actions", "closed_on"))
         table["opened_on"] = opened

@@ -34,7 +34,7 @@ from tsunagari.study import InputError, Study, SurveyError
 
 SYNTHETIC = "synthetic"  # as a row's source
 EXAMPLE = "記入例"  # in the first cell of a template's worked row
-GUIDE = "はじめに"  # the template's first sheet, which is not read
+GUIDE, CHOICES = "はじめに", "選択肢"  # the template's sheets that are not read
 ENCODINGS = ("utf-8-sig", "utf-8", "cp932")
 USED, ASIDE = "used", "quarantined"
 
@@ -256,7 +256,7 @@ def _read_workbook(path: Path, stem: str) -> Iterable[_Sheet]:
     tables = schema.tables()
     mine = {t.label: n for n, t in tables.items() if stem in (t.file, n)}
     mine |= {name: name for name in mine.values()}
-    sheets = [name for name in formats.sheet_names(path) if name != GUIDE]
+    sheets = [name for name in formats.sheet_names(path) if name not in (GUIDE, CHOICES)]
     for name in sheets:
         table = stem if len(sheets) == 1 and stem in tables else mine.get(name)
         if table is None:

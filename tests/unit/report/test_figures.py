@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tsunagari import figures
+from tsunagari.report import figures
 from tsunagari.study import ConfigError
 
 WORDS = figures.Words(title="題", subtitle="割合（%）", foot="n=2,000。")
@@ -26,6 +26,10 @@ def bars(estimates: dict[str, list[float]], categories=("ある", "ない", "無
         for category, value in zip(categories, values, strict=True)
     ]
     return pd.DataFrame(rows)
+
+
+def stacked(table):
+    return figures.stacked_bars(table, words=WORDS, grey={"無回答"})
 
 
 def forest_table() -> pd.DataFrame:
@@ -48,8 +52,11 @@ TABLES = {
     "forest": forest_table(),
     "distribution_bars": dots(),
 }
+GREY = {"stacked_bars": {"grey": {"無回答"}}}
 CHARTS = {
-    name: lambda words, name=name: getattr(figures, name)(TABLES[name], words=words)
+    name: lambda words, name=name, table=None: getattr(figures, name)(
+        TABLES[name] if table is None else table, words=words, **GREY.get(name, {})
+    )
     for name in TABLES
 }
 each_chart = pytest.mark.parametrize("make", CHARTS.values(), ids=CHARTS)
@@ -87,7 +94,7 @@ def test_synthetic_banner_stands_on_drawing_alt_and_caption(make):
 @pytest.mark.parametrize("name", TABLES)
 def test_table_is_not_changed(name):
     table = TABLES[name].copy(deep=True)
-    assert getattr(figures, name)(table, words=WORDS).words == WORDS
+    assert CHARTS[name](WORDS, table=table).words == WORDS
     pd.testing.assert_frame_equal(table, TABLES[name])
 
 
@@ -122,7 +129,7 @@ def test_hidden_number_is_x_and_nowhere_else():
 
 def test_bar_with_a_hidden_answer_is_left_out_and_named():
     table = bars({"東予": [7.5, 92.0, 0.5], "南予": [np.nan, 92.0, 0.5]})
-    chart = figures.stacked_bars(table, words=WORDS)
+    chart = stacked(table)
     assert "南予：" not in chart.alt
     assert "示していない区分：南予" in chart.alt
     assert chart.words.foot.endswith("図に示していない区分：南予。")
@@ -131,10 +138,8 @@ def test_bar_with_a_hidden_answer_is_left_out_and_named():
 def test_bar_with_hidden_no_answer_leaves_no_gap_and_no_scale():
     # 40 + 50 = 90: a gap of 10 would give the hidden share away. Drawn alone, 40 of 90 fill 44.4 %
     # of the bar, as 44.4 and 55.6 do of 100: the same drawing but for the labels and the scale.
-    hidden = figures.stacked_bars(bars({"東予": [40.0, 50.0, np.nan]}), words=WORDS)
-    whole = figures.stacked_bars(
-        bars({"東予": [400 / 9, 500 / 9]}, categories=("ある", "ない")), words=WORDS
-    )
+    hidden = stacked(bars({"東予": [40.0, 50.0, np.nan]}))
+    whole = stacked(bars({"東予": [400 / 9, 500 / 9]}, categories=("ある", "ない")))
     assert "無回答" not in hidden.alt
     assert "示した回答だけで描いています" in hidden.words.foot
     edges = [sorted(set(re.findall(r"M ([\d.]+) ", chart.svg))) for chart in (hidden, whole)]
@@ -142,9 +147,7 @@ def test_bar_with_hidden_no_answer_leaves_no_gap_and_no_scale():
 
 
 def test_stacked_bars_say_shares_of_every_group():
-    chart = figures.stacked_bars(
-        bars({"県": [7.5, 92.0, 0.5], "全国": [4.9, 94.5, 0.6]}), words=WORDS
-    )
+    chart = stacked(bars({"県": [7.5, 92.0, 0.5], "全国": [4.9, 94.5, 0.6]}))
     assert (
         "県：ある 7.5%、ない 92.0%、無回答 0.5%。全国：ある 4.9%、ない 94.5%、無回答 0.6%。"
         in chart.alt

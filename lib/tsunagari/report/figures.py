@@ -13,7 +13,7 @@ import io
 import re
 import unicodedata
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
@@ -31,10 +31,10 @@ from matplotlib.patheffects import withStroke
 from matplotlib.text import Text
 from matplotlib_fontja import get_font_ttf_path
 
+from tsunagari.report.texts import FIXED
 from tsunagari.study import ConfigError
 
-SYNTHETIC_STAMP = "合成データ"
-HIDDEN_TEXT = "x（秘匿）"
+UNITS, DRAWN = FIXED["units"], FIXED["drawing"]
 MOST_HIDDEN_ROWS = 2  # a figure with more leaves them out and says how many in its foot
 
 WIDTH_INCHES = 4.8  # on a 390 px phone, where a figure is 375 px wide, 10 pt is then 10.8 px high
@@ -94,7 +94,7 @@ class Chart:
             rows: Keys of the rows of estimates.csv that it shows.
         """
         words, data = self.words, base64.b64encode(self.svg.encode()).decode()
-        stamp = f'<span class="stamp">{SYNTHETIC_STAMP}</span> ' if words.is_synthetic else ""
+        stamp = f'<span class="stamp">{FIXED["synthetic"]}</span> ' if words.is_synthetic else ""
         number = f'<span class="number">{html.escape(words.number)}</span> ' if words.number else ""
         width, height = re.search(r'viewBox="0 0 ([\d.]+) ([\d.]+)"', self.svg).groups()
         parts = [
@@ -164,7 +164,7 @@ def to_svg(figure: Figure) -> str:
 
 
 def _chart(figure: Figure, *, words: Words, alt: str) -> Chart:
-    prefix = f"{SYNTHETIC_STAMP}による表示例。" if words.is_synthetic else ""
+    prefix = DRAWN["synthetic"] if words.is_synthetic else ""
     return Chart(svg=to_svg(figure), alt=prefix + alt, words=words)
 
 
@@ -242,7 +242,7 @@ def _stamp(figure: Figure, words: Words) -> None:
         x, y = 1 - 0.13 / WIDTH_INCHES, 1 - 0.09 / height
         box = {"facecolor": "#fff3cd", "edgecolor": "#8a6d00", "pad": 2.5, "linewidth": 0.8}
         figure.text(
-            x, y, SYNTHETIC_STAMP, ha="right", va="top", bbox=box,
+            x, y, FIXED["synthetic"], ha="right", va="top", bbox=box,
             fontsize=SMALL_POINTS, color="#5c4700",
         )  # fmt: skip
 
@@ -261,7 +261,7 @@ def _without_hidden(table: pd.DataFrame, words: Words) -> tuple[pd.DataFrame, Wo
     left_out = table.loc[~is_seen, "label"].drop_duplicates().tolist()
     if len(left_out) <= MOST_HIDDEN_ROWS or not is_seen.any():
         return table.reset_index(drop=True), words
-    text = f"秘匿のため図に示していない区分が {len(left_out)} あります。"
+    text = DRAWN["n_left_out"].format(n=len(left_out))
     words = replace(words, foot=(words.foot + text).strip())
     return table[is_seen].reset_index(drop=True), words
 
@@ -271,29 +271,28 @@ def _figure_text(number: float, *, decimals: int = 1, is_signed: bool = False) -
     return text.lstrip("+-") if not float(text) else text
 
 
-def _decimals(table: pd.DataFrame, decimals: int) -> list[int]:
+def _decimals(table: pd.DataFrame, default: int = 1) -> list[int]:
     """Return the digits of every row: its own column `decimals`, or one number for all."""
-    if "decimals" in table:
-        return table["decimals"].astype(int).tolist()
-    return [decimals] * len(table)
+    known = table["decimals"] if "decimals" in table else pd.Series(default, index=table.index)
+    return known.astype(int).tolist()
 
 
-def _row_texts(table: pd.DataFrame, *, decimals: int, is_signed: bool = False) -> list[str]:
+def _row_texts(table: pd.DataFrame, *, decimals: int = 1, is_signed: bool = False) -> list[str]:
     marks = table["mark"].fillna("").astype(str) if "mark" in table else [""] * len(table)
-    places = _decimals(table, decimals)
     return [
-        HIDDEN_TEXT
+        DRAWN["hidden"]
         if np.isnan(value)
         else _figure_text(value, decimals=place, is_signed=is_signed) + mark
-        for value, place, mark in zip(table["estimate"], places, marks, strict=True)
+        for value, place, mark in zip(
+            table["estimate"], _decimals(table, decimals), marks, strict=True
+        )
     ]
 
 
-def _alt_rows(names: list[str], texts: list[str], *, unit: str) -> str:
+def _alt_rows(names: Iterable[str], texts: Iterable[str], *, unit: str = UNITS["percent"]) -> str:
+    said = {DRAWN["hidden"]: DRAWN["hidden_alt"]}
     pairs = zip(names, texts, strict=True)
-    return "、".join(
-        f"{name} 秘匿" if text == HIDDEN_TEXT else f"{name} {text}{unit}" for name, text in pairs
-    )
+    return "、".join(f"{name} {said.get(text, f'{text}{unit}')}" for name, text in pairs)
 
 
 def _bound(table: pd.DataFrame, name: str) -> np.ndarray:
@@ -305,29 +304,24 @@ def _bound(table: pd.DataFrame, name: str) -> np.ndarray:
 # --- bars -----------------------------------------------------------------------------------------
 
 
-def percent_bars(
-    table: pd.DataFrame, *, words: Words, unit: str = "%", decimals: int = 1, label_em: float = 13
-) -> Chart:
+def percent_bars(table: pd.DataFrame, *, words: Words) -> Chart:
     """Draw one horizontal bar a row, with its interval.
 
     Args:
         table: Columns `label`, `estimate`, optional `lower`, `upper`, `mark` (text after the
             number), `decimals`; in the order drawn, shape (n, any). A missing estimate is hidden.
         words: Title, subtitle, foot.
-        unit: Unit in the alt text.
-        decimals: Places after the point.
-        label_em: Width at which labels break.
 
     Returns:
         The chart.
     """
     table, words = _without_hidden(table, words)
     place = _layout(
-        table["label"].tolist(), row_inches=0.32, label_em=label_em, top=_top(words), right=0.75
+        table["label"].tolist(), row_inches=0.32, label_em=13, top=_top(words), right=0.75
     )
     estimate = table["estimate"].to_numpy(float)
     lower, upper = _bound(table, "lower"), _bound(table, "upper")
-    texts = _row_texts(table, decimals=decimals)
+    texts = _row_texts(table)
     rows = place.middles
     place.axes.barh(rows, np.nan_to_num(estimate), height=0.2, color=SERIES_COLOURS[0])
     has_interval = (upper > lower) & ~np.isnan(estimate)
@@ -341,7 +335,7 @@ def percent_bars(
                             va="center", annotation_clip=False)  # fmt: skip
     _light_grid(place.axes)
     _stamp(place.figure, words)
-    alt = f"横棒グラフ。{words.title}。{_alt_rows(table['label'].tolist(), texts, unit=unit)}。"
+    alt = DRAWN["bars"].format(title=words.title, rows=_alt_rows(table["label"], texts))
     return _chart(place.figure, words=words, alt=alt)
 
 
@@ -351,17 +345,13 @@ def _light_grid(axes: Axes, *, most: int = 5) -> None:
     axes.axvline(0, color=GREY, linewidth=0.9)
 
 
-def distribution_bars(
-    table: pd.DataFrame, *, words: Words, unit: str = "人", decimals: int = 0
-) -> Chart:
+def distribution_bars(table: pd.DataFrame, *, words: Words) -> Chart:
     """Draw upright bars of a distribution in bins, such as weights; never single persons.
 
     Args:
-        table: Columns `label` (the bin) and `estimate` (people or percent), in order; bins that the
-            gate hid have no estimate.
+        table: Columns `label` (the bin) and `estimate` (people), in order; bins that the gate hid
+            have no estimate.
         words: Title, subtitle, foot.
-        unit: Unit in the alt text.
-        decimals: Places after the point.
 
     Returns:
         The chart.
@@ -373,9 +363,9 @@ def distribution_bars(
     places = np.arange(len(table))
     sns.barplot(x=places, y=np.nan_to_num(heights), width=0.86, color=SERIES_COLOURS[0],
                 saturation=1, errorbar=None, ax=axes)  # fmt: skip
-    texts = _row_texts(table, decimals=decimals)
+    texts = _row_texts(table, decimals=0)
     for x, (value, text) in enumerate(zip(np.nan_to_num(heights), texts, strict=True)):
-        short = "x" if text == HIDDEN_TEXT else text
+        short = "x" if text == DRAWN["hidden"] else text
         axes.annotate(short, (x, value), xytext=(0, 3), textcoords="offset points", ha="center",
                       fontsize=SMALL_POINTS)  # fmt: skip
     em = 0.93 * WIDTH_INCHES / max(len(table), 1) / EM_INCHES
@@ -387,21 +377,15 @@ def distribution_bars(
         axes.spines[side].set_visible(False)
     axes.spines["bottom"].set_color(GREY)
     _stamp(figure, words)
-    alt = f"棒グラフ。{words.title}。{_alt_rows(table['label'].tolist(), texts, unit=unit)}。"
+    rows = _alt_rows(table["label"], texts, unit=UNITS["persons"])
+    alt = DRAWN["upright_bars"].format(title=words.title, rows=rows)
     return _chart(figure, words=words, alt=alt)
 
 
 # --- 100 % bars -----------------------------------------------------------------------------------
 
 
-def stacked_bars(
-    table: pd.DataFrame,
-    *,
-    words: Words,
-    grey: tuple[str, ...] = ("無回答",),
-    label_em: float = 10,
-    decimals: int = 1,
-) -> Chart:
+def stacked_bars(table: pd.DataFrame, *, words: Words, grey: tuple[str, ...]) -> Chart:
     """Draw one 100 % bar a group; a group with a hidden answer is left out and named below.
 
     Where only the share without an answer is hidden, the bar holds the answers alone and fills the
@@ -412,8 +396,6 @@ def stacked_bars(
             categories in the order drawn, one row a pair.
         words: Title, subtitle, foot.
         grey: Categories that are no answer and are drawn grey.
-        label_em: Width at which group labels break.
-        decimals: Places after the point.
 
     Returns:
         The chart; its foot says which groups are left out.
@@ -428,42 +410,40 @@ def stacked_bars(
     colours = _category_colours(categories, grey=grey)
     left_out = [group for group in wide.index if group in hidden]
     if left_out:
-        text = f"秘匿した数を含むため図に示していない区分：{'、'.join(left_out)}。"
+        text = DRAWN["left_out"].format(names="、".join(left_out))
         words = replace(words, foot=(words.foot + text).strip())
-    places = dict(zip(zip(table["group"], table["category"], strict=True),
-                      _decimals(table, decimals), strict=True))  # fmt: skip
+    pairs = zip(table["group"], table["category"], strict=True)
+    places = dict(zip(pairs, _decimals(table), strict=True))
     columns = _legend_columns(categories)
     legend_rows = -(-len(categories) // columns)
-    place = _layout(shown.index.tolist(), row_inches=0.5, label_em=label_em,
+    place = _layout(shown.index.tolist(), row_inches=0.5, label_em=10,
                     top=_top(words, legend_rows=legend_rows) + 0.05)  # fmt: skip
     for row, group in zip(place.middles, shown.index, strict=True):
         _stack_row(place.axes, shown.loc[group, categories].fillna(0), row=row, colours=colours,
-                   places=[places.get((group, name), decimals) for name in categories])  # fmt: skip
+                   places=[places.get((group, name), 1) for name in categories])  # fmt: skip
     place.axes.set_xlim(0, 100)
     is_whole = table.loc[table["group"].isin(shown.index), "estimate"].notna().all()
     is_whole &= bool((shown[categories].sum(axis=1) - 100).abs().max() < 0.6)  # rounding
     place.axes.set_xticks(*([[0, 25, 50, 75, 100], ["0", "25", "50", "75", "100%"]] if is_whole
                             else [[], []]))  # fmt: skip
     if not is_whole:
-        text = "無回答などが秘匿の帯は、示した回答だけで描いています（目盛りなし）。"
-        words = replace(words, foot=(words.foot + text).strip())
+        words = replace(words, foot=(words.foot + DRAWN["no_scale"]).strip())
     _legend(place.figure, categories, colours, columns=columns, words=words)
     _stamp(place.figure, words)
-    alt = f"100%帯グラフ。{words.title}。" + _alt_stacked(shown[categories], places)
+    rows = "".join(
+        DRAWN["series"].format(name=group, rows=_alt_stack(values.dropna(), group, places))
+        for group, values in shown[categories].iterrows()
+    )
+    alt = DRAWN["stacked"].format(title=words.title, rows=rows)
     if left_out:
-        alt += f"秘匿した数を含むため示していない区分：{'、'.join(left_out)}。"
+        alt += DRAWN["left_out_alt"].format(names="、".join(left_out))
     return _chart(place.figure, words=words, alt=alt)
 
 
-def _alt_stacked(shown: pd.DataFrame, places: dict[tuple[str, str], int]) -> str:
-    sentences = []
-    for group, values in shown.iterrows():
-        parts = [
-            f"{name} {_figure_text(value, decimals=places.get((group, name), 1))}%"
-            for name, value in values.dropna().items()
-        ]
-        sentences.append(f"{group}：{'、'.join(parts)}。")
-    return "".join(sentences)
+def _alt_stack(values: pd.Series, group: str, places: dict[tuple[str, str], int]) -> str:
+    pairs = values.items()
+    texts = [_figure_text(value, decimals=places.get((group, name), 1)) for name, value in pairs]
+    return _alt_rows(values.index, texts)
 
 
 def _category_colours(categories: list[str], *, grey: tuple[str, ...]) -> dict[str, str]:
@@ -536,8 +516,7 @@ def interval_dots(
     table: pd.DataFrame,
     *,
     words: Words,
-    unit: str = "%",
-    decimals: int = 1,
+    unit: str = UNITS["percent"],
     reference: float | None = None,
     reference_label: str = "",
     label_em: float = 11,
@@ -548,8 +527,7 @@ def interval_dots(
         table: Columns `label`, `estimate`, `lower`, `upper`, optional `series`, `mark`, `decimals`;
             labels in the order drawn. A missing estimate is hidden and drawn as x.
         words: Title, subtitle, foot.
-        unit: Unit in the alt text.
-        decimals: Places after the point.
+        unit: Unit in the alt text; points carry their sign.
         reference: A value drawn as a dashed line, such as that of everybody.
         reference_label: Its name.
         label_em: Width at which labels break.
@@ -573,7 +551,7 @@ def interval_dots(
     low = min(float(ends.min(initial=0)), 0.0)
     high = float(ends.max(initial=1))
     place.axes.set_xlim(low - (high - low) * 0.02 * (low < 0), high + (high - low) * 0.02)
-    texts = _row_texts(table, decimals=decimals, is_signed=unit == "ポイント")
+    texts = _row_texts(table, is_signed=unit == UNITS["points"])
     middle = dict(zip(labels, place.middles, strict=True))
     for position, name in enumerate(series):
         offset = (position - (len(series) - 1) / 2) * 0.19
@@ -588,17 +566,19 @@ def interval_dots(
     _dot_legend(place.figure, series, reference_label=reference_label,
                 from_top=0.17 if is_beside else _top(words) + 0.06)  # fmt: skip
     _stamp(place.figure, words)
-    alt = f"点と区間の図。{words.title}。{_alt_dots(table, texts, unit=unit)}"
+    rows = _alt_dots(table, texts, unit=unit)
+    alt = DRAWN["dots"].format(title=words.title, rows=rows)
     if reference_label and reference is not None:
-        alt += f"破線は{reference_label} {_figure_text(reference, decimals=decimals)}{unit}。"
+        value = _figure_text(reference)
+        alt += DRAWN["line"].format(label=reference_label, value=value, unit=unit)
     return _chart(place.figure, words=words, alt=alt)
 
 
 def _alt_dots(table: pd.DataFrame, texts: list[str], *, unit: str) -> str:
     sentences = []
     for name, rows in table.groupby("series", sort=False):
-        body = _alt_rows(rows["label"].tolist(), [texts[row] for row in rows.index], unit=unit)
-        sentences.append(f"{name}：{body}。" if name else f"{body}。")
+        body = _alt_rows(rows["label"], [texts[row] for row in rows.index], unit=unit)
+        sentences.append(DRAWN["series"].format(name=name, rows=body) if name else f"{body}。")
     return "".join(sentences)
 
 
@@ -660,22 +640,20 @@ def _dot_legend(
 # --- forest ---------------------------------------------------------------------------------------
 
 
-def forest(table: pd.DataFrame, *, words: Words, decimals: int = 2, label_em: float = 12) -> Chart:
+def forest(table: pd.DataFrame, *, words: Words) -> Chart:
     """Draw odds ratios with their intervals on a log axis, under one heading a factor.
 
     Args:
         table: Columns `factor`, `label`, `estimate`, `lower`, `upper`, `is_reference`, optional
             `mark`; factors and levels in the order drawn. A missing estimate is hidden.
         words: Title, subtitle, foot.
-        decimals: Places after the point.
-        label_em: Width at which labels break.
 
     Returns:
         The chart.
     """
     lines = _forest_lines(table)
     labels = ["　" * (not line["is_heading"]) + line["label"] for line in lines]
-    place = _layout(labels, row_inches=0.265, label_em=label_em, top=_top(words) + 0.22, right=1.5)
+    place = _layout(labels, row_inches=0.265, label_em=12, top=_top(words) + 0.22, right=1.5)
     for text, line in zip(place.axes.get_yticklabels(), lines, strict=True):
         text.set_color(GREY if line["is_heading"] else INK)
     place.axes.set_xscale("log")
@@ -691,13 +669,13 @@ def forest(table: pd.DataFrame, *, words: Words, decimals: int = 2, label_em: fl
     place.axes.grid(visible=True, axis="x", color=RULE, linewidth=0.7)
     place.axes.axvline(1, color=INK, linewidth=1.0)
     for row, line in zip(place.middles, lines, strict=True):
-        _forest_row(place.axes, line, row=row, decimals=decimals)
+        _forest_row(place.axes, line, row=row)
     height = place.figure.get_figheight()
     place.figure.text(1 - 1.42 / WIDTH_INCHES, 1 - (_top(words) + 0.1) / height,
-                      "オッズ比（区間）", va="center", fontsize=SMALL_POINTS,
+                      DRAWN["odds_ratio"], va="center", fontsize=SMALL_POINTS,
                       color=GREY)  # fmt: skip
     _stamp(place.figure, words)
-    alt = f"オッズ比の図。{words.title}。{_alt_forest(lines, decimals=decimals)}"
+    alt = DRAWN["forest"].format(title=words.title, rows=_alt_forest(lines))
     return _chart(place.figure, words=words, alt=alt)
 
 
@@ -706,24 +684,24 @@ def _forest_lines(table: pd.DataFrame) -> list[dict[str, Any]]:
     for factor, rows in table.groupby("factor", sort=False):
         lines.append({"label": factor, "is_heading": True})
         lines += [{**row, "is_heading": False} for row in rows.to_dict("records")]
-    return lines or [{"label": "示せる区分はない", "is_heading": True}]
+    return lines or [{"label": DRAWN["no_level"], "is_heading": True}]
 
 
-def _forest_text(line: dict[str, Any], *, decimals: int) -> str:
+def _forest_text(line: dict[str, Any]) -> str:
     if line["is_reference"]:
-        return "1（基準）"
+        return DRAWN["reference"]
     if np.isnan(line["estimate"]):
-        return HIDDEN_TEXT
-    ends = [_figure_text(line[name], decimals=decimals) for name in ("lower", "upper")]
+        return DRAWN["hidden"]
+    names = {"value": "estimate", "lower": "lower", "upper": "upper"}
+    texts = {name: _figure_text(line[of], decimals=2) for name, of in names.items()}
     mark = line.get("mark")
-    mark = mark if isinstance(mark, str) else ""
-    return f"{_figure_text(line['estimate'], decimals=decimals)}{mark}（{ends[0]}〜{ends[1]}）"
+    return DRAWN["odds"].format(mark=mark if isinstance(mark, str) else "", **texts)
 
 
-def _forest_row(axes: Axes, line: dict[str, Any], *, row: float, decimals: int) -> None:
+def _forest_row(axes: Axes, line: dict[str, Any], *, row: float) -> None:
     if line["is_heading"]:
         return
-    text = _forest_text(line, decimals=decimals)
+    text = _forest_text(line)
     axes.annotate(text, (1, row), xycoords=axes.get_yaxis_transform(), xytext=(5, 0),
                   textcoords="offset points", va="center", fontsize=SMALL_POINTS,
                   annotation_clip=False)  # fmt: skip
@@ -737,12 +715,11 @@ def _forest_row(axes: Axes, line: dict[str, Any], *, row: float, decimals: int) 
                   markeredgecolor=PAPER, markeredgewidth=0.7)  # fmt: skip
 
 
-def _alt_forest(lines: list[dict[str, Any]], *, decimals: int) -> str:
-    parts = []
-    for line in lines:
-        if line["is_heading"]:
-            parts.append(f"{line['label']}：")
-        else:
-            text = _forest_text(line, decimals=decimals).replace(HIDDEN_TEXT, "秘匿")
-            parts.append(f"{line['label']} {text}、")
-    return "".join(parts).replace("、" + "：", "：").rstrip("、") + "。"
+def _alt_forest(lines: list[dict[str, Any]]) -> str:
+    parts = [
+        f"{line['label']}："
+        if line["is_heading"]
+        else _alt_rows([line["label"]], [_forest_text(line)], unit="") + "、"
+        for line in lines
+    ]
+    return "".join(parts).rstrip("、")

@@ -1,0 +1,179 @@
+"""What may a sentence say: which rows are sure, in which order, and what stands beside them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from tsunagari.disclosure import clean_text
+from tsunagari.report.published import (
+    Published,
+    Row,
+    first,
+    is_hidden,
+    is_judged,
+    judged,
+    mark_of,
+    records,
+)
+from tsunagari.verdicts import ABOVE, BELOW, REFERENCE
+
+MODEL_BASE = 50  # respondents; a sentence about a model's level needs this base (SDC-1 P3)
+SURE_STATUS = ("published", "low_base")  # a reference value is not spoken of
+Context = dict[str, Any]
+
+
+def sides(rows: Iterable[Row], labels: Iterable[str]) -> list[Context]:
+    """Return the marked groups by their mark, the higher ones first."""
+    known = [(row, label) for row, label in zip(rows, labels, strict=True)
+             if row["status"] in SURE_STATUS]  # fmt: skip
+    found = []
+    for mark in (ABOVE, BELOW):
+        if own := [pair for pair in known if mark_of(pair[0]) == mark]:
+            rows_of, names = zip(*own, strict=True)
+            found.append({"mark": mark, "rows": rows_of, "names": names})
+    return found
+
+
+def visible(rows: pd.DataFrame) -> bool:
+    """Whether two groups or more have a number that is shown."""
+    return rows["estimate"].notna().sum() >= 2
+
+
+# --- the summary ----------------------------------------------------------------------------------
+
+
+def conclusions(published: Published, **_: Any) -> Iterator[tuple[str, Context]]:
+    """Yield the first three of: level, groups, factor, level of the second indicator."""
+    rows = {name: published.indicator(name) for name in published.indicators}
+    shown = [name for name, row in rows.items() if row and not is_hidden(row)]
+    found = [level(published, name) for name in shown[:1]]
+    found += [*groups(published), *first_effect(published)]
+    found += [level(published, name) for name in shown[1:2]]
+    yield from found[:3]
+
+
+def level(published: Published, name: str) -> tuple[str, Context]:
+    """Return what is said of an indicator over everybody."""
+    known, row = published.indicators[name], published.indicator(name)
+    item, value = known["item"], published.value_of(name)
+    gap, change = judged(published.nation(item, value)), published.change(item, value)["gap"]
+    change = change if is_judged(change) else None
+    return "level", {"indicator": name, "row": row, "gap": gap, "change": change}
+
+
+def groups(published: Published) -> Iterator[tuple[str, Context]]:
+    """Yield what the marks say of the first loneliness indicator over the axes."""
+    items = published.chapter("loneliness")
+    name = published.indicator_of(items[0]) if items else None
+    if name is None:
+        return
+    tested, marked = [], []
+    for axis in published.axes(but=items[0], has_nested=False):
+        rows = published.indicator_by(axis, name=name)
+        if visible(rows):
+            tested.append(published.axis_label(axis))
+            above = rows[(rows["mark"] == ABOVE) & rows["status"].isin(SURE_STATUS)]
+            marked += [(axis, row) for row in records(above.nlargest(1, "estimate"))]
+    marked.sort(key=lambda pair: pair[1]["estimate"], reverse=True)
+    context = {"name": name, "table": f"cross_{items[0]}"}
+    if marked:
+        yield "groups", context | {"found": marked[:3], "more": len(marked) > 3}
+    elif tested:
+        yield "no_groups", context | {"axes": tested}
+
+
+def first_effect(published: Published) -> Iterator[tuple[str, Context]]:
+    """Yield the largest sure effect of the first model that has any."""
+    for outcome in published.outcomes:
+        for row in records(sure_effects(published, outcome).head(1)):
+            yield effect(published, row, outcome=outcome, is_summary=True)
+            return
+
+
+# --- axes, models ---------------------------------------------------------------------------------
+
+
+def axis_findings(published: Published, *, item: str, **_: Any) -> Iterator[tuple[str, Context]]:
+    """Yield one sentence an axis with marked groups, and one for all axes without."""
+    name, without = published.indicator_of(item), []
+    context = {"name": name, "table": f"cross_{item}"}
+    for axis in published.axes(but=item, has_nested=False) if name else ():
+        rows = published.indicator_by(axis, name=name)
+        if not visible(rows):
+            continue
+        if found := sides(records(rows), rows["domain_value"]):
+            yield "axis_finding", context | {"axis": axis, "found": found}
+        else:
+            without.append(published.axis_label(axis))
+    if without:
+        yield "no_groups", context | {"axes": without}
+
+
+def sure_effects(published: Published, outcome: str) -> pd.DataFrame:
+    """Return the marginal effects a sentence may use, the largest first."""
+    rows = published.rows(f"model_{outcome}", measure="marginal_effect_points")
+    rows = rows[rows["mark"].isin([ABOVE, BELOW]) & (rows["status"] == "published")]
+    rows = rows[rows["n_unweighted"] >= MODEL_BASE]
+    return rows.iloc[np.argsort(-rows["estimate"].abs().to_numpy(float), kind="stable")]
+
+
+def effect(
+    published: Published, row: Row, *, outcome: str, is_summary: bool = False
+) -> tuple[str, Context]:
+    """Return what is said of one marginal effect."""
+    same = {"measure": row["measure"], "item": row["item"], "mark": REFERENCE}
+    base = first(published.rows(row["table_id"], **same))
+    return "effect", {
+        "row": row,
+        "outcome": outcome,
+        "level": published.level_label(row),
+        "base": published.level_label(base) if base else "",
+        "is_summary": is_summary,
+        "table": f"effects_{outcome}",
+    }
+
+
+def effects(published: Published, *, outcome: str, **_: Any) -> Iterator[tuple[str, Context]]:
+    """Yield the largest sure effects of a model."""
+    for row in records(sure_effects(published, outcome).head(6)):
+        yield effect(published, row, outcome=outcome)
+
+
+def model_notes(published: Published, *, outcome: str, **_: Any) -> Iterator[tuple[str, Context]]:
+    """Yield why a model is not shown, or that it found nothing sure."""
+    rows = published.rows(f"model_{outcome}")
+    if rows[rows["measure"] == "odds_ratio"].empty:
+        reasons = [clean_text(text) for text in rows.loc[rows["item"] == "model", "reason"] if text]
+        yield "model_withheld", {"reason": "".join(reasons[:1])}
+    elif sure_effects(published, outcome).empty:
+        yield "no_effects", {}
+
+
+def model_size(published: Published, *, outcome: str, **_: Any) -> Iterator[tuple[str, Context]]:
+    """Yield how many people and events a shown model rests on, and its notes."""
+    rows = published.rows(f"model_{outcome}")
+    if rows[rows["measure"] == "odds_ratio"].empty:
+        return
+    facts = [row for row in records(rows[rows["item"] == "model"]) if not is_hidden(row)]
+    yield "model_size", {"facts": {row["item_value"]: row for row in facts}}
+    yield from (("as_it_is", {"sentence": clean_text(row["reason"])}) for row in facts)
+
+
+# --- limits ---------------------------------------------------------------------------------------
+
+
+def limits(published: Published, **_: Any) -> Iterator[tuple[str, Context]]:
+    """Yield what limits the report, the study's own notes among it, and how much is hidden."""
+    yield "limits", {}
+    yield from (("as_it_is", {"sentence": clean_text(note)}) for note in published.about["notes"])
+    yield "n_hidden", {"n_hidden": int((published.estimates["status"] == "suppressed").sum())}
+
+
+LINES = {
+    find.__name__: find
+    for find in (conclusions, axis_findings, effects, model_notes, model_size, limits)
+}

@@ -1,0 +1,310 @@
+"""How does the page come together: chapters as they are written, then HTML and nothing else."""
+
+from __future__ import annotations
+
+import html
+import inspect
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import nh3
+import pandas as pd
+from markupsafe import Markup, escape
+from nbconvert import HTMLExporter
+from nbformat import NotebookNode
+from traitlets.config import Config
+
+from tsunagari.report import figures
+from tsunagari.report.blocks import Block, Chapter, Picture, Table, Text
+from tsunagari.report.findings import LINES
+from tsunagari.report.pictures import FIGURES
+from tsunagari.report.published import Published
+from tsunagari.report.tables import TABLES, make_table
+from tsunagari.report.texts import FIXED
+from tsunagari.report.writer import Writer
+from tsunagari.study import ConfigError, KernelError
+
+Context = dict[str, Any]
+Part = dict[str, Any]
+
+
+# --- chapters -------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Report:
+    """The council's report: its chapters in the order of the texts, tables and figures numbered.
+
+    Attributes:
+        title: Title of the page.
+        subtitle: Who was asked, when and how.
+        chapters: By name.
+    """
+
+    title: str
+    subtitle: str
+    chapters: dict[str, Chapter]
+
+    def _blocks(self, kind: type) -> list[Any]:
+        every = (block for chapter in self.chapters.values() for block in chapter.blocks)
+        return [block for block in every if isinstance(block, kind)]
+
+    @property
+    def tables(self) -> list[Table]:
+        """All tables in order."""
+        return self._blocks(Table)
+
+    @property
+    def charts(self) -> list[figures.Chart]:
+        """All figures in order."""
+        return [picture.chart for picture in self._blocks(Picture)]
+
+    def _repr_html_(self) -> str:
+        head = f"<h1>{escape(self.title)}<small>{escape(self.subtitle)}</small></h1>"
+        return head + "".join(chapter.to_html() for chapter in self.chapters.values())
+
+    @property
+    def contents(self) -> pd.DataFrame:
+        """Number and title of every table and figure."""
+        rows = [(table.number, table.caption) for table in self.tables]
+        rows += [(chart.words.number, chart.words.title) for chart in self.charts]
+        return pd.DataFrame(rows, columns=["number", "title"])
+
+
+def build_report(published: Published) -> Report:
+    """Put the whole report together from published rows.
+
+    Args:
+        published: From `read_published`.
+
+    Returns:
+        The report; it shows itself in a notebook.
+
+    Raises:
+        ConfigError: A text of the study's own is wrong.
+    """
+    writer = Writer(published)
+    builder = _Builder(writer)
+    chapters = {
+        name: Chapter(
+            name,
+            writer.say(spec["heading"]),
+            tuple(builder.blocks(spec["parts"], {})),
+            builder.links,
+        )
+        for name, spec in writer.texts["chapters"].items()
+    }
+    return Report(writer.title, writer.text("subtitle"), chapters)
+
+
+class _Builder:
+    """Turns the parts of a chapter, as they are written, into numbered blocks."""
+
+    def __init__(self, writer: Writer) -> None:
+        self.writer, self.published = writer, writer.published
+        self.links: dict[str, str] = {}
+        self._n: Counter[str] = Counter()
+
+    def blocks(self, parts: list[Part], context: Context) -> Iterator[Block]:
+        """Go through the parts of a chapter, once or for everything that it is about."""
+        for part in parts:
+            _check_part(part, self.writer.texts["texts"], context=context)
+            if "each" in part:
+                found = SUBJECTS[part["each"]](self.published)
+                for place, own in enumerate(found):
+                    yield from self.blocks(part["parts"], own | {"is_first": place == 0})
+                if not found and "none" in part:
+                    yield from self._text("p", part["none"], {})
+                continue
+            ((kind, name),) = part.items()
+            if kind == "table":
+                made = make_table(self.writer, name, lines=TABLES[name](self.writer, **context))
+                yield from map(self._number_table, made)
+            elif kind == "figure":
+                yield from map(self._number_picture, FIGURES[name](self.writer, **context))
+            else:
+                yield from self._text(kind, name, context)
+
+    def _text(self, kind: str, name: str, context: Context) -> Iterator[Text]:
+        """Yield lines of the texts, those left out that have nothing to say."""
+        found = LINES[name](self.published, **context) if name in LINES else [(name, context)]
+        lines = [line for own, given in found for line in self.writer.lines(own, **given)]
+        if lines:
+            yield Text(tuple(dict.fromkeys(lines)), kind)
+
+    def _number(self, kind: str) -> str:
+        self._n[kind] += 1
+        return self.writer.text(kind, n=self._n[kind])
+
+    def _number_table(self, table: Table) -> Table:
+        table = replace(table, number=self._number("table_number"))
+        link = Markup('<a href="#{}">{}</a>').format(table.anchor, table.number)
+        text = self.writer.say(self.writer.texts["texts"]["table_link"], table=link)
+        self.links.setdefault(table.key, text)
+        return table
+
+    def _number_picture(self, picture: Picture) -> Picture:
+        words = replace(picture.chart.words, number=self._number("figure_number"))
+        return replace(picture, chart=replace(picture.chart, words=words))
+
+
+def _families(published: Published) -> list[Context]:
+    """Put questions on ties that have the same answers together, in the order of their first."""
+    families: dict[Any, list[str]] = {}
+    for item in published.chapter("ties"):
+        labels = tuple(published.values(item).values())
+        is_alone = published.is_multiple(item) or len(labels) < 3
+        families.setdefault(item if is_alone else labels, []).append(item)
+    return [{"items": items} for items in families.values()]
+
+
+def _nation(published: Published) -> list[str]:
+    return published.items_of("national_") if published.about["benchmark"] else []
+
+
+SUBJECTS = {  # what parts are repeated for: questions, families of them, models, or once
+    "families": _families,
+    "models": lambda published: [{"outcome": outcome} for outcome in published.outcomes],
+    "nation": lambda published: [{}] * bool(_nation(published)),
+    "nation_questions": lambda published: [{"item": item} for item in _nation(published)],
+    "waves": lambda published: [{}] * (published.previous is not None),
+} | {
+    name: lambda published, name=name: [{"item": item} for item in published.chapter(name)]
+    for name in ("loneliness", "others", "appendix", "crosses")
+}
+PARTS = {"each": SUBJECTS, "table": TABLES, "figure": FIGURES}
+TEXT_KINDS = ("h3", "p", "note", "warning", "ul", "ol")
+
+
+def _check_part(part: Part, texts: Mapping[str, Any], *, context: Context) -> None:
+    """Refuse a part of a chapter that names what is not there, or stands under no `each` of it."""
+    try:
+        kind, name = next(iter(part.items()))
+        make = (PARTS | dict.fromkeys(TEXT_KINDS, texts | LINES))[kind][name]
+        needs = inspect.signature(make).parameters.values() if callable(make) else ()
+        is_right = {one.name for one in needs if one.kind is one.KEYWORD_ONLY} <= context.keys()
+        more = {"parts": list, "none": str} if kind == "each" else {}
+        is_right &= all(isinstance(part[key], more[key]) for key in list(part)[1:])
+        is_right &= part.get("none", name) in (*texts, name) and ("parts" in part) == bool(more)
+    except (AttributeError, KeyError, StopIteration, TypeError):
+        is_right = False
+    if not is_right:
+        raise ConfigError(
+            "TEXT_PART",
+            f"texts.yaml の章の部品 {str(part)[:60]} は使えません。"
+            "元の章（lib/tsunagari/report/ja.yaml）にある部品を、同じ each の下に書いてください。",
+            f"The part {str(part)[:60]} of a chapter in texts.yaml cannot be used: use those of "
+            "lib/tsunagari/report/ja.yaml, under the same each.",
+        )
+
+
+# --- the page -------------------------------------------------------------------------------------
+
+_TAGS = (
+    "a br caption code dd div dl dt em figcaption figure h2 h3 h4 img li ol p pre section small "
+    "span strong sub sup table tbody td tfoot th thead tr ul"
+).split()
+_ATTRIBUTES = {
+    "*": {"class", "id"},
+    "a": {"href"},
+    "div": {"role", "tabindex", "aria-label"},
+    "figure": {"data-row"},
+    "img": {"src", "alt", "width", "height"},
+    "span": {"data-row"},
+    "th": {"scope", "colspan", "rowspan"},
+    "td": {"colspan", "rowspan", "data-row"},
+}
+_PICTURES = ("data:image/svg+xml;base64,", "data:image/png;base64,")
+
+
+def _allow_attribute(tag: str, name: str, value: str) -> str | None:
+    if (tag, name) == ("img", "src"):
+        return value if value.startswith(_PICTURES) else None
+    if (tag, name) == ("a", "href"):
+        return value if re.fullmatch(r"#[\w-]+", value) else None
+    return value
+
+
+def sanitise(text: str) -> str:
+    """Return HTML with nothing but the tags and attributes that our pages use.
+
+    Scripts, styles, handlers, forms, frames, comments and every address outside the page go.
+    """
+    return nh3.clean(
+        text,
+        tags=set(_TAGS),
+        attributes=_ATTRIBUTES,
+        attribute_filter=_allow_attribute,
+        url_schemes={"data"},
+        clean_content_tags={"script", "style", "h1"},
+        link_rel=None,
+        strip_comments=True,
+    )
+
+
+def export_html(notebook: NotebookNode, *, is_synthetic: bool) -> str:
+    """Return an executed notebook as one page without code, scripts or outside addresses.
+
+    Args:
+        notebook: Executed notebook; cells tagged remove-cell or parameters are left out, so is
+            everything printed. The title of the page is the heading that `Report` shows.
+        is_synthetic: Whether the banner stands on every page.
+
+    Returns:
+        The HTML, lang="ja"; the same notebook gives the same bytes.
+
+    Raises:
+        KernelError: The notebook holds the output of a cell that failed.
+    """
+    outputs = [o for cell in notebook.cells for o in cell.get("outputs", [])]
+    if any(output["output_type"] == "error" for output in outputs):
+        raise KernelError(
+            "HTML_OF_FAILED_RUN",
+            "失敗したノートブックからはページを作りません。先に実行を成功させてください。",
+            "No page is made from a notebook that failed: make it run first.",
+        )
+    shown = "".join("".join(o["data"].get("text/html", "")) for o in outputs if "data" in o)
+    found = re.search(r"<h1>(.*?)(?:<small>(.*?)</small>)?</h1>", shown)
+    title, subtitle = map(html.unescape, found.groups("") if found else ("", ""))
+    resources = {
+        "page_title": title,
+        "page_subtitle": subtitle,
+        "banner": FIXED["synthetic"] if is_synthetic else "",
+        "banner_note": FIXED["synthetic_note"],
+        "unsigned": FIXED["unsigned"],
+        "unsigned_note": FIXED["unsigned_note"],
+    }
+    page, _ = _exporter().from_notebook_node(notebook, resources=resources)
+    return _add_contents(page)
+
+
+def _exporter() -> HTMLExporter:
+    config = Config()
+    config.TagRemovePreprocessor.enabled = True
+    config.TagRemovePreprocessor.remove_cell_tags = {"remove-cell", "parameters"}
+    return HTMLExporter(
+        config=config,
+        template_name="council",
+        extra_template_basedirs=[str(Path(__file__).parent / "templates")],
+        filters={"sanitise": sanitise},
+        exclude_anchor_links=True,
+    )
+
+
+def _add_contents(page: str) -> str:
+    """Give every second-level heading an id and list them where the template says."""
+    names: list[str] = []
+
+    def name(match: re.Match[str]) -> str:
+        names.append(re.sub(r"<[^>]+>", "", match.group(2)).strip())
+        return f'<h2 id="s{len(names)}">{match.group(2)}</h2>'
+
+    page = re.sub(r"<h2([^>]*)>(.*?)</h2>", name, page, flags=re.DOTALL)
+    items = "".join(
+        f'<li><a href="#s{place}">{text}</a></li>' for place, text in enumerate(names, start=1)
+    )
+    return page.replace("<!--contents-->", f"<ol>{items}</ol>" if items else "", 1)

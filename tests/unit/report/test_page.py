@@ -1,0 +1,336 @@
+"""The page: what it says, nothing hidden shown, other studies, escaped text, HTML alone."""
+
+import re
+
+import nbformat
+import openpyxl
+import pandas as pd
+import pytest
+from python_calamine import CalamineWorkbook
+from tests.browser import published_sample as sample
+
+from tsunagari.estimates import ESTIMATE_COLUMNS
+from tsunagari.report import page
+from tsunagari.report.published import Published
+from tsunagari.report.workbook import write_workbook
+from tsunagari.study import KernelError
+
+FORBIDDEN = ["原因", "効果があった", "有意傾向", "ランキング"]
+
+
+def words_of(council: page.Report) -> str:
+    """Everything a reader can read: text and alt, without tags and drawings."""
+    text = re.sub(r'src="[^"]*"', "", council._repr_html_())
+    alts = " ".join(re.findall(r'alt="([^"]*)"', text))
+    return re.sub(r"<[^>]+>", " ", text) + alts
+
+
+def report_of(rows, **changes) -> page.Report:
+    return page.build_report(sample.published(rows, **changes))
+
+
+def notebook_of(council: page.Report) -> nbformat.NotebookNode:
+    notebook = nbformat.v4.new_notebook()
+    cell = nbformat.v4.new_code_cell("secret_code()")
+    shown = {"text/html": council._repr_html_()}
+    cell.outputs = [nbformat.v4.new_output("execute_result", data=shown)]
+    notebook.cells = [cell]
+    return notebook
+
+
+# --- what the report says -----------------------------------------------------------------------
+
+
+def test_at_least_eight_figures_and_all_numbered(council):
+    assert len(council.charts) >= 8
+    numbers = council.contents["number"].tolist()
+    n_tables = len(council.tables)
+    assert numbers[:n_tables] == [f"表{n}" for n in range(1, n_tables + 1)]
+    assert numbers[n_tables:] == [f"図{n}" for n in range(1, len(council.charts) + 1)]
+
+
+def test_every_figure_has_title_measure_n_source_and_alt(council):
+    for chart in council.charts:
+        assert chart.words.title
+        assert (
+            "%" in chart.words.subtitle
+            or "ポイント" in chart.words.subtitle
+            or ("オッズ比" in chart.words.subtitle)
+        )
+        assert "n=" in chart.words.foot
+        assert "資料：" in chart.words.foot
+        assert len(chart.alt) > 30
+        assert "nan" not in chart.alt
+
+
+def test_error_note_stands_under_every_table_with_intervals_and_every_figure_with_lines(council):
+    for table in council.tables:
+        cells = [cell for _, lines in table.groups for line in lines for cell in line[1:]]
+        if any(re.fullmatch(r"[+−\d.]+〜[+−\d.]+", cell.small or cell.text) for cell in cells):
+            assert sample.NOTE in table.note, table.caption
+    for chart in council.charts:
+        if "信頼区間" in chart.words.foot:
+            assert sample.NOTE in chart.words.foot
+
+
+def test_three_conclusions_each_with_its_table(council):
+    shown = council.chapters["summary"].to_html()
+    conclusions = re.findall(r"<li>(.*?)</li>", re.search(r"<ol>(.*?)</ol>", shown).group(1))
+    assert len(conclusions) == 3
+    assert all(re.search(r'〔<a href="#t-[^"]+">表\d+</a>〕', text) for text in conclusions)
+    words = re.sub("</?span[^>]*>", "", conclusions[0])
+    assert "7.6%（95%信頼区間 6.4〜8.8%）" in words
+    assert "全国より高い結果です" in conclusions[0]
+
+
+def test_references_point_to_tables_of_the_page(council):
+    shown = council._repr_html_()
+    targets = set(re.findall(r'href="#([^"]+)"', shown))
+    assert targets
+    assert targets <= set(re.findall(r'id="([^"]+)"', shown))
+    assert "⟦" not in shown
+
+
+def test_plain_words(council, synthetic):
+    for each in (council, synthetic):
+        assert [word for word in FORBIDDEN if word in words_of(each)] == []
+
+
+def test_effects_are_told_as_associations_at_equal_conditions(council):
+    text = council.chapters["factors"].to_html()
+    assert "ほかの条件が同じなら、" in text
+    assert "という関連がみられます" in text
+    assert "どちらが先かは分かりません" in text
+
+
+def test_finding_stands_in_the_title_where_the_test_holds(council):
+    titles = council.contents["title"].tolist()
+    assert "「孤独感がしばしば・常にある」の割合は、年齢をそろえると全国より高い" in titles
+    assert "「孤独感がしばしば・常にある」の割合（年代別）" in titles  # nothing marked: neutral
+
+
+def test_synthetic_run_never_reads_like_a_finding(synthetic):
+    assert all(
+        chart.words.title.startswith("合成データによる表示例：") for chart in synthetic.charts
+    )
+    assert all(chart.words.is_synthetic for chart in synthetic.charts)
+    assert all(table.stamp for table in synthetic.tables)
+    sentences = re.findall(r"<li>(.*?)</li>", synthetic.chapters["factors"].to_html())
+    assert sentences
+    assert all(text.startswith("（表示例）") for text in sentences)
+
+
+def test_real_run_carries_no_banner(council):
+    assert "合成データ" not in words_of(council)
+
+
+def test_verdict_words_and_caveat(council):
+    text = council.chapters["comparison"].to_html()
+    for word in ("高い", "差は確認できない", "比較できない"):
+        assert word in text
+    assert "方法がちがいます" in text
+    assert "方式の違いによる差を含む" in text
+
+
+# --- nothing hidden, nothing small ----------------------------------------------------------------
+
+
+def test_hidden_rows_show_no_number_even_if_the_file_holds_one(rows):
+    # A slip of the gate: hidden rows keep a number (over 100: no other row has it).
+    leaky = rows.copy()
+    hidden = leaky["status"] == "suppressed"
+    assert hidden.sum() > 20
+    leaky.loc[hidden, ["estimate", "lower", "upper", "n_unweighted"]] = 101.3
+    leaky.loc[hidden, "mark"] = "▲"
+    leaky.loc[hidden & (leaky["measure"] == "count"), "estimate"] = 101.3
+    assert "101.3" not in words_of(report_of(leaky))
+
+
+def test_reference_values_stand_in_no_sentence(rows):
+    table = rows.copy()
+    own = table["table_id"].str.startswith("cross_") & (table["status"] != "suppressed")
+    table.loc[own, ["status", "mark"]] = ["reference", "▲"]
+    council = report_of(table)
+    assert "そのほかの人より高い結果です" not in words_of(council)
+    titles = [chart.words.title for chart in council.charts]
+    assert not any("代で高い" in title for title in titles)
+
+
+def test_no_figure_rests_on_a_base_under_the_minimum(rows):
+    table = rows.copy()
+    own = (table["table_id"] == "cross_age_band__lonely_direct") & (table["domain_value"] == "20s")
+    table.loc[own, ["n_unweighted", "estimate", "status"]] = [9.0, 43.21, "published"]
+    council = report_of(table)
+    assert not any("43.2" in chart.alt for chart in council.charts)
+
+
+# --- other studies --------------------------------------------------------------------------------
+
+
+def test_study_without_benchmark_waves_model_and_questions_renders(rows):
+    gone = ("national_", "waves_", "model_", "headline", "ledger")
+    gone += ("gt_event", "gt_contact", "gt_particip", "gt_consult", "gt_trouble")
+    kept = rows[~rows["table_id"].str.startswith(gone)]
+    kept = kept[~kept["table_id"].str.contains("__event|__contact|__particip|__consult|__trouble")]
+    indicators = {
+        name: each
+        for name, each in sample.about(is_synthetic=False)["indicators"].items()
+        if name in ("lonely_often", "ucla_high")
+    }
+    council = report_of(
+        kept,
+        benchmark=None,
+        indicators=indicators,
+        title="EU Loneliness Survey (France)",
+        area="フランス",
+        error_note="誤差は、単純無作為抽出とみなした参考値",
+        regions=[],
+        notes=[],
+        population_note=None,
+        weighting_label="調査票に付いた重み",
+    )
+    shown = council._repr_html_()
+    assert "比べられる全国の公表値がありません" in shown
+    assert "比べられる前回の調査がありません" in shown
+    assert "関連する条件の分析がありません" in shown
+    assert "つながりについての集計がありません" in shown
+    assert "誤差は、単純無作為抽出とみなした参考値" in shown
+    assert sample.NOTE not in shown
+    assert "愛媛" not in shown.replace("愛媛県に住む満16歳以上の人", "")
+    assert len(council.charts) >= 2
+
+
+def test_study_with_nothing_but_one_table_renders(rows):
+    kept = rows[rows["table_id"] == "gt_lonely_direct"]
+    shown = report_of(kept, benchmark=None, axes=[], crosses=[])._repr_html_()
+    assert "どの程度、孤独であると感じることがありますか" in shown
+
+
+def test_withheld_model_says_why(rows):
+    kept = rows[~(rows["table_id"] == "model_lonely_often")]
+    notice = {"wave": sample.YEAR, "table_id": "model_lonely_often", "measure": "count",
+              "domain": "all", "domain_value": "all", "item": "model", "item_value": "SEPARATION",
+              "item_label": "モデルは示さない", "status": "published",
+              "reason": "該当者が足りないため、モデルは示しません。"}  # fmt: skip
+    table = pd.concat([kept, pd.DataFrame([notice]).reindex(columns=ESTIMATE_COLUMNS)])
+    text = report_of(table).chapters["factors"].to_html()
+    assert "該当者が足りないため、モデルは示しません。" in text
+
+
+def test_groups_are_named_from_the_highest_share_down(rows):
+    marked = rows.assign(mark=rows["mark"].where(rows["domain"] == "all", "▲"))
+    shown = report_of(marked).chapters["summary"].to_html()
+    second = re.findall(r"<li>(.*?)</li>", shown)[1]
+    shares = re.findall(r"([\d.]+)%▲", second)
+    assert len(shares) == 3 and shares == sorted(shares, key=float, reverse=True)
+
+
+# --- hostile text -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", sample.HOSTILE)
+def test_hostile_words_are_plain_text_in_the_page_and_in_the_workbook(name, tmp_path):
+    text = sample.HOSTILE[name]
+    published = Published(*sample.hostile(text))
+    shown = page.export_html(notebook_of(page.build_report(published)), is_synthetic=False)
+    assert sample.dangers(shown) == []
+    assert not re.search(sample.CONTROLS, shown)
+    path = tmp_path / "tables.xlsx"
+    write_workbook(published, path)
+    book = openpyxl.load_workbook(path)
+    cells = [cell for sheet in book for row in sheet.iter_rows() for cell in row]
+    assert not any(cell.data_type == "f" or cell.hyperlink for cell in cells)
+    words = {cell.value for cell in cells if isinstance(cell.value, str)}
+    read = CalamineWorkbook.from_path(path)
+    lines = [line for one in read.sheet_names for line in read.get_sheet_by_name(one).to_python()]
+    assert {value for line in lines for value in line if isinstance(value, str)} - {""} == words
+    assert max(map(len, words)) <= 32_767
+    assert not any(re.search(sample.CONTROLS, word) for word in words)
+    assert sample.SHOWN.get(name, text) in words
+    listed = {cell.value for cell in book["一覧"]["J"][1:]}  # item_label
+    assert listed == {sample.SHOWN.get(name, text)}
+
+
+@pytest.mark.parametrize(
+    ("text", "kept"),
+    [
+        ("<p onclick='x()'>a</p>", "<p>a</p>"),
+        ("<iframe src='//x'></iframe>b", "b"),
+        ("<script>x()</script>c", "c"),
+        ("<style>p{}</style>d", "d"),
+        ("<img src='https://x/y.png' alt='z'>", '<img alt="z">'),
+        ("<img src='data:text/html;base64,AA' alt='z'>", '<img alt="z">'),
+        ("<a href='https://x'>e</a>", "<a>e</a>"),
+        ("<a href='#t-1'>e</a>", '<a href="#t-1">e</a>'),
+        ("<a href='javascript:x()'>e</a>", "<a>e</a>"),
+        ("<!-- secret -->f", "f"),
+        ("<h1>title</h1>g", "g"),
+        ('<th scope="col">h</th>', "h"),
+        ('<div role="region" tabindex="0">i</div>', '<div role="region" tabindex="0">i</div>'),
+    ],
+)
+def test_sanitise_keeps_what_pages_use(text, kept):
+    assert page.sanitise(text) == kept
+
+
+# --- the page -----------------------------------------------------------------------------------
+
+
+def test_page_is_japanese_titled_and_closed(synthetic):
+    shown = page.export_html(notebook_of(synthetic), is_synthetic=True)
+    assert '<html lang="ja">' in shown
+    assert (
+        "<title>【合成データ】愛媛県 孤独・孤立に関する実態調査 報告書（2023年調査）</title>"
+        in shown
+    )
+    assert shown.count("<h1") == 1
+    assert "default-src 'none'" in shown
+    assert "secret_code" not in shown
+    assert "<script" not in shown
+    assert not re.search(r'(?:src|href)="(?!#|data:image/svg)', shown)
+    assert "図1" in shown
+    assert shown.count("<img ") == len(synthetic.charts)
+
+
+def test_page_is_the_same_every_time(council):
+    notebook = notebook_of(council)
+    assert page.export_html(notebook, is_synthetic=True) == page.export_html(
+        notebook, is_synthetic=True
+    )
+
+
+def test_contents_lead_to_every_section(council):
+    shown = page.export_html(notebook_of(council), is_synthetic=False)
+    listed = re.findall(r'<li><a href="#(s\d+)">', shown)
+    assert listed == re.findall(r'<h2 id="(s\d+)">', shown)
+    assert len(listed) == len(council.chapters)
+
+
+def test_cells_marked_for_removal_and_printed_text_stay_out():
+    notebook = nbformat.v4.new_notebook()
+    kept = nbformat.v4.new_code_cell("x")
+    kept.outputs = [
+        nbformat.v4.new_output("stream", name="stderr", text="UserWarning in a folder"),
+        nbformat.v4.new_output("execute_result", data={"text/plain": "plain"}),
+        nbformat.v4.new_output(
+            "display_data", data={"text/html": "<h1>題 &amp; 名</h1><p>shown</p>"}
+        ),
+    ]
+    gone = nbformat.v4.new_markdown_cell("# English title")
+    gone.metadata["tags"] = ["remove-cell"]
+    notebook.cells = [gone, kept]
+    shown = page.export_html(notebook, is_synthetic=False)
+    assert "<p>shown</p>" in shown
+    assert "<h1>題 &amp; 名</h1>" in shown
+    for word in ("English title", "UserWarning", "plain</", "合成データ"):
+        assert word not in shown
+
+
+def test_no_page_from_a_failed_run():
+    notebook = nbformat.v4.new_notebook()
+    cell = nbformat.v4.new_code_cell("x")
+    cell.outputs = [nbformat.v4.new_output("error", ename="E", evalue="答え", traceback=[])]
+    notebook.cells = [cell]
+    with pytest.raises(KernelError) as caught:
+        page.export_html(notebook, is_synthetic=True)
+    assert "答え" not in str(caught.value)
