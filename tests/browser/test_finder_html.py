@@ -183,6 +183,15 @@ def test_names_roles_and_headings(visit):
     assert page.evaluate(script)[:3] == [1, 2, 3]
 
 
+def test_says_when_the_list_itself_is_old(browser, finder_path):
+    for today, is_old in (("2024-03-30", False), ("2024-04-01", True)):
+        page = browser.new_page()
+        page.clock.set_fixed_time(f"{today}T12:00:00Z")
+        page.goto(finder_path.as_uri())
+        assert page.get_by_text("この名簿は作成から1年以上たっています").is_visible() is is_old
+        page.close()
+
+
 def test_without_its_script_the_page_is_the_whole_list(browser, finder_path):
     page = browser.new_context(java_script_enabled=False).new_page()
     page.goto(finder_path.as_uri())

@@ -140,6 +140,8 @@
   };
   addEventListener('beforeprint', () => show(found.length));
   addEventListener('afterprint', () => show(PAGE));
+  const old = find('#old');
+  old.hidden = new Date() <= new Date(old.dataset.until);  // by the clock of whoever looks
   form.hidden = find('.back').hidden = false;
   update();
 })();

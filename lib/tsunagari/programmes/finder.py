@@ -68,13 +68,16 @@ def build_page(
         troubles=troubles,
         regions=regions,
         days=DAYS,
-        rows=sorted(
-            cards, key=lambda card: (lists.fold(card["org_name_kana"]), card["resource_id"])
-        ),
+        rows=sorted(cards, key=_reading),
+        good_until=(pd.Timestamp(as_of) + pd.DateOffset(months=12)).date().isoformat(),
         style=style,
         script=script,
         digest=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
     )
+
+
+def _reading(card: Mapping[str, str]) -> tuple[str, str]:
+    return lists.fold(card["org_name_kana"] or card["org_name"]), card["resource_id"]
 
 
 @cache
