@@ -252,6 +252,8 @@ class Questionnaire:
 
 def read_questionnaire(study: Study) -> Questionnaire:
     """Return what study.yaml and the codebook say about the variables of the tables."""
+    if not study.has_survey:
+        return Questionnaire()
     items = study.items
     shares = study.config.weighting.sample_share
     axes = sorted({name for axis in study.axes for name in axis})
@@ -1733,7 +1735,7 @@ def describe_study(study: Study) -> dict[str, Any]:
         What published/about.json holds; docs/data_dictionary.md lists the keys.
     """
     config, wave = study.config, study.wave
-    return {
+    described = {
         "study": study.name,
         "year": study.year,
         "title": config.title,
@@ -1741,6 +1743,16 @@ def describe_study(study: Study) -> dict[str, Any]:
         "people": config.people,
         "is_synthetic": bool(study.synthetic_inputs),
         "synthetic_inputs": study.synthetic_inputs,
+        "has_survey": study.has_survey,
+        "texts": study.texts,
+        "marks": config.marks.model_dump(),
+        "disclosure": config.disclosure.model_dump(),
+        "notes": list(config.notes),
+        "min_cell_n": config.disclosure.base_minimum,
+    }
+    if not study.has_survey:
+        return described
+    return described | {
         "fieldwork": wave.fieldwork,
         "mode": config.design.mode,
         "population_date": wave.population_date,
@@ -1754,12 +1766,7 @@ def describe_study(study: Study) -> dict[str, Any]:
         "crosses": list(config.tables.crosses),
         "benchmark": _describe_benchmark(study),
         "report": config.report.model_dump(),
-        "texts": study.texts,
-        "marks": config.marks.model_dump(),
-        "disclosure": config.disclosure.model_dump(),
-        "notes": list(config.notes),
         "error_note": config.design.error_note,
-        "min_cell_n": config.disclosure.base_minimum,
     }
 
 

@@ -53,14 +53,14 @@ from tsunagari.study import ConfigError, InputError, Study, SurveyError, WriteEr
 
 GATE = "gate"  # the step between microdata and pages; Python, not a notebook
 REPORT = "07_report_council"
-STEPS = (
+PROGRAMMES = "06_track_programmes"
+SURVEY = (
     "01_clean_responses",
     "02_weight_respondents",
     "03_describe_loneliness",
     "04_model_factors",
-    GATE,
-    REPORT,
 )
+STEPS = (*SURVEY, GATE, REPORT)  # of a survey without records of programmes
 RELEASED = ("council_report.html", "estimates.csv", "tables.xlsx")
 MANIFEST = "manifest.json"  # of them
 
@@ -70,6 +70,13 @@ NO_INPUT = (SIGNOFF, "recipe.yaml")  # and what makes a sample
 _RECORDS = "private/steps.json"
 _LAST = "private/last_release.csv"  # estimates of the last release that differed
 _NOTEBOOKS = "private/notebooks"
+
+
+def steps_of(study: Study) -> tuple[str, ...]:
+    """Return a wave's steps: a survey's where people were asked, 06 where there are records."""
+    survey = SURVEY if study.has_survey else ()
+    programmes = (PROGRAMMES,) if study.records_dir.is_dir() else ()
+    return (*survey, *programmes, GATE, REPORT)
 
 
 # --- what a result depends on ---------------------------------------------------------------------
@@ -100,9 +107,12 @@ def hash_inputs(study: Study) -> dict[str, str]:
     hand, records) count together under one name: what the analyst called them is nobody's business.
     """
     root = studies.repository_root()
-    weighting, benchmark = study.config.weighting, study.config.benchmark
-    named = {weighting.targets, *(one.targets for one in weighting.margins)}
-    named |= {"study.yaml", "codebook.csv", "texts.yaml", *weighting.other_targets.values()}
+    benchmark = study.config.benchmark if study.has_survey else None
+    named = {"study.yaml", "codebook.csv", "texts.yaml", "population_municipalities.csv"}
+    if study.has_survey:
+        weighting = study.config.weighting
+        named |= {weighting.targets, *(one.targets for one in weighting.margins)}
+        named |= {*weighting.other_targets.values()}
     waves = [study] + ([study.previous] if study.previous else [])
     public = [path for path in study.raw_dir.iterdir() if path.is_file() and path.name in named]
     public += (root / "data/raw" / benchmark.table).glob("*.csv") if benchmark else ()
@@ -111,8 +121,9 @@ def hash_inputs(study: Study) -> dict[str, str]:
     private: dict[str, dict[str, str]] = {}
     for folder in (study.raw_dir, *(wave.wave_dir for wave in waves)):
         for name, path in _files(folder).items():
-            answers = next((w.responses_path for w in waves if w.wave_dir == folder), None)
-            if path in public or name in NO_INPUT or (answers is None and "/" in name):
+            wave = next((w for w in waves if w.wave_dir == folder), None)
+            answers = wave.responses_path if wave and wave.has_survey else None
+            if path in public or name in NO_INPUT or (wave is None and "/" in name):
                 continue
             group = f"responses{path.suffix}" if path == answers else "*"
             group = f"{folder.relative_to(root).as_posix()}/{group}"
@@ -252,7 +263,7 @@ def prepare(
     check_limits()
     study = studies.open_study(name, year)
     folder = notebooks or PACKAGE.parents[1] / "notebooks"
-    sources = {step: folder / f"{step}.ipynb" for step in STEPS if step != GATE}
+    sources = {step: folder / f"{step}.ipynb" for step in steps_of(study) if step != GATE}
     cells = {step: read_notebook(path) for step, path in sources.items()}
     parameters = resolve_parameters(cells, given, study=study)
     _check_inputs(study)
@@ -285,6 +296,8 @@ def _check_foreign(release: Path) -> None:
 
 
 def _check_inputs(study: Study) -> None:
+    if not study.has_survey:
+        return  # what records there are is read and judged by notebook 06
     waves = [study] + ([study.previous] if study.previous else [])
     weighting = study.config.weighting
     targets = [weighting.targets, *(margin.targets for margin in weighting.margins)]
@@ -317,14 +330,15 @@ def make_steps(run: Run, *, scratch: Path, force: bool = False) -> dict[str, flo
     known = {} if force else read_json(run.staging / _RECORDS)
     last = {} if force else read_json(run.processed / _RECORDS)
     records: dict[str, Any] = {}
-    first = _is_intact(known.get(STEPS[0]), key=run.key(STEPS[0], {}), folder=run.staging)
+    steps = steps_of(run.study)
+    first = _is_intact(known.get(steps[0]), key=run.key(steps[0], {}), folder=run.staging)
     if run.staging.is_symlink() or not first:
         discard(run.staging)
     studies.stamp_wave(run.staging, name=run.study.name, year=run.study.year)
     seconds: dict[str, float | None] = {}
-    sizes = {step: len(run.notebooks.get(step, "1")) for step in STEPS}
+    sizes = {step: len(run.notebooks.get(step, "1")) for step in steps}
     with contextlib.closing(Progress(sizes)) as progress:
-        for step in STEPS:
+        for step in steps:
             began, seconds[step] = time.monotonic(), None
             key = run.key(step, records)
             if _is_intact(known.get(step), key=key, folder=run.staging):
@@ -491,7 +505,7 @@ def _describe(run: Run) -> dict[str, Any]:
 def is_released(run: Run) -> bool:
     """Whether results and release are both whole and made from exactly this run's inputs."""
     records, kept = read_json(run.processed / _RECORDS), {}
-    for step in STEPS:
+    for step in steps_of(run.study):
         if not _is_intact(records.get(step), key=run.key(step, kept), folder=run.processed):
             return False
         kept[step] = records[step]
@@ -666,6 +680,11 @@ def _parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 def _report(options: argparse.Namespace, year: int, *, notebooks: Path | None) -> None:
     name = options.study
+    if not studies.open_study(name, year).has_survey:
+        print(
+            "調査がないため、手順 01〜04 は行いません。 / No survey: steps 01 to 04 are left out.",
+            file=sys.stderr,
+        )
     seconds = make_report(name, year, given=options.given, notebooks=notebooks, force=options.force)
     page = f"reports/{name}/{year}/council_report.html"
     if seconds is None:

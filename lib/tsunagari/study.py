@@ -112,7 +112,13 @@ class _Part(BaseModel):
     )
 
 
-class Wave(_Part):
+class Period(_Part):
+    """One year of records, without a survey."""
+
+    previous: int | None = None
+
+
+class Wave(Period):
     """One survey year: its files and when it was asked."""
 
     responses: str
@@ -122,7 +128,6 @@ class Wave(_Part):
     population_date: str | None = None
     population_note: str | None = None
     benchmark_year: int | None = None
-    previous: int | None = None
     expected_rows: int | None = Field(default=None, ge=1)
 
 
@@ -339,13 +344,22 @@ class Chapters(_Part):
     others: tuple[str, ...] = ()
 
 
-class StudyFile(_Part):
-    """study.yaml: everything that makes one survey different from another."""
+class RecordsFile(_Part):
+    """study.yaml of a place that has records of its programmes and no survey."""
 
     study: str
     title: str
     area: str
     people: str
+    waves: dict[int, Period] = Field(min_length=1)
+    marks: Marks = Marks()
+    disclosure: Disclosure = Disclosure()
+    notes: tuple[str, ...] = ()
+
+
+class StudyFile(RecordsFile):
+    """study.yaml: everything that makes one survey different from another."""
+
     waves: dict[int, Wave] = Field(min_length=1)
     file: FileFormat = FileFormat()
     columns: Columns
@@ -359,11 +373,8 @@ class StudyFile(_Part):
     indicators: dict[str, Indicator]
     tables: Tables
     model: Model
-    marks: Marks = Marks()
-    disclosure: Disclosure = Disclosure()
     benchmark: Benchmark | None = None
     report: Chapters = Chapters()
-    notes: tuple[str, ...] = ()
 
 
 # --- codebook -------------------------------------------------------------------------------------
@@ -801,7 +812,7 @@ class Study:
 
     name: str
     year: int
-    config: StudyFile
+    config: Any  # StudyFile, or RecordsFile where there is no survey
     codebook: Codebook
 
     @property
@@ -852,15 +863,33 @@ class Study:
         return found
 
     @property
+    def has_survey(self) -> bool:
+        """Whether people were asked; a study of records alone has no answers, weights or tables."""
+        return isinstance(self.config, StudyFile)
+
+    @property
+    def records_dir(self) -> Path:
+        """Folder of the programmes' records; it need not be there."""
+        return self.wave_dir / "programmes"
+
+    @property
     def is_synthetic(self) -> bool:
         """Whether this wave's answers are the synthetic sample."""
-        return self.responses_path != self.wave_dir / self.wave.responses
+        return self.has_survey and self.responses_path != self.wave_dir / self.wave.responses
 
     @property
     def synthetic_inputs(self) -> list[str]:
         """Names of all synthetic inputs of this wave's report, an earlier wave's included."""
         waves = [self] + ([self.previous] if self.previous else [])
-        return [f"{w.year}/{w.responses_path.name}" for w in waves if w.is_synthetic]
+        paths = [w.responses_path for w in waves if w.is_synthetic]
+        for made_up in (
+            path for w in waves for path in sorted(w.records_dir.glob("*_synthetic.csv"))
+        ):
+            table = made_up.with_name(
+                made_up.name.replace("_synthetic", "")
+            )  # one's own replaces it
+            paths += [] if table.exists() or table.with_suffix(".xlsx").exists() else [made_up]
+        return [path.relative_to(self.raw_dir).as_posix() for path in paths]
 
     @cached_property
     def previous(self) -> Study | None:
@@ -901,6 +930,8 @@ class Study:
     @cached_property
     def items(self) -> dict[str, Item]:
         """Every item that tables can show, in questionnaire order, derived ones last."""
+        if not self.has_survey:
+            return {}
         found = {}
         for name, columns in self.codebook.columns.groupby("item", sort=False):
             kind = columns["type"].iloc[0]
@@ -994,6 +1025,9 @@ def open_study(name: str, year: int) -> Study:
             f"調査「{name}」に {year} 年はありません。選べる年: {waves}。",
             f"Study '{name}' has no wave {year}; choose one of: {waves}.",
         )
+    if not isinstance(config, StudyFile):
+        nothing = pd.DataFrame(columns=[*_CODEBOOK_COLUMNS])
+        return Study(name=name, year=year, config=config, codebook=Codebook(*[nothing] * 3))
     codebook = read_codebook(folder / name / "codebook.csv", year=year)
     skip_rules(codebook)
     study = Study(name=name, year=year, config=config, codebook=codebook)
@@ -1034,10 +1068,12 @@ def _read_yaml(path: Path, loader: type[yaml.SafeLoader]) -> Any:
         ) from error
 
 
-def _read_study_file(path: Path) -> StudyFile:
+def _read_study_file(path: Path) -> RecordsFile:
     raw = _read_yaml(path, _AsWritten)
+    asks = {*StudyFile.model_fields} - {*RecordsFile.model_fields}
+    model = StudyFile if not isinstance(raw, dict) or asks & {*raw} else RecordsFile
     try:
-        config = StudyFile.model_validate(raw)
+        config = model.model_validate(raw)
     except ValidationError as error:
         problems = [_explain(mistake) for mistake in error.errors()]
         _raise_study_file(problems)

@@ -17,7 +17,7 @@ verdicts benchmark comparison models tables voices
 programmes.schema programmes.cells programmes.checks programmes.records programmes.templates
 programmes.rows programmes.resources programmes.supply programmes.hsds programmes.finder
 programmes.symposium programmes.consultations programmes.supporters
-programmes.council programmes.courses programmes.ledger programmes.plan
+programmes.council programmes.courses programmes.ledger programmes.plan programmes.track
 disclosure attack
 report.texts report.edition report.figures report.blocks report.published report.writer
 report.findings report.tables report.pictures report.page report.workbook

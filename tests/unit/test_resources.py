@@ -7,7 +7,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from tsunagari.estimates import conform
 from tsunagari.programmes import hsds, records, resources, schema, supply
+from tsunagari.programmes.rows import finish, row
 from tsunagari.study import Region
 
 TROUBLES = {"1": "話し相手がいない", "4": "お金のこと"}
@@ -92,32 +94,43 @@ def test_coverage_names_empty_cells_and_those_only_wide_ones_serve():
     assert nation["n_wide"].tolist() == [1, 1, 1, 0, 0, 0]
 
 
-def estimates() -> pd.DataFrame:
+def survey() -> pd.DataFrame:
+    """Return a survey's published shares by region: one is hidden."""
     cells = [("2", "1", 20.0, 18.0, 22.0), ("2", "4", 5.0, 4.0, 6.0), ("1", "1", 10.0, 8.0, 12.0)]
     names = ["domain_value", "item_value", "estimate", "lower", "upper"]
-    rows = pd.DataFrame(cells, columns=names).assign(status="published", n_unweighted=300)
+    rows = pd.DataFrame(cells, columns=names).assign(status="published")
     hidden = {"domain_value": "1", "item_value": "4", "status": "suppressed"}
-    rows = pd.concat([rows, pd.DataFrame([hidden])], ignore_index=True)
-    other = rows.assign(measure="difference_points")
-    rows = rows.assign(measure="percent")
-    return pd.concat([rows, other]).assign(domain="region", item="trouble")
+    rows = pd.concat([rows, pd.DataFrame([hidden])]).assign(measure="percent")
+    gaps = rows.assign(measure="difference_points")
+    cross = pd.concat([rows, gaps]).assign(domain="region", item="trouble")
+    return conform(cross.assign(table_id="cross_region__trouble", wave="2022", unit="percent"))
 
 
 def test_supply_beside_demand_for_ten_thousand_residents():
-    rows = table({}, {}, {}, {"area_codes": "38000", "trouble_codes": "4"})
-    cells = supply.coverage(rows, troubles=TROUBLES, places=PLACES, by="region")
-    asked = supply.demand(estimates(), region="region", trouble="trouble")
-    found = supply.supply(cells, demand=asked, residents={"1": 50_000, "2": 200_000})
-    found = found.set_index(["place_label", "trouble_code"])
-    here = found.loc[("中予", "1")]
+    cells = [("2", "1", 3.0), ("2", "4", 1.0), ("1", "1", 0.0), ("1", "4", 2.0)]
+    local = [
+        row("local", trouble, measure="count", unit="organisations", estimate=n)
+        | {"domain": "region", "domain_value": place, "item_label": TROUBLES[trouble]}
+        for place, trouble, n in cells
+    ]
+    published = pd.concat([survey(), finish(local, table="resources", year=2022)])
+    found = supply.supply(
+        published, region="region", trouble="trouble", residents={"1": 50_000, "2": 200_000}
+    ).set_index(["place_code", "trouble_code"])
+    assert len(found) == 4
+    here = found.loc[("2", "1")]
     assert here["demand_per_10000"] == pytest.approx(2000)  # 20 % of 10,000
     assert [here["demand_per_10000_lower"], here["demand_per_10000_upper"]] == [1800, 2200]
     assert here["local_per_10000"] == pytest.approx(0.15)  # 3 / 200,000 * 10,000
     assert here["people_per_local"] == pytest.approx(40_000 / 3)  # 20 % of 200,000 people
-    assert np.isnan(found.loc[("東予", "1"), "people_per_local"])  # nobody local
-    hidden = found.loc[("東予", "4")]
+    assert here["trouble_label"] == TROUBLES["1"]
+    ids = set(found["local_row_id"]) | set(found["demand_row_id"])
+    assert ids <= set(published["row_id"]) and len(ids) == 8
+    assert np.isnan(found.loc[("1", "1"), "people_per_local"])  # nobody local
+    hidden = found.loc[("1", "4")]
     assert hidden["status"] == "suppressed"
-    assert np.isnan(hidden["demand_per_10000"])
+    assert np.isnan(hidden["demand_per_10000"]) and np.isnan(hidden["people_per_local"])
+    assert hidden["local_per_10000"] == pytest.approx(0.4)  # 2 / 50,000 * 10,000
 
 
 def test_every_figure_is_a_row_of_estimates(tmp_path):
@@ -133,10 +146,7 @@ def test_every_figure_is_a_row_of_estimates(tmp_path):
         tmp_path, year=2022, areas=areas, lists=schema.declared()["lists"] | {"trouble": TROUBLES}
     )
     assert found.quarantine.empty and found.cells.empty
-    asked = supply.demand(estimates(), region="region", trouble="trouble")
-    people = {"1": 50_000, "2": 200_000}
-    given = {"year": 2022, "troubles": TROUBLES, "places": PLACES}
-    rows = supply.measure(found, demand=asked, residents=people, **given)
+    rows = supply.measure(found, year=2022, troubles=TROUBLES, places=PLACES)
     assert rows["row_id"].is_unique
     assert set(rows["table_id"]) == {"programme_resources"}
     assert set(rows["source"]) == {"担当課の記録"}
@@ -150,18 +160,6 @@ def test_every_figure_is_a_row_of_estimates(tmp_path):
     places = rows["measure"].eq("count") & rows["item"].eq("local") & rows["domain"].eq("region")
     assert rows[places].set_index(keys)["estimate"]["local", "2", "1"] == 2
     assert figures["gap_region", "all", "none"] == 3  # 東予 both, 中予 money
-    per = rows[rows["measure"] == "per_10000"].set_index(keys)
-    assert per.loc[("demand", "2", "1"), ["estimate", "lower", "upper"]].tolist() == [
-        2000,
-        1800,
-        2200,
-    ]
-    assert per.loc[("local", "2", "1"), "estimate"] == pytest.approx(0.1)
-    assert figures["people_per_local", "2", "1"] == 20_000
-    hidden = per.loc[("demand", "1", "4")]
-    assert hidden["status"] == "suppressed" and np.isnan(hidden["estimate"])
-    without = supply.measure(found, **given)
-    assert set(rows["item"]) - set(without["item"]) == {"demand", "people_per_local"}
 
 
 def test_pairs_to_decide_and_the_plainest_reason():

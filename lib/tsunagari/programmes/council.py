@@ -61,7 +61,7 @@ def _ratio(item: str, count: float, n: float, **told: str) -> dict:
 
 
 def follow_up(records: Records, *, last: Records | None) -> pd.DataFrame:
-    """Return last year's open actions and what became of each by this year's records.
+    """Return last year's open actions and what became of each by this year's records, then the new.
 
     An action that was done by the end of last year is not open; one that this year's table does not
     hold keeps last year's state.
@@ -71,16 +71,17 @@ def follow_up(records: Records, *, last: Records | None) -> pd.DataFrame:
         last: Last year's, if there are any.
 
     Returns:
-        Columns action_id, what, owner, due_on, state, closed_on, result, is_overdue (open after
-        its due date at the end of this year), shape (n, 8).
+        Columns is_from_last, action_id, what, owner, due_on, state, closed_on, result, is_overdue
+        (open after its due date at the end of this year).
     """
     columns = ["action_id", "what", "owner", "due_on", "state", "closed_on", "result"]
-    before = last.table("actions") if last else records.table("actions").iloc[:0]
-    before = before[~before["state"].isin([DONE, DROPPED])].set_index("action_id")
-    now = records.table("actions").set_index("action_id")
-    now = now.loc[now.index.isin(before.index)]
-    table = pd.concat([now, before.loc[~before.index.isin(now.index)]])
-    table = table.loc[before.index].reset_index()[columns]
+    now = records.table("actions")
+    before = (last or records).table("actions")
+    before = before[~before["state"].isin([DONE, DROPPED])] if last else before.iloc[:0]
+    gone = before[~before["action_id"].isin(now["action_id"])]
+    table = pd.concat([now, gone], ignore_index=True)[columns]
+    table.insert(0, "is_from_last", table["action_id"].isin(before["action_id"]))
+    table = table.sort_values("is_from_last", ascending=False, kind="stable", ignore_index=True)
     return table.assign(is_overdue=is_overdue(table, records.as_of))
 
 

@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-import numpy as np
 import pandas as pd
 from statsmodels.stats.descriptivestats import sign_test
 from statsmodels.stats.weightstats import DescrStatsW
 
 from tsunagari.programmes.records import Records
-from tsunagari.programmes.rows import finish, row, share, source_of, unit_of, word
+from tsunagari.programmes.rows import finish, row, share, source_of, word
 from tsunagari.programmes.symposium import AFTER, BEFORE
 
 COMPLETED = "completed"
@@ -48,6 +47,7 @@ def measure(records: Records, *, year: int, confidence: float = 0.95) -> pd.Data
         )
     rows += _changes(records.table("course_scales"), confidence=confidence)
     rows += _flows(records.table("flows"))
+    rows += _places(records.table("place_use"))
     return finish(rows, table="courses", year=year)
 
 
@@ -88,16 +88,21 @@ def _changes(scales: pd.DataFrame, *, confidence: float) -> Iterator[dict[str, A
 def _flows(flows: pd.DataFrame) -> Iterator[dict[str, Any]]:
     for (stage, unit), part in flows.groupby(["from_stage", "unit"], sort=False):
         counts = part.groupby("to_stage", sort=False)["count"].sum()
+        days = part.set_index("to_stage")["lag_days_median"]
         for to_stage, count in counts.items():
-            yield share(
-                "flow", str(to_stage), count=count, n=counts.sum(), confidence=None,
-                domain="from_stage", domain_value=stage, item_label=str(to_stage),
-                source=source_of(part), reason=unit_of(unit) if unit != "人" else "",
-            )  # fmt: skip
+            told = {"domain": "from_stage", "domain_value": stage, "item_label": str(to_stage)}
+            told |= {"source": source_of(part), "reason": word("of_unit").format(unit=unit)}
+            yield share("flow", str(to_stage), count=count, n=counts.sum(), confidence=None, **told)
+            if part["to_stage"].is_unique and days[to_stage] >= 0:
+                known = {"estimate": days[to_stage], "n_unweighted": count}
+                yield row(
+                    "flow_days", str(to_stage), measure="median", unit="days", **known, **told
+                )
 
 
-def lag_days(flows: pd.DataFrame) -> pd.Series:
-    """Return the median days of each flow where they were recorded, by (from, to)."""
-    return (
-        flows.set_index(["from_stage", "to_stage"])["lag_days_median"].replace("", np.nan).dropna()
-    )
+def _places(use: pd.DataFrame) -> Iterator[dict[str, Any]]:
+    """Yield days open and visits of the places to belong; visits are not people."""
+    for name, unit in (("open_days", "days"), ("visits_total", "visits")):
+        if use[name].notna().any():
+            told = {"item_label": word(name), "source": source_of(use)}
+            yield row(name, "1", measure="count", unit=unit, estimate=use[name].sum(), **told)

@@ -14,7 +14,7 @@ from tsunagari.programmes.records import Records
 from tsunagari.study import Disclosure, Study
 
 NOT_JUDGED = "not_judged"
-_MEASURES = ("percent", "mean_change", "mean", "count")
+_MEASURES = ("share", "percent", "mean_change", "mean", "count")
 _UP, _DOWN, _NONE = "上向き", "下向き", "なし"
 
 
@@ -180,7 +180,7 @@ def _judge(
     date = "" if pd.isna(row["target_on"]) else f"{row['target_on']:%Y年%-m月}"
     label = "below_unknown" if verdict == "below" and np.isnan(row["baseline_value"]) else verdict
     return {
-        "achievement_pct": reached,
+        "achievement_pct": round(reached, 1),
         "verdict": verdict,
         "verdict_label": said["verdicts"][label],
         "verdict_reason": "。".join(said["notes"][name] for name in notes).format(date=date),

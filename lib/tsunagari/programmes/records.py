@@ -126,7 +126,7 @@ def load(study: Study) -> Records:
     if len(troubles):
         kept = troubles[troubles["role"] != "exclusive"]
         lists["trouble"] = dict(zip(kept["code"], kept["code_label"], strict=True))
-    return read(study.wave_dir / "programmes", year=study.year, areas=areas, lists=lists)
+    return read(study.records_dir, year=study.year, areas=areas, lists=lists)
 
 
 def read(

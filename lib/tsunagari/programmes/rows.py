@@ -13,6 +13,7 @@ from tsunagari import estimates
 from tsunagari.programmes import schema
 from tsunagari.programmes.records import Records
 
+SHARE = "share"  # measure of a programme's percent once it has been released
 RECORDS = "records"  # as the weighting scheme: nothing is weighted
 ALL = "all"
 TOP = "top"  # item_value: the answers marked is_top_box together
@@ -87,8 +88,8 @@ def release(
 ) -> pd.DataFrame:
     """Return figures with small counts hidden, and the counts of the shares that are shown.
 
-    Each programme counts people of its own, so each is judged by itself. The report's gate, which
-    ties tables of survey respondents to each other, sees these rows without their counts.
+    Each programme counts people of its own, so each is judged by itself. The report's gate ties
+    percents of survey respondents to each other: it sees these as measure `share`, without counts.
 
     Args:
         private: Figures of the records, with `n_cell` where people are counted.
@@ -97,17 +98,17 @@ def release(
     Returns:
         The rows, and one of measure count for each share of counted people; `n_cell` is blank.
     """
-    parts = [private]
+    parts = [private.iloc[:0]]
     for _, part in private.groupby("table_id", sort=False):
         part = part.reset_index(drop=True)
-        gated = suppress(part).assign(n_cell=np.nan)
-        counted = (part["measure"] == "percent") & part["n_cell"].notna()
+        gated = suppress(part)
+        is_share = part["measure"] == "percent"
+        counted = is_share & part["n_cell"].notna()
         blank = dict.fromkeys(("lower", "upper"), np.nan)
         counts = gated[counted].assign(measure="count", unit="persons", **blank)
-        shown = counts["status"] != "suppressed"
-        counts["estimate"] = part.loc[counted, "n_cell"].where(shown)
-        parts += [gated, counts]
-    return estimates.conform(pd.concat(parts[1:] or parts, ignore_index=True))
+        counts["estimate"] = part.loc[counted, "n_cell"].where(counts["status"] != "suppressed")
+        parts += [gated.assign(measure=part["measure"].mask(is_share, SHARE)), counts]
+    return estimates.conform(pd.concat(parts, ignore_index=True).assign(n_cell=np.nan))
 
 
 def known(records: Records) -> dict[str, Any]:

@@ -15,17 +15,12 @@ from tsunagari.programmes import resources as lists
 from tsunagari.programmes.records import Records
 from tsunagari.programmes.rows import finish, row, share, source_of
 
+NAME = "resources"
 PER = 10_000  # residents
 
 
 def measure(
-    records: Records,
-    *,
-    year: int,
-    troubles: Mapping[str, str],
-    places: pd.DataFrame,
-    demand: pd.DataFrame | None = None,
-    residents: Mapping[str, float] | None = None,
+    records: Records, *, year: int, troubles: Mapping[str, str], places: pd.DataFrame
 ) -> pd.DataFrame:
     """Return every figure of the resource list.
 
@@ -34,18 +29,15 @@ def measure(
         year: The wave.
         troubles: Label of each trouble code; its order is kept.
         places: Municipalities.
-        demand: From `demand`; None in a study without a survey.
-        residents: People of the survey's population in each region.
 
     Returns:
-        Rows of estimates, table_id programme_resources, without intervals but the survey's own.
+        Rows of estimates, table_id programme_resources, without intervals: the list is everybody.
         Counts: registered (in all, and by month), new (by month), pairs, local and wide (by trouble
-        and place), gap_region and gap_municipality (cells). Percent: assured. By region, where the
-        survey asked: demand and local per 10,000 residents, people_per_local.
+        and place), gap_region and gap_municipality (cells). Percent: assured.
     """
     table = records.table("resources")
     if table.empty:
-        return finish([], table="resources", year=year)
+        return finish([], table=NAME, year=year)
     told = {"source": source_of(table)}
 
     def _count(item: str, value: str, n: float, **more: Any) -> dict[str, Any]:
@@ -76,29 +68,7 @@ def measure(
         for gap, label in lists.words()["gaps"].items():
             n = (cells["gap"] == gap).sum()
             rows.append(_count(f"gap_{by}", gap, n, unit="cells", item_label=label))
-    if demand is not None and len(demand):
-        cells = coverage(table, troubles=troubles, places=places, by="region")
-        rows += _beside(supply(cells, demand=demand, residents=residents or {}), told)
-    return finish(rows, table="resources", year=year)
-
-
-def _beside(table: pd.DataFrame, told: Mapping[str, Any]) -> list[dict[str, Any]]:
-    figures = {
-        "demand": ("per_10000", "persons", f"demand_per_{PER}"),
-        "local": ("per_10000", "organisations", f"local_per_{PER}"),
-        "people_per_local": ("ratio", "persons", "people_per_local"),
-    }
-    rows = []
-    for cell in table.to_dict("records"):
-        place = {"domain": "region", "domain_value": cell["place_code"]}
-        place |= {"item_label": cell["trouble_label"], "status": cell["status"]}
-        for item, (kind, unit, column) in figures.items():
-            ends = {name: cell.get(f"{column}_{name}") for name in ("lower", "upper")}
-            given = told | place | ends | {"estimate": cell[column]}
-            if item != "local":
-                given |= {"n_unweighted": cell["n_unweighted"]}
-            rows.append(row(item, cell["trouble_code"], measure=kind, unit=unit, **given))
-    return rows
+    return finish(rows, table=NAME, year=year)
 
 
 def coverage(
@@ -151,51 +121,41 @@ def _explode(table: pd.DataFrame, column: str) -> pd.DataFrame:
     return table.assign(**{column: table[column].map(lists.several)}).explode(column).dropna()
 
 
-def demand(estimates: pd.DataFrame, *, region: str, trouble: str) -> pd.DataFrame:
-    """Return the survey's shares of people with each trouble by region.
-
-    Args:
-        estimates: Published rows of estimates.csv.
-        region: Variable of the regions.
-        trouble: Item of the troubles.
-
-    Returns:
-        `place_code`, `trouble_code`, `percent`, `lower`, `upper` (0 to 100), `n_unweighted`,
-        `status`.
-    """
-    is_cell = (
-        estimates["measure"].eq("percent")
-        & estimates["domain"].eq(region)
-        & estimates["item"].eq(trouble)
-    )
-    names = {"domain_value": "place_code", "item_value": "trouble_code", "estimate": "percent"}
-    columns = ["lower", "upper", "n_unweighted", "status"]
-    found = estimates[is_cell].rename(columns=names)
-    return found[[*names.values(), *columns]].reset_index(drop=True)
-
-
 def supply(
-    cells: pd.DataFrame, *, demand: pd.DataFrame, residents: Mapping[str, float]
+    published: pd.DataFrame, *, region: str, trouble: str, residents: Mapping[str, float]
 ) -> pd.DataFrame:
     """Return what is offered beside what people say they need, per 10,000 residents.
 
+    It rests on published figures alone: a hidden share stays hidden.
+
     Args:
-        cells: `coverage` by region.
-        demand: From `demand`. A suppressed share has no number, and its row none.
+        published: Rows of estimates after the gate, the survey's and those of `measure`.
+        region: The survey's variable of the regions.
+        trouble: Its item of the troubles.
         residents: People of the survey's population in each region.
 
     Returns:
-        The rows of `cells` that the survey asks about, with `residents`, `status`,
-        `demand_per_10000` with `_lower` and `_upper` (people with the trouble),
-        `local_per_10000` (services) and `people_per_local` (people with the trouble for each
-        local service; missing where there is none).
+        One row a region and trouble that both know: `place_code`, `trouble_code`, `trouble_label`,
+        `n_local`, `residents`, `demand_per_10000` with `_lower` and `_upper` (people with the
+        trouble), `status`, `local_per_10000` (services), `people_per_local` (people with the
+        trouble for each local service; missing where there is none), and the row ids of both
+        figures: `local_row_id`, `demand_row_id`.
     """
-    table = cells.merge(demand, on=["place_code", "trouble_code"], validate="one_to_one")
+    keys = {"domain_value": "place_code", "item_value": "trouble_code"}
+    is_local = published["item"].eq("local") & published["domain"].eq("region")
+    is_local &= published["table_id"].eq(f"programme_{NAME}")
+    local = published[is_local].rename(columns=keys)
+    is_asked = published["item"].eq(trouble) & published["domain"].eq(region)
+    asked = published[is_asked & published["measure"].eq("percent")].rename(columns=keys)
+    names = {"item_label": "trouble_label", "estimate": "n_local", "row_id": "local_row_id"}
+    table = local[[*keys.values(), *names]].rename(columns=names)
+    shares = {"estimate": f"demand_per_{PER}", "row_id": "demand_row_id"}
+    shares |= {end: f"demand_per_{PER}_{end}" for end in ("lower", "upper")}
+    asked = asked[[*keys.values(), *shares, "status"]].rename(columns=shares)
+    table = table.merge(asked, on=list(keys.values()), validate="one_to_one")
+    percents = [name for name in shares.values() if name.startswith("demand_per")]
+    table[percents] *= PER / 100
     table["residents"] = table["place_code"].map(dict(residents))
-    for name in ("", "_lower", "_upper"):
-        share = table[name.removeprefix("_") or "percent"]
-        table[f"demand_per_{PER}{name}"] = share / 100 * PER
     table[f"local_per_{PER}"] = table["n_local"] / table["residents"] * PER
-    people = table["percent"] / 100 * table["residents"]
-    table["people_per_local"] = people / table["n_local"].where(table["n_local"] > 0)
-    return table.drop(columns=["percent", "lower", "upper"])
+    people = table[f"demand_per_{PER}"] / PER * table["residents"]
+    return table.assign(people_per_local=people / table["n_local"].where(table["n_local"] > 0))

@@ -1,0 +1,76 @@
+"""What notebook 06 puts together: a year's measures, the survey's figures, the files it writes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pandas as pd
+
+from tsunagari.programmes import (
+    consultations,
+    council,
+    courses,
+    ledger,
+    schema,
+    supporters,
+    symposium,
+)
+from tsunagari.programmes.records import Records
+from tsunagari.study import Study
+
+SURVEY_PART = "private/parts/03_describe.csv"
+
+
+def measure_all(found: Records, *, year: int, confidence: float) -> pd.DataFrame:
+    """Return the figures of every programme that has records, before the small-count rules."""
+    parts = [
+        symposium.measure(found, year=year, confidence=confidence),
+        consultations.measure(found, year=year, confidence=confidence),
+        supporters.measure(found, year=year, confidence=confidence),
+        council.measure(found, year=year),
+        courses.measure(found, year=year, confidence=confidence),
+    ]
+    return pd.concat(parts, ignore_index=True)
+
+
+def survey_figures(study: Study, found: Records) -> pd.DataFrame:
+    """Return the survey's rows that the ledger names, of this wave and the one before.
+
+    Nothing where the study has no survey.
+    """
+    if not study.has_survey:
+        return pd.DataFrame()
+    rows = study.load(SURVEY_PART)
+    rows = pd.concat([rows, ledger.earlier_indicators(study, rows)], ignore_index=True)
+    return ledger.pick(found, rows).reset_index(drop=True)
+
+
+def public_records(found: Records) -> dict[str, pd.DataFrame]:
+    """Return the public columns of what was held, met and announced: no row of it is a person."""
+    tables = {name: schema.tables()[name] for name in ("events", "meetings", "publicity")}
+    return {
+        name: plain(found.table(name)[[c.name for c in table.columns.values() if c.is_public]])
+        for name, table in tables.items()
+    }
+
+
+def plain(table: pd.DataFrame) -> pd.DataFrame:
+    """Return a table with its dates as ISO text, as every published CSV has them."""
+    dates = table.select_dtypes("datetime").columns
+    return table.assign(**{name: table[name].dt.strftime("%Y-%m-%d") for name in dates})
+
+
+def describe(found: Records) -> dict[str, Any]:
+    """Return what published/programmes.json holds of the records themselves.
+
+    Rows used and set aside by table, files that hold made-up rows, and remarks without file rows.
+    """
+    counted = found.ledger.pivot_table(
+        index="table", columns="outcome", values="n_rows", aggfunc="sum", fill_value=0
+    )
+    return {
+        "is_synthetic": found.is_synthetic,
+        "as_of": f"{found.as_of:%Y-%m-%d}",
+        "rows": {str(table): row.to_dict() for table, row in counted.iterrows()},
+        "without_source": sum(int((t["source"] == "").sum()) for t in found.tables.values()),
+    }
