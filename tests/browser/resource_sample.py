@@ -23,10 +23,9 @@ PLACES = pd.DataFrame(
     columns=["code", "label", "region", "region_label"],
 ).set_index("code")
 MARKS = {
-    "banner": "合成データ",
-    "banner_note": "実在の団体ではありません。",
+    "synthetic": "合成データ",
     "unsigned": "公表前（未署名）",
-    "unsigned_note": "外に出さないでください。",
+    "unsigned_note": "外には",
 }
 BLANK = {
     "org_name": "つなぐ会",
@@ -100,5 +99,5 @@ def many(count: int) -> pd.DataFrame:
 def page(resources: pd.DataFrame, **changes) -> str:
     """Return the finder's page of these rows."""
     given = {"troubles": TROUBLES, "places": PLACES, "area": "愛媛県"}
-    given |= {"as_of": date(2023, 3, 31), "marks": MARKS}
+    given |= {"as_of": date(2023, 3, 31), "marks": MARKS, "is_synthetic": True}
     return finder.build_page(resources, **given | changes)

@@ -155,7 +155,7 @@ def test_warns_of_what_was_not_assured_for_a_year_and_of_a_pause():
 def test_marks_stand_and_are_lifted_with_the_councils_page(tmp_path):
     page = sample.page(sample.table({}))
     assert page.count("公表前（未署名）") == 2  # on the screen and on every printed page
-    assert "合成データ" not in sample.page(sample.table({}), marks=sample.MARKS | {"banner": ""})
+    assert "合成データ" not in sample.page(sample.table({}), is_synthetic=False)
     path = tmp_path / finder.PAGE
     path.write_text(page, encoding="utf-8")
     with zipfile.ZipFile(tmp_path / "tables.xlsx", "w"):

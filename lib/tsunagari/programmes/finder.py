@@ -30,7 +30,8 @@ def build_page(
     places: pd.DataFrame,
     area: str,
     as_of: date,
-    marks: Mapping[str, str],
+    marks: Mapping[str, Any],
+    is_synthetic: bool,
 ) -> str:
     """Return the page as HTML; the same rows give the same bytes.
 
@@ -40,8 +41,8 @@ def build_page(
         places: Municipalities, as in `resources`.
         area: Whose list it is, such as 愛媛県.
         as_of: Day of the list; what was assured more than 12 months before is warned of.
-        marks: `banner` ("" where nothing is synthetic), `banner_note`, `unsigned`, `unsigned_note`,
-            as the council's page has them.
+        marks: Words of the marks `synthetic`, `unsigned` and `unsigned_note`, as on every page.
+        is_synthetic: Whether any input of the report is made up.
     """
     text = _text()
     shown = resources[lists.is_active(resources, "shown")]
@@ -62,6 +63,7 @@ def build_page(
     return _template().render(
         text=text,
         marks=marks,
+        banner=marks["synthetic"] if is_synthetic else "",
         area=area,
         subtitle=text["subtitle"].format(area=area, n=len(cards), as_of=_day(as_of)),
         hidden=text["hidden"].format(n=len(shown) - len(cards)),
