@@ -327,7 +327,8 @@ def cell_of(row: dict) -> tuple[str, ...]:
 
 def row_key(row: dict) -> str:
     """Return the name of a row beside its number on the page."""
-    digest = hashlib.sha256("|".join(row[name] for name in KEY).encode()).digest()
+    names = (name if isinstance(name, str) else f"{name:g}" for name in map(row.get, KEY))
+    digest = hashlib.sha256("|".join(names).encode()).digest()
     return "r" + base64.b32encode(digest[:5]).decode().lower()
 
 

@@ -62,6 +62,7 @@ SURVEY = (
 )
 STEPS = (*SURVEY, GATE, REPORT)  # of a survey without records of programmes
 RELEASED = ("council_report.html", "estimates.csv", "tables.xlsx")
+FINDER = "resource_finder.html"  # and this, where a study lists who helps
 MANIFEST = "manifest.json"  # of them
 
 SIGNOFF = "signoff.yaml"  # what a reviewer says of a finished release
@@ -284,7 +285,7 @@ def prepare(
 
 def _check_foreign(release: Path) -> None:
     """Refuse to replace a release folder that holds a file of the analyst's own."""
-    if foreign := sorted({*_files(release)} - {*RELEASED, MANIFEST}):
+    if foreign := sorted({*_files(release)} - {*RELEASED, FINDER, MANIFEST}):
         place, names = "/".join(release.parts[-3:]), ", ".join(foreign)
         raise WriteError(
             "RELEASE_FOREIGN",
@@ -430,7 +431,7 @@ def _run_step(run: Run, step: str, *, scratch: Path, progress: Progress) -> dict
 
 
 def build_release(run: Run) -> None:
-    """Write the four files of a release beside the last one, and attack them.
+    """Write the files of a release beside the last one, and attack them.
 
     Raises:
         DisclosureError: A hidden value can be told from them, or a number did not pass the gate.
@@ -454,6 +455,8 @@ def build_release(run: Run) -> None:
         (folder / "council_report.html").write_text(html, encoding="utf-8", newline="\n")
         workbook.write_workbook(rows, folder / "tables.xlsx")
     shutil.copyfile(run.staging / "published/estimates.csv", folder / "estimates.csv")
+    if (made := run.staging / "published" / FINDER).exists():
+        shutil.copyfile(made, folder / FINDER)
     studies.write_table(folder / MANIFEST, _describe(run))
     attack.seal_manifest(folder / MANIFEST)
     try:
@@ -474,10 +477,15 @@ def _lift_mark(folder: Path) -> None:
 
     signed = attack.hash_release(folder)
     edition.lift_mark(folder)
-    outputs = {name: _digest(folder / name) for name in RELEASED}
+    outputs = _outputs(folder)
     manifest = read_json(folder / MANIFEST) | {"signoff": signed, "outputs": outputs}
     studies.write_table(folder / MANIFEST, manifest)
     attack.seal_manifest(folder / MANIFEST)
+
+
+def _outputs(folder: Path) -> dict[str, str]:
+    names = [name for name in (*RELEASED, FINDER) if (folder / name).exists()]
+    return {name: _digest(folder / name) for name in names}
 
 
 def _describe(run: Run) -> dict[str, Any]:
@@ -498,7 +506,7 @@ def _describe(run: Run) -> dict[str, Any]:
         "parameters": run.parameters,
         "inputs": run.inputs,
         "environment": run.environment,
-        "outputs": {name: _digest(run.release_staging / name) for name in RELEASED},
+        "outputs": _outputs(run.release_staging),
     }
 
 

@@ -352,6 +352,7 @@ class RecordsFile(_Part):
     area: str
     people: str
     waves: dict[int, Period] = Field(min_length=1)
+    regions: dict[Code, Region] = Field(default_factory=dict)
     marks: Marks = Marks()
     disclosure: Disclosure = Disclosure()
     notes: tuple[str, ...] = ()
@@ -367,7 +368,6 @@ class StudyFile(RecordsFile):
     design: Design
     derive: dict[str, Derived] = Field(default_factory=dict)
     recode: dict[str, tuple[Net, ...]] = Field(default_factory=dict)
-    regions: dict[Code, Region] = Field(default_factory=dict)
     weighting: Weighting
     quality: tuple[QualityRule, ...] = ()
     indicators: dict[str, Indicator]
@@ -774,7 +774,7 @@ def read_json(path: Path) -> dict[str, Any]:
 
 
 def write_table(path: Path, table: Any) -> None:
-    """Write a table as parquet or CSV, or a dictionary as JSON; the same input, the same bytes.
+    """Write a table as parquet or CSV, a dictionary as JSON or a page; same input, same bytes.
 
     A dictionary of tables named .xlsx becomes a workbook, a sheet a table. A CSV is one that Excel
     opens: a mark of UTF-8, and a text that would be a formula begins with an apostrophe, which
@@ -792,6 +792,8 @@ def write_table(path: Path, table: Any) -> None:
     elif path.suffix == ".json":
         text = json.dumps(table, ensure_ascii=False, indent=1)
         path.write_text(text + "\n", encoding="utf-8")
+    elif path.suffix == ".html":
+        path.write_text(table, encoding="utf-8", newline="\n")
     else:
         texts = table.select_dtypes(exclude=["number", "bool"]).astype(object)
         safe = texts.map(lambda text: _FORMULA.sub("'", text) if isinstance(text, str) else text)

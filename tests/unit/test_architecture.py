@@ -15,7 +15,8 @@ HOUSE = """
 estimates study population planning formats reading coding cleaning weighting estimation
 verdicts benchmark comparison models tables voices
 programmes.schema programmes.cells programmes.checks programmes.records programmes.templates
-programmes.rows programmes.symposium programmes.consultations programmes.supporters
+programmes.rows programmes.resources programmes.supply programmes.hsds programmes.finder
+programmes.symposium programmes.consultations programmes.supporters
 programmes.council programmes.courses programmes.ledger programmes.plan programmes.track
 disclosure attack
 report.texts report.edition report.figures report.blocks report.published report.writer

@@ -11,8 +11,11 @@ from tsunagari.programmes import (
     consultations,
     council,
     courses,
+    hsds,
     ledger,
+    resources,
     schema,
+    supply,
     supporters,
     symposium,
 )
@@ -22,16 +25,35 @@ from tsunagari.study import Study
 SURVEY_PART = "private/parts/03_describe.csv"
 
 
-def measure_all(found: Records, *, year: int, confidence: float) -> pd.DataFrame:
+def measure_all(
+    found: Records, *, year: int, confidence: float, places: pd.DataFrame
+) -> pd.DataFrame:
     """Return the figures of every programme that has records, before the small-count rules."""
+    troubles = found.context.lists["trouble"]
     parts = [
         symposium.measure(found, year=year, confidence=confidence),
         consultations.measure(found, year=year, confidence=confidence),
         supporters.measure(found, year=year, confidence=confidence),
         council.measure(found, year=year),
         courses.measure(found, year=year, confidence=confidence),
+        supply.measure(found, year=year, troubles=troubles, places=places),
     ]
     return pd.concat(parts, ignore_index=True)
+
+
+def gaps(found: Records, places: pd.DataFrame) -> pd.DataFrame:
+    """Return the cells of trouble and region that nobody serves, or none but wide lines."""
+    troubles = found.context.lists["trouble"]
+    listed = found.table("resources")
+    cells = supply.coverage(listed, troubles=troubles, places=places, by="region")
+    return cells[cells["gap"] != ""]
+
+
+def public_list(found: Records, places: pd.DataFrame) -> dict[str, Any]:
+    """Return the public part of the resource list as a page of HSDS."""
+    troubles = found.context.lists["trouble"]
+    listed = resources.public_rows(found.table("resources"))
+    return hsds.export(listed, troubles=troubles, places=places)
 
 
 def survey_figures(study: Study, found: Records) -> pd.DataFrame:
