@@ -15,6 +15,9 @@ from tsunagari.study import Disclosure, Study
 
 NOT_JUDGED = "not_judged"
 _MEASURES = ("share", "percent", "mean_change", "mean", "count")
+_VERDICT = {"achievement_pct": float} | dict.fromkeys(
+    ("verdict", "verdict_label", "verdict_reason"), "str"
+)
 _UP, _DOWN, _NONE = "上向き", "下向き", "なし"
 
 
@@ -113,7 +116,8 @@ def build(
         _judge(row, is_hidden=gone, as_of=records.as_of, settings=settings)
         for row, gone in zip(table.to_dict("records"), hidden, strict=True)
     ]
-    table = table.assign(**pd.DataFrame(judged, index=table.index).to_dict("series"))
+    verdicts = pd.DataFrame(judged, index=table.index, columns=list(_VERDICT))
+    table = table.assign(**verdicts.astype(_VERDICT).to_dict("series"))
     public = [c.name for c in schema.tables()["kpi_ledger"].columns.values() if c.is_public]
     return table[[*public, *words()["computed"]]]
 

@@ -116,10 +116,14 @@ def merge(proposed: pd.DataFrame, edited: pd.DataFrame, *, year: int) -> pd.Data
     mine = mine[[*columns()]].assign(fiscal_year=year + 1, origin=EDITED, rank=np.nan)
     suggested = proposed.set_index("plan_id")
     for name in (*TEXTS, "goal_indicator", "programme_id", "kpi_ids", "direction"):
-        own = mine["plan_id"].map(suggested[name]).fillna("")
-        mine[name] = mine[name].where(mine[name] != "", own)
-    for name in ("goal_value", "goal_on"):
-        mine[name] = mine[name].fillna(mine["plan_id"].map(suggested[name]))
+        own = suggested[name].to_dict()
+        filled = [
+            text or own.get(key, "") for key, text in zip(mine["plan_id"], mine[name], strict=True)
+        ]
+        mine[name] = pd.Series(filled, index=mine.index, dtype="str")
+    for name, kind in (("goal_value", float), ("goal_on", "datetime64[ns]")):
+        own = pd.Series([suggested[name].get(key) for key in mine["plan_id"]], index=mine.index)
+        mine[name] = mine[name].fillna(own.astype(kind))
     both = pd.concat([proposed, mine], ignore_index=True) if len(mine) else proposed.copy()
     both["for_decision"] = _for_decision(both)
     order = {name: place for place, name in enumerate(dict.fromkeys(both["plan_id"]))}
