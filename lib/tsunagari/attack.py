@@ -181,7 +181,7 @@ def _rows_of_line(values: dict[str, Any]) -> tuple[str, ...]:
 def read_release(folder: Path) -> list[Passage]:
     """Return every passage of the pages and workbooks in a release folder.
 
-    The finder is none of them: organisations say 定員20人 of themselves, and no figure stands there.
+    The finder is left out: it holds no figure, and organisations say 定員20人 of themselves.
     """
     passages = []
     for path in sorted(folder.iterdir()):

@@ -100,7 +100,7 @@ def test_what_is_not_public_never_reaches_the_page():
     secrets += ["未確認の会", "個人宅の会", "休んでいる会", "終わった会"]
     page = sample.page(rows)
     assert [word for word in secrets if word in page] == []
-    assert "公開の確認がとれていないものと、休止・終了したものは載せていません" in page
+    assert "公開の確認がとれていないもの（3 件）と、休止・終了したものは載せていません" in page
 
 
 def test_a_column_that_is_no_longer_declared_public_is_gone(monkeypatch):

@@ -66,6 +66,7 @@ def build_page(
         banner=marks["synthetic"] if is_synthetic else "",
         area=area,
         subtitle=text["subtitle"].format(area=area, as_of=_day(as_of)),
+        hidden=text["hidden"].format(n=len(shown) - len(cards)),
         troubles=troubles,
         regions=regions,
         days=DAYS,
