@@ -477,13 +477,13 @@ def _lift_mark(folder: Path) -> None:
 
     signed = attack.hash_release(folder)
     edition.lift_mark(folder)
-    outputs = _outputs(folder)
+    outputs = _digests(folder)
     manifest = read_json(folder / MANIFEST) | {"signoff": signed, "outputs": outputs}
     studies.write_table(folder / MANIFEST, manifest)
     attack.seal_manifest(folder / MANIFEST)
 
 
-def _outputs(folder: Path) -> dict[str, str]:
+def _digests(folder: Path) -> dict[str, str]:
     names = [name for name in (*RELEASED, FINDER) if (folder / name).exists()]
     return {name: _digest(folder / name) for name in names}
 
@@ -506,7 +506,7 @@ def _describe(run: Run) -> dict[str, Any]:
         "parameters": run.parameters,
         "inputs": run.inputs,
         "environment": run.environment,
-        "outputs": _outputs(run.release_staging),
+        "outputs": _digests(run.release_staging),
     }
 
 

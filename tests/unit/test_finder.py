@@ -10,6 +10,7 @@ from html.parser import HTMLParser
 import pytest
 from tests.browser import resource_sample as sample
 
+from tsunagari import attack, pipeline
 from tsunagari.programmes import finder, hsds, records, resources, schema, supply
 from tsunagari.report import edition
 
@@ -99,7 +100,7 @@ def test_what_is_not_public_never_reaches_the_page():
     secrets += ["未確認の会", "個人宅の会", "休んでいる会", "終わった会"]
     page = sample.page(rows)
     assert [word for word in secrets if word in page] == []
-    assert "公開の確認がとれていないもの（3 件）" in page
+    assert "公開の確認がとれていないもの（3 件）と、休止・終了したものは載せていません" in page
 
 
 def test_a_column_that_is_no_longer_declared_public_is_gone(monkeypatch):
@@ -202,3 +203,13 @@ def test_from_a_file_as_an_office_fills_it_in(tmp_path):
     cells = supply.coverage(listed, troubles=troubles, places=sample.PLACES, by="region")
     assert cells["n_local"].tolist() == [0, 1, 0, 2]  # 東予 and 中予: 話し相手, then お金のこと
     assert resources.growth(listed)["n_total"].tolist() == [2]
+
+
+def test_what_organisations_say_of_themselves_is_no_figure_of_the_report(tmp_path):
+    page = sample.page(sample.table({"description": "定員20人、年に100件の相談を受けます。"}))
+    assert "定員20人" in page
+    (tmp_path / finder.PAGE).write_text(page, encoding="utf-8")
+    assert attack.read_release(tmp_path) == []
+    assert attack.FINDER == pipeline.FINDER == finder.PAGE
+    (tmp_path / "council_report.html").write_text(page, encoding="utf-8")
+    assert attack.read_release(tmp_path)

@@ -65,7 +65,7 @@ def build_page(
         marks=marks,
         banner=marks["synthetic"] if is_synthetic else "",
         area=area,
-        subtitle=text["subtitle"].format(area=area, n=len(cards), as_of=_day(as_of)),
+        subtitle=text["subtitle"].format(area=area, as_of=_day(as_of)),
         hidden=text["hidden"].format(n=len(shown) - len(cards)),
         troubles=troubles,
         regions=regions,

@@ -33,7 +33,7 @@ def measure(
     Returns:
         Rows of estimates, table_id programme_resources, without intervals: the list is everybody.
         Counts: registered (in all, and by month), new (by month), pairs, local and wide (by trouble
-        and place), gap_region and gap_municipality (cells). Percent: assured.
+        and place), gap_region and gap_municipality (cells). Share: assured.
     """
     table = records.table("resources")
     if table.empty:
