@@ -1038,8 +1038,8 @@ def apply_reasons(
     """Return the rows with what the gate decided done to them, and their status."""
     table = estimates.copy()
     table["status"] = _base_status(table["n_unweighted"], settings=settings)
-    table = hide_rows(table, reasons.reindex(table.index).notna())
-    return hide_ledger(table, threshold=settings.threshold)
+    gone = reasons.reindex(table.index).notna() | (table["reason"] == HIDDEN)  # or before the gate
+    return hide_ledger(hide_rows(table, gone), threshold=settings.threshold)
 
 
 def judge(

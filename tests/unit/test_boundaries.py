@@ -7,7 +7,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tsunagari.disclosure import Questionnaire, collect_parts, round_published, suppress
+from tsunagari.disclosure import (
+    Questionnaire,
+    apply_reasons,
+    collect_parts,
+    round_published,
+    suppress,
+)
 from tsunagari.estimates import conform
 from tsunagari.study import Disclosure, DisclosureError, InputError, open_study
 
@@ -320,3 +326,12 @@ def test_two_hidden_means_are_of_ten_people_together():
     table = pd.concat([whole, *parts], ignore_index=True).assign(measure="mean", n_cell=np.nan)
     after = suppress(table, settings=Disclosure(), questionnaire=Questionnaire())
     assert after.loc[after["status"] == HIDDEN, "domain_value"].tolist() == ["1", "2", "3"]
+
+
+def test_a_row_hidden_before_the_gate_stays_hidden():
+    rows = conform(
+        pd.DataFrame([{"table_id": "programme_x", "reason": "HIDDEN", "n_unweighted": 60}])
+    )
+    table = apply_reasons(rows, pd.Series([None]), settings=Disclosure())
+    assert table["status"].tolist() == ["suppressed"]
+    assert table["n_unweighted"].isna().all()

@@ -483,3 +483,18 @@ def test_links_are_drawn_each_below_what_leads_to_it():
     assert nodes["layer"].to_dict() == {"a": 0, "b": 1, "c": 2}
     assert nodes["label"].to_dict() == {"a": "A", "b": "b", "c": "c"}
     assert track.chain(edges, {})["layer"].max() <= 2
+
+
+def test_calls_are_read_against_publicity_and_seasons(read):
+    found = read(
+        consultations=[CALLS, "a,2022-04-01,月,,,8,合計,,"],
+        publicity=["年月日,媒体,題名", "2022-12-01,新聞,案内"],
+    )
+    dates = consultations.notices(found)
+    assert dates["date"].dt.strftime("%Y-%m-%d").tolist() == [
+        "2022-09-10",
+        "2022-12-01",
+        "2022-12-28",
+        "2023-03-01",
+    ]
+    assert dates["kind"].tolist() == ["季節", "新聞", "季節", "季節"]

@@ -89,6 +89,25 @@ def series(figures: pd.DataFrame) -> pd.DataFrame:
     return table.set_axis(pd.to_datetime(table.index, format="%Y-%m")).rename_axis("month")
 
 
+def notices(records: Records) -> pd.DataFrame:
+    """Return what the calls of the year are read against: publicity, and seasons of tables.yaml.
+
+    Returns:
+        Columns date, label, kind (the medium, or 季節), in order of date; none without calls.
+    """
+    told, end = records.table("publicity"), records.as_of
+    told = pd.DataFrame({"date": told["date"], "label": told["title"], "kind": told["media"]})
+    seasons = [
+        (day.replace(year=end.year - (day.month > end.month)), each["label"], word("season"))
+        for each in schema.declared()["seasons"]
+        for day in [pd.Timestamp(f"2000-{each['from']}")]
+    ]
+    both = pd.concat([told, pd.DataFrame(seasons, columns=told.columns)], ignore_index=True)
+    return both.iloc[: len(both) * (not records.table("consultations").empty)].sort_values(
+        "date", kind="stable", ignore_index=True
+    )
+
+
 def _label(day: pd.Timestamp) -> str:
     return f"{day:%Y-%m}"
 

@@ -95,9 +95,9 @@ def flow_edges(figures: pd.DataFrame) -> pd.DataFrame:
 
 
 def public_records(found: Records) -> dict[str, pd.DataFrame]:
-    """Return the public columns of what was held, met and announced: no row of it is a person."""
-    tables = {name: schema.tables()[name] for name in ("events", "meetings", "publicity")}
-    return {
+    """Return public columns of what was held and met, and dates beside the calls: no person's."""
+    tables = {name: schema.tables()[name] for name in ("events", "meetings")}
+    return {"publicity": plain(consultations.notices(found))} | {
         name: plain(found.table(name)[[c.name for c in table.columns.values() if c.is_public]])
         for name, table in tables.items()
     }
