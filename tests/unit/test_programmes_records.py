@@ -424,3 +424,25 @@ def test_an_action_that_is_done_without_a_date_is_remarked(read):
     found = read(actions=["宿題ID,会議ID,内容,状況", "A1,M1,一,完了", "A2,M1,二,対応中"])
     assert len(found.table("actions")) == 2
     assert "2 行目" in found.notes[0]["ja"]
+
+
+def test_a_file_of_a_header_alone_has_no_rows(read):
+    found = read(events=["ID,イベント名,開始日"])
+    assert found.table("events").empty
+    assert found.ledger["n_rows"].tolist() == [0]
+
+
+def test_texts_are_one_line_without_invisible_characters(read):
+    found = read(resources=["ID,団体名,活動概要", "R1,\u202e会\u200b,相\u0000談"])
+    assert found.table("resources")[["org_name", "description"]].to_numpy().tolist() == [
+        ["会", "相談"]
+    ]
+
+
+def test_what_the_survey_readers_say_names_the_file(read):
+    garbled = "孤独".encode().decode("cp932")
+    with pytest.raises(InputError) as caught:
+        read(events=["ID,イベント名,開始日", f"E1,{garbled},2022-05-01"])
+    assert "events.csv" in caught.value.ja
+    assert "2 行目" in caught.value.ja
+    assert "responses" not in str(caught.value)

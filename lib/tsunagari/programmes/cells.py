@@ -63,6 +63,17 @@ def plain(text: str) -> str:
     return unicodedata.normalize("NFKC", text).strip()
 
 
+def shown(text: str) -> str:
+    r"""Return a text as it may be shown: one line, no control, direction or zero-width characters.
+
+    Example:
+        >>> shown(" 髙﨑\u200b の会\n")
+        '髙﨑 の会'
+    """
+    one_line = re.sub(r"\s*[\r\n\v\f]+\s*", " ", text)
+    return "".join(c for c in one_line if unicodedata.category(c)[0] != "C").strip()
+
+
 def area_code(text: str, *, areas: Mapping[str, str]) -> str:
     """Return the five digits of a municipality's code, which may have six, or be its name.
 
@@ -264,8 +275,8 @@ def parse(text: str, column: Column, *, context: Context) -> Any:
     if kind in simple:
         return simple[kind](tidy)
     if kind in ("texts", "refs"):
-        return ";".join(dict.fromkeys(_parts(tidy)))
-    return text.strip() if kind == "text" else tidy
+        return ";".join(dict.fromkeys(_parts(shown(tidy))))
+    return shown(text) if kind == "text" else shown(tidy)
 
 
 def _parts(text: str) -> list[str]:

@@ -195,11 +195,11 @@ def _sheets(folder: Path) -> Iterable[_Sheet]:
     for path in files:
         variant = next((end for end in _VARIANTS if path.stem.endswith(end)), "")
         stem = path.stem.removesuffix(variant)
-        is_known = stem in known or (stem in programmes and path.suffix == ".xlsx")
-        if not (path.is_file() and is_known and path.suffix in (".csv", ".xlsx")):
+        is_known = stem in known or (stem in programmes and path.suffix.lower() == ".xlsx")
+        if not (path.is_file() and is_known and path.suffix.lower() in (".csv", ".xlsx")):
             raise error("FILE_UNKNOWN", file=path.name, known=", ".join([*known, *programmes]))
         with _named(path.name):
-            if path.suffix == ".xlsx":
+            if path.suffix.lower() == ".xlsx":
                 sheets = list(_read_workbook(path, stem))
             else:
                 sheets = [_read_csv(path, stem)]
@@ -244,8 +244,9 @@ def _read_csv(path: Path, table: str) -> _Sheet:
     except csv.Error as problem:
         raise error("FILE_UNREADABLE", file=path.name) from problem
     header = rows[0] if rows else []
+    text_lines = dict(enumerate(lines.splitlines(), start=1))
     reading.refuse_garbled(
-        pd.DataFrame({"列": pd.Series(lines.splitlines(), dtype="str")}),
+        pd.DataFrame({"文字": pd.Series(text_lines, dtype="str")}),
         facts={"encoding": encoding, "notes": []},
     )
     return _Sheet(path.name, table, header, rows[1:])
@@ -366,7 +367,9 @@ def _cells(sheet: _Sheet) -> tuple[pd.DataFrame, pd.Series]:
     index = pd.Index(rows, name="file_row", dtype="int64")
     columns = [[cell.strip() for cell in column] for column in zip(*padded, strict=True)]
     table = pd.DataFrame(dict(enumerate(columns)), index=index, dtype="str")
-    return table.reindex(columns=range(width)), pd.Series(wide, index=index, dtype=bool)
+    return table.reindex(columns=range(width)).astype("str"), pd.Series(
+        wide, index=index, dtype=bool
+    )
 
 
 def _set_notes_aside(
