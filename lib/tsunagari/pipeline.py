@@ -500,7 +500,7 @@ def _describe(run: Run) -> dict[str, Any]:
         "run_id": run.run_id,
         "study": run.study.name,
         "year": run.study.year,
-        "synthetic_inputs": run.study.synthetic_inputs,
+        "synthetic_inputs": read_json(run.staging / "published/about.json")["synthetic_inputs"],
         "signoff": UNSIGNED,  # or the hash that was signed
         "rows": {name: None if pd.isna(n) else int(n) for name, n in counts.items()},
         "parameters": run.parameters,

@@ -881,17 +881,14 @@ class Study:
 
     @property
     def synthetic_inputs(self) -> list[str]:
-        """Names of all synthetic inputs of this wave's report, an earlier wave's included."""
+        """Names of all synthetic inputs of this wave's report, an earlier wave's included.
+
+        Of the programmes' records those that notebook 06 says it has read.
+        """
         waves = [self] + ([self.previous] if self.previous else [])
-        paths = [w.responses_path for w in waves if w.is_synthetic]
-        for made_up in (
-            path for w in waves for path in sorted(w.records_dir.glob("*_synthetic.csv"))
-        ):
-            table = made_up.with_name(
-                made_up.name.replace("_synthetic", "")
-            )  # one's own replaces it
-            paths += [] if table.exists() or table.with_suffix(".xlsx").exists() else [made_up]
-        return [path.relative_to(self.raw_dir).as_posix() for path in paths]
+        answers = [f"{w.year}/{w.responses_path.name}" for w in waves if w.is_synthetic]
+        told = read_json(self.processed_dir / "published/programmes.json")
+        return answers + told.get("synthetic_files", [])
 
     @cached_property
     def previous(self) -> Study | None:

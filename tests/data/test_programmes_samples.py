@@ -138,7 +138,7 @@ def test_nothing_of_a_person_leaves(tmp_path):
         found.ledger,
         *track.public_records(found).values(),
     ]
-    said = "".join(table.to_csv() for table in tables) + str(track.describe(found))
+    said = "".join(table.to_csv() for table in tables) + str(track.describe(found, last=None))
     said += str(found.sentences()) + str(found.notes)
     assert CANARY not in said
     assert "1234" not in said

@@ -400,5 +400,5 @@ def test_a_study_of_records_alone_has_no_survey(monkeypatch):
     assert not place.has_survey
     assert place.previous.year == 2022
     assert place.items == {}
-    assert "2022/programmes/supporter_people_synthetic.csv" in place.synthetic_inputs
+    assert place.synthetic_inputs == []  # until notebook 06 has read the records
     assert study.open_study("ehime", 2022).has_survey

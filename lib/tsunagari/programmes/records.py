@@ -6,7 +6,8 @@ import codecs
 import csv
 import io
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -215,19 +216,14 @@ def _sheets(folder: Path) -> Iterable[_Sheet]:
     yield from (sheet for sheet in shipped if sheet.table not in own)
 
 
-class _named:  # noqa: N801 (used as a function)
-    """Puts the file's name into what the survey's readers say, who call every file responses."""
-
-    def __init__(self, name: str) -> None:
-        self.name = name
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, _kind: Any, problem: Any, _trace: Any) -> None:
-        if isinstance(problem, SurveyError) and "responses" in problem.ja:
-            texts = (text.replace("responses", self.name) for text in (problem.ja, problem.en))
-            raise type(problem)(problem.code, *texts) from problem
+@contextmanager
+def _named(name: str) -> Iterator[None]:
+    """Put the file's name into what the survey's readers say, who call every file responses."""
+    try:
+        yield
+    except SurveyError as problem:
+        texts = [text.replace("responses", name) for text in (problem.ja, problem.en)]
+        raise type(problem)(problem.code, *texts) from problem
 
 
 def _read_csv(path: Path, table: str) -> _Sheet:

@@ -19,7 +19,7 @@ from tsunagari.programmes import (
     supporters,
     symposium,
 )
-from tsunagari.programmes.records import Records
+from tsunagari.programmes.records import SYNTHETIC, Records
 from tsunagari.study import Study
 
 SURVEY_PART = "private/parts/03_describe.csv"
@@ -109,16 +109,24 @@ def plain(table: pd.DataFrame) -> pd.DataFrame:
     return table.assign(**{name: table[name].dt.strftime("%Y-%m-%d") for name in dates})
 
 
-def describe(found: Records) -> dict[str, Any]:
+def describe(found: Records, *, last: Records | None) -> dict[str, Any]:
     """Return what published/programmes.json holds of the records themselves.
 
-    Rows used and set aside by table, files that hold made-up rows, and remarks without file rows.
+    The last day of the fiscal year, rows used and set aside by table, rows without a source, and
+    the files with made-up rows, last year's too.
     """
+    made_up = {
+        f"{each.as_of.year - 1}/programmes/{file}"
+        for each in (found, last)
+        if each is not None
+        for table in each.tables.values()
+        for file in table.loc[table["source"] == SYNTHETIC, "file"].unique()
+    }
     counted = found.ledger.pivot_table(
         index="table", columns="outcome", values="n_rows", aggfunc="sum", fill_value=0
     )
     return {
-        "is_synthetic": found.is_synthetic,
+        "synthetic_files": sorted(made_up),
         "as_of": f"{found.as_of:%Y-%m-%d}",
         "rows": {str(table): row.to_dict() for table, row in counted.iterrows()},
         "without_source": sum(int((t["source"] == "").sum()) for t in found.tables.values()),
