@@ -35,7 +35,7 @@ setup: $(READY)  ## locked environment, tsunagari itself and the commit hooks
 	  echo "git のフォルダーではないので、コミット時の検査は入れません。 / No git here: the commit hooks are left out." >&2; fi
 
 report: $(READY)  ## everything out of date for one report (ARGS="-p NAME=VALUE" for a parameter)
-	@$(PY) -m tsunagari.pipeline report --study '$(STUDY)' --year '$(YEAR)' $(ARGS)
+	@$(PY) -m tsunagari.run.pipeline report --study '$(STUDY)' --year '$(YEAR)' $(ARGS)
 
 test: $(READY)  ## all tests (ARGS="-m 'not slow'" for the quick ones)
 	@$(PY) -m pytest $(ARGS)
@@ -59,13 +59,13 @@ bench: $(READY)  ## the benchmarks, as ratios in one run
 	@$(PY) -m tests.bench
 
 diff: $(READY)  ## headline figures here against the last release
-	@$(PY) -m tsunagari.pipeline diff --study '$(STUDY)' --year '$(YEAR)'
+	@$(PY) -m tsunagari.run.pipeline diff --study '$(STUDY)' --year '$(YEAR)'
 
 release: $(READY)  ## check a report again and record the reviewer's sign-off
-	@$(PY) -m tsunagari.pipeline release --study '$(STUDY)' --year '$(YEAR)'
+	@$(PY) -m tsunagari.run.pipeline release --study '$(STUDY)' --year '$(YEAR)'
 
 verify: $(READY)  ## recompute hashes and repeat the attack on any release (RELEASE=folder)
-	@$(PY) -m tsunagari.pipeline verify '$(RELEASE)'
+	@$(PY) -m tsunagari.run.pipeline verify '$(RELEASE)'
 
 synthetic: $(READY)  ## write the synthetic sample of every wave again, by the recipe
 	@$(PY) -m tsunagari.synthetic '$(STUDY)' '$(YEAR)'

@@ -6,8 +6,8 @@ import shutil
 import pytest
 from hypothesis import settings
 
-from tsunagari import pipeline
-from tsunagari import study as studies
+from tsunagari.run import pipeline
+from tsunagari.study import files
 
 os.environ["MPLBACKEND"] = "Agg"
 
@@ -28,7 +28,7 @@ def _own_folders(monkeypatch):
 def released(tmp_path_factory):
     """Return a root where the reports of both waves of ehime have been made, once for all tests."""
     root = tmp_path_factory.mktemp("released")
-    shutil.copytree(studies.repository_root() / "data/raw", root / "data/raw")
+    shutil.copytree(files.repository_root() / "data/raw", root / "data/raw")
     state = pipeline.hash_environment()
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("TSUNAGARI_ROOT", str(root))

@@ -8,8 +8,11 @@ import pandas as pd
 import yaml
 from tests.attacker import Facts
 
-from tsunagari import cleaning, disclosure, estimates, population, tables, weighting
-from tsunagari.study import Study
+from tsunagari import disclosure, estimates, tables
+from tsunagari.intake import cleaning, reading
+from tsunagari.statistics import weighting
+from tsunagari.study import population
+from tsunagari.study.survey import Study
 
 COLUMNS = (
     "question_no item variable type label short_label code code_label role min max ask_if required "
@@ -172,7 +175,7 @@ def read_facts(study: Study) -> Facts:
 
 def make_truth(study: Study) -> pd.DataFrame:
     """Return all tables of a wave before the gate, made as the notebooks make them."""
-    people = cleaning.clean_responses(cleaning.read_responses(study), study).respondents
+    people = cleaning.clean_responses(reading.read_responses(study), study).respondents
     design = weighting.weigh_respondents(
         people,
         population.load_targets(study),
@@ -186,11 +189,10 @@ def make_truth(study: Study) -> pd.DataFrame:
 
 
 def pass_gate(study: Study, truth: pd.DataFrame, *, archive=()) -> pd.DataFrame:
-    """Return the rows as they would be released."""
-    hidden = disclosure.suppress(
-        truth,
-        settings=study.config.disclosure,
-        questionnaire=disclosure.read_questionnaire(study),
-        archive=archive,
-    )
-    return disclosure.round_published(hidden)
+    """Return the rows as they would be released, on their index before the gate."""
+    settings = study.config.disclosure
+    known = disclosure.read_questionnaire(study)
+    reasons = disclosure.judge(truth, settings=settings, questionnaire=known, archive=archive)
+    hidden = disclosure.apply_reasons(truth, reasons, settings=settings)
+    is_left_out = disclosure.find_left_out(truth, reasons).notna()
+    return disclosure.round_published(hidden)[~is_left_out.to_numpy()]

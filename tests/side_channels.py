@@ -43,6 +43,7 @@ def attack(
     """
     released = [row for table in (published, *archive) for row in records(table)]
     whole, waves, told = records(truth), defaultdict(set), defaultdict(set)
+    released += _left_out(released, whole)
     for row in released:
         waves[row["table_id"]].add(row["wave"])
     for row in released:
@@ -62,6 +63,18 @@ def attack(
         families = _families(rows, facts).items()
         found += [Hole("family", str(name)) for name, tests in families if not _is_alone(tests)]
     return list(dict.fromkeys(found))
+
+
+def _left_out(released: list[dict], whole: list[dict]) -> list[dict]:
+    """Return a hidden row for each that the release lacks: the reader knows the plan."""
+    named = ("wave", "table_id", "measure", "domain", "domain_value", "item", "item_value")
+    found = {tuple(row[name] for name in named) for row in released}
+    gone = {"status": "suppressed", "reason": "HIDDEN"}
+    return [
+        dict.fromkeys(row, "") | {name: row[name] for name in named} | gone
+        for row in whole
+        if tuple(row[name] for name in named) not in found
+    ]
 
 
 def _rounding(cells: dict, told: set, facts: Facts) -> list[Hole]:

@@ -34,8 +34,11 @@ from python_calamine import CalamineWorkbook
 
 from tsunagari import disclosure, estimates
 from tsunagari.disclosure import LinkedTables, Questionnaire, visible_nodes
-from tsunagari.estimates import KEY, row_ids, split
-from tsunagari.study import Disclosure, DisclosureError, Study, read_json, read_table, write_table
+from tsunagari.errors import DisclosureError
+from tsunagari.estimates import KEY, is_kind, row_ids, split
+from tsunagari.study.files import read_json, read_table, write_table
+from tsunagari.study.settings import Disclosure
+from tsunagari.study.survey import Study
 
 _YEARS = ("wave", "調査年")
 FINDER = "resource_finder.html"  # made of the public columns of one record, before the gate
@@ -175,7 +178,7 @@ def _rows_of_line(values: dict[str, Any]) -> tuple[str, ...]:
     named = values.get("row_id") or values.get(ROW_COLUMN)
     if not named and set(KEY) <= set(values):  # a release from before rows had names
         named = row_ids(pd.DataFrame([values])).iloc[0]
-    return (named,) if named else ()
+    return tuple(named.split(";")) if named else ()
 
 
 def read_release(folder: Path) -> list[Passage]:
@@ -202,8 +205,7 @@ class Figures:
     Attributes:
         numbers: Numbers of every visible row, by its key, and those that are the label of a row.
         quantities: Labels that are but a number with a unit, such as 2人.
-        labels: Finds the wordings: labels, row texts, the level of intervals, how many figures are
-            hidden.
+        labels: Finds the wordings: labels, row texts, the level of intervals.
     """
 
     numbers: dict[str, frozenset[str]]
@@ -236,7 +238,7 @@ def list_figures(published: pd.DataFrame, about: dict[str, Any]) -> Figures:
         values += [round(values[0], digits) for digits in (0, 1) if values[0] == values[0]]
         numbers[key] = frozenset(_plain(value) for value in values if value == value)
     threshold = about.get("marks", {}).get("point_threshold", 0)
-    wordings = {f"{is_hidden.sum():,}件を秘匿", f"{threshold:.0f}ポイント以上"}
+    wordings = {f"{threshold:.0f}ポイント以上"}
     # What a study writes itself holds no number that is not of a row.
     texts = set(_texts({key: value for key, value in about.items() if key != "texts"})).union(
         *(shown[n].dropna() for n in ("reason", "source", "item_label"))
@@ -377,12 +379,22 @@ def attack_estimates(
 def _strange_rows(
     published: pd.DataFrame, truth: pd.DataFrame, *, questionnaire: Questionnaire
 ) -> list[str]:
-    """Return released rows that no notebook made, or that hold numbers though hidden."""
+    """Return released rows that no notebook made, that hold numbers though hidden, or that lack."""
     problems = []
-    strange = ~row_ids(published).isin(set(row_ids(truth)))
+    names, known, is_gate = row_ids(published), row_ids(truth), is_kind(published, "gate")
+    strange = ~names.isin(set(known)) & ~is_gate
     for table in published.loc[strange, "table_id"].drop_duplicates():
         problems.append(f"{table}: a row that is not in private/estimates.csv")
     hidden = published["status"] == "suppressed"
+    counts = published[is_gate].groupby("item")["estimate"].sum()
+    gone = {"hidden": hidden.sum(), "left out": (~known.isin(set(names))).sum()}
+    said = {
+        "hidden": counts.get("hidden", 0.0),
+        "left out": counts.drop("hidden", errors="ignore").sum(),
+    }
+    is_old = not is_gate.any() and not gone["left out"]  # from before the gate left rows out
+    if (said != gone and not is_old) or set(counts.index) - set(disclosure.LEFT_OUT):
+        problems.append("gate: another number of rows is hidden or left out than it says")
     numbers = [name for name in (*_NUMBERS, "n_cell", "mark", "verdict")]
     leaking = hidden & published[numbers].notna().any(axis=1)
     for table in published.loc[leaking, "table_id"].drop_duplicates():

@@ -12,10 +12,11 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import yaml
 from scipy.optimize import Bounds, LinearConstraint, milp
 from scipy.sparse import csr_array, hstack
 
-from tsunagari.benchmark import read_benchmark
+from tsunagari.errors import DisclosureError, InputError
 from tsunagari.estimates import (
     ESTIMATE_COLUMNS,
     HIDDEN_COLUMNS,
@@ -30,19 +31,12 @@ from tsunagari.estimates import (
     round_half_up,
     split,
 )
-from tsunagari.study import (
-    NO_ANSWER,
-    Disclosure,
-    DisclosureError,
-    InputError,
-    Marks,
-    Study,
-    parse_condition,
-    read_json,
-    read_table,
-    repository_root,
-)
-from tsunagari.verdicts import PENDING, find_families, give_verdicts
+from tsunagari.statistics.benchmark import read_benchmark
+from tsunagari.statistics.verdicts import PENDING, find_families, give_verdicts
+from tsunagari.study.codebook import NO_ANSWER, parse_condition
+from tsunagari.study.files import read_json, read_table, repository_root
+from tsunagari.study.settings import Disclosure, Marks
+from tsunagari.study.survey import Study
 
 BASE_UNDER_10 = "BASE_UNDER_10"
 CELL_UNDER_10 = "CELL_UNDER_10"
@@ -50,11 +44,15 @@ SECONDARY = "SECONDARY"
 DEPENDENT = "DEPENDENT"
 GROUP = "GROUP"
 POPULATION = "POPULATION"
+TABLE = "TABLE"
 HIDDEN = "HIDDEN"  # the one reason a reader sees on every other hidden row
 
 TEXT_LIMIT = 500  # characters of one label or remark; the longest of ours has 120
 CUT_TEXT = "…（以下省略）"
 P_VALUE_FLOOR = 0.001  # a p-value of 0.001 on the page means 0.001 or less
+
+# Why a row shows no figure, in the order told, with the words for it.
+LEFT_OUT = yaml.safe_load(Path(__file__).with_name("gate.yaml").read_text(encoding="utf-8"))
 
 _LEDGER_TOTALS = ("read", "quarantined")  # rows read = analysed + quarantined (by reason)
 
@@ -66,7 +64,8 @@ def publish(study: Study) -> pd.DataFrame:
     """Collect every notebook's rows, pass them through the gate and write what may be read.
 
     Reads private/parts/*.csv in the order of their names; writes private/estimates.csv,
-    private/gate.csv (why each row is hidden), published/estimates.csv and published/about.json.
+    private/gate.csv (why each row is hidden and why it is left out), published/estimates.csv (the
+    rows that are not left out, and table `gate`, which counts the others) and published/about.json.
 
     Args:
         study: The wave whose notebooks have run.
@@ -87,9 +86,12 @@ def publish(study: Study) -> pd.DataFrame:
     estimates = judge_differences(
         estimates, reasons, questionnaire=questionnaire, marks=study.config.marks
     )
+    left_out = find_left_out(estimates, reasons)
+    study.save("private/gate.csv", estimates[KEPT].assign(reason=reasons, left_out=left_out))
+    shown = apply_reasons(estimates, reasons, settings=settings)
+    counts = count_left_out(shown, left_out, wave=study.year)
     study.save("private/estimates.csv", estimates)
-    study.save("private/gate.csv", estimates[KEPT].assign(reason=reasons))
-    published = round_published(apply_reasons(estimates, reasons, settings=settings))
+    published = round_published(pd.concat([shown[left_out.isna()], counts]))
     study.save("published/estimates.csv", published)
     study.save("published/about.json", _clean(describe_study(study)))
     return published
@@ -178,8 +180,9 @@ def read_archive(study: Study, *, but: str = "") -> list[pd.DataFrame]:
     kept = []
     for name in names:
         shown = conform(read_table(folder / name / "estimates.csv"))
-        truth = conform(read_table(folder / name / "truth.csv"))
-        kept.append(shown.assign(n_cell=truth["n_cell"].where(shown["status"] != "suppressed")))
+        truth = conform(read_table(folder / name / "truth.csv")).drop_duplicates("row_id")
+        n_cell = shown["row_id"].map(truth.set_index("row_id")["n_cell"])
+        kept.append(shown.assign(n_cell=n_cell.where(shown["status"] != "suppressed")))
     return kept
 
 
@@ -187,7 +190,8 @@ def collect_parts(study: Study) -> pd.DataFrame:
     """Return the rows of every notebook under one set of columns, parts in order of name.
 
     Raises:
-        InputError: There is no part, or one has a column that estimates do not know.
+        InputError: There is no part, one has a column that estimates do not know, or two rows are
+            one figure or of the gate's own table.
     """
     names = sorted(path.name for path in (study.processed_dir / "private/parts").glob("*.csv"))
     if not names:
@@ -205,7 +209,18 @@ def collect_parts(study: Study) -> pd.DataFrame:
                 f"{name} に estimates にない列 {', '.join(unknown)} があります。",
                 f"{name} has columns that estimates do not know, listed before: leave them out.",
             )
-    return conform(pd.concat(parts.values(), ignore_index=True))
+    rows = conform(pd.concat(parts.values(), ignore_index=True))
+    strange = rows["row_id"].duplicated(keep=False) | is_kind(rows, "gate")
+    if strange.any():
+        listed = ", ".join(rows.loc[strange, "table_id"].drop_duplicates()[:8])
+        raise InputError(
+            "PART_ROWS",
+            f"同じ集計値が重なっているか、秘匿の工程だけが作る表 gate です（{strange.sum()} 行）: "
+            f"{listed}。ノートブックの出力を確かめてください。",
+            f"Figures that stand twice, or table gate, which the gate alone makes ({strange.sum()} "
+            "rows, tables named before): check what the notebooks save.",
+        )
+    return rows
 
 
 # --- what the questionnaire says about its own tables ---------------------------------------------
@@ -1059,7 +1074,8 @@ def judge(
 
     Returns:
         Reason of every hidden row, for the analyst alone, on the index of the estimates:
-        BASE_UNDER_10, CELL_UNDER_10, SECONDARY, DEPENDENT, GROUP, POPULATION, DOMINANCE, MODEL.
+        BASE_UNDER_10, CELL_UNDER_10, SECONDARY, DEPENDENT, GROUP, POPULATION, DOMINANCE, MODEL,
+        TABLE (of a table that would be mostly hidden).
 
     Raises:
         DisclosureError: See `suppress`.
@@ -1095,8 +1111,14 @@ def _judge_wave(
     told = np.zeros(len(linked.keys), dtype=bool)
     for release in archive:
         told |= visible_nodes(linked, rows, release=release)
+    is_left_out = _mostly_hidden(rows, linked, primary, limit=settings.drop_table_above)
     hidden = protect(
-        linked, targets, hidden=set(primary), questionnaire=questionnaire, is_told=told
+        linked,
+        targets,
+        hidden=set(primary),
+        questionnaire=questionnaire,
+        is_told=told,
+        left_out=set(rows.index[is_left_out]),
     )
     reasons = pd.Series(index=rows.index, dtype="str")
     for node in sorted(hidden):
@@ -1104,7 +1126,36 @@ def _judge_wave(
         for position in (*linked.rows.get(node, ()), *linked.bases.get(node, ())):
             if pd.isna(reasons[position]):
                 reasons[position] = reason
-    return reasons
+    return reasons.where(reasons.notna() | ~is_left_out, TABLE)
+
+
+def _mostly_hidden(
+    rows: pd.DataFrame, linked: LinkedTables, primary: Iterable[int], *, limit: float
+) -> pd.Series:
+    """Return which rows are of a cross table more hidden than a limit, its hidden lines aside."""
+    hidden = pd.Series(data=False, index=rows.index)
+    for node in primary:
+        hidden[[*linked.rows.get(node, ()), *linked.bases.get(node, ())]] = True
+    is_share = is_kind(rows, "cross") & (rows["measure"] == "percent")
+    kept = hidden[is_share & ~_in_hidden_lines(rows, hidden)]
+    share = kept.groupby(rows.loc[kept.index, "table_id"]).mean()
+    return rows["table_id"].isin(share.index[share > limit])
+
+
+def _in_hidden_lines(rows: pd.DataFrame, hidden: pd.Series) -> pd.Series:
+    """Return which rows are shares of an answer, or a group, that a cross table hides throughout.
+
+    Args:
+        rows: Rows of estimates.
+        hidden: Whether each is hidden, on the same index.
+    """
+    own = rows[is_kind(rows, "cross") & (rows["measure"] == "percent")]
+    answers, groups = (
+        hidden[own.index].groupby([own[n] for n in ("wave", "table_id", line)], dropna=False)
+        .transform("all")
+        for line in ("item_value", "domain_value")
+    )  # fmt: skip
+    return (answers | groups).reindex(rows.index, fill_value=False)
 
 
 def find_primary(
@@ -1249,6 +1300,7 @@ def protect(
     hidden: set[int],
     questionnaire: Questionnaire,
     is_told: np.ndarray | None = None,
+    left_out: Iterable[int] = (),
 ) -> set[int]:
     """Hide further nodes, at the least loss, until no target can be told from what is left.
 
@@ -1262,16 +1314,20 @@ def protect(
         hidden: Nodes hidden for their own size.
         questionnaire: What is known of the variables.
         is_told: Whether an earlier release shows each node: hiding it would not help.
+        left_out: Positions of rows that are not released: what they alone show is not known, but
+            targets among it stay targets.
 
     Returns:
-        All hidden nodes.
+        All hidden nodes that the released rows show.
 
     Raises:
         DisclosureError: A target cannot be protected by hiding; it names the tables' variables.
     """
     hidden = _with_bases(linked, hidden)
     shown = np.zeros(len(linked.keys), dtype=bool)
-    shown[[*linked.rows, *linked.bases]] = True
+    left_out = set(left_out)
+    for shown_by in (linked.rows, linked.bases):
+        shown[[node for node, rows in shown_by.items() if not left_out.issuperset(rows)]] = True
     is_base = np.zeros(len(linked.keys), dtype=bool)
     is_base[list(linked.bases)] = True
     costs = _costs(linked, questionnaire=questionnaire)
@@ -1393,8 +1449,7 @@ def check_figures(estimates: pd.DataFrame, *, questionnaire: Questionnaire) -> N
     measure = estimates["measure"].fillna("")
     extreme = measure.isin(["minimum", "maximum", "min", "max", "outlier"])
     _refuse(extreme, estimates, code="EXTREME", ja="最小値・最大値", en="a minimum or maximum")
-    ours = (measure == "percent") & estimates["source"].isna() & estimates["n_cell"].isna()
-    ours &= ~is_kind(estimates, *MODELS) & estimates["estimate"].notna()
+    ours = (measure == "percent") & estimates["estimate"].notna() & ~is_counted(estimates)
     _refuse(
         ours, estimates, code="NO_COUNT", ja="人数の分からない割合", en="a share without its count"
     )
@@ -1540,7 +1595,9 @@ def _hide_dependents(
         keys[position], items[position] = tuple(sorted((*pairs, *own))), own
     wave = estimates["wave"].fillna("")
     both = pd.Series(list(zip(wave, keys, strict=True)), index=estimates.index)
-    hidden = reasons.notna() & is_counted(estimates)
+    is_share = is_counted(estimates)
+    elsewhere = set(both[is_share & reasons.isna()])  # of a table left out, but in another too
+    hidden = reasons.notna() & is_share & ~((reasons == TABLE) & both.isin(elsewhere))
     dependent = ours & both.isin(set(both[hidden])) & reasons.isna()
     over_time = is_kind(estimates, "waves") & measure.str.startswith("difference")
     dependent |= over_time & keys.isin(set(keys[hidden])) & reasons.isna()
@@ -1607,6 +1664,54 @@ def _hide_further_means(estimates: pd.DataFrame, reasons: pd.Series, *, minimum:
                         break
                     reasons[another], gone[another] = SECONDARY, True
     return reasons
+
+
+def find_left_out(estimates: pd.DataFrame, reasons: pd.Series) -> pd.Series:
+    """Return why a row leaves the released plan, missing where it stays.
+
+    Differences and tests of a hidden share would stand there empty, and so would an answer or a
+    group that is hidden throughout its table. Whether a share is small or stands in for a small one
+    plays no part: the reader sees no more than that it is hidden.
+
+    Args:
+        estimates: Rows of estimates.
+        reasons: From `judge`, on the same index.
+
+    Returns:
+        A key of `LEFT_OUT` but "hidden", or missing, shape (n_rows,).
+    """
+    hidden, measure = reasons.notna(), estimates["measure"]
+    tables = estimates["wave"].fillna("").astype(str) + "|" + estimates["table_id"]
+    is_gap = (measure == "difference_points") & is_kind(estimates, "cross", "headline")
+    is_compared = is_kind(estimates, "national", "waves")
+    conditions = {
+        "table": tables.isin(set(tables[reasons == TABLE])),
+        "line": _in_hidden_lines(estimates, hidden),
+        "gap": hidden & is_gap,
+        "test": hidden & (measure == "rao_scott_f"),
+        "comparison": hidden & is_compared & measure.str.startswith("difference"),
+    }
+    left_out = pd.Series(index=estimates.index, dtype="str")
+    for reason, where in conditions.items():
+        left_out[where & left_out.isna()] = reason
+    return left_out
+
+
+def count_left_out(shown: pd.DataFrame, left_out: pd.Series, *, wave: int) -> pd.DataFrame:
+    """Return rows of table `gate`: how many figures are hidden, and left out by reason.
+
+    Args:
+        shown: Rows after `apply_reasons`.
+        left_out: From `find_left_out`, on the same index.
+        wave: Survey wave of the release.
+    """
+    why = left_out.mask(left_out.isna() & (shown["status"] == "suppressed"), "hidden")
+    counts = why.value_counts().reindex(list(LEFT_OUT)).dropna()
+    rows = pd.DataFrame({"item": counts.index, "estimate": counts.to_numpy(float)})
+    labels = rows["item"].map(lambda reason: LEFT_OUT[reason]["ja"])
+    rows = rows.assign(table_id="gate", measure="count", unit="rows", item_label=labels)
+    everybody = {"wave": wave, "domain": "all", "domain_value": "all", "status": "published"}
+    return conform(rows.assign(**everybody))
 
 
 def _base_status(base: pd.Series, *, settings: Disclosure) -> np.ndarray:

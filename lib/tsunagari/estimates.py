@@ -67,6 +67,30 @@ def _shorten(names: Iterable[str]) -> str:
     return "r" + base64.b32encode(digest[:5]).decode().lower()
 
 
+def restore_lines(
+    shares: pd.DataFrame, *, groups: Iterable[str], answers: Iterable[str]
+) -> pd.DataFrame:
+    """Return a cross table's shares with the answers and groups that it lacks, as hidden rows.
+
+    The gate leaves a line out that would be hidden throughout; it is x all the same.
+
+    Args:
+        shares: Rows of one table and measure, text blank where missing, shape (n, any).
+        groups: Every `domain_value` of its axis.
+        answers: Every `item_value` of its question.
+    """
+    names = ["domain_value", "item_value"]
+    every = pd.MultiIndex.from_product([groups, answers], names=names)
+    gone = every.difference(pd.MultiIndex.from_frame(shares[names]), sort=False)
+    if shares.empty or gone.empty:
+        return shares
+    same = ["wave", "table_id", "measure", "unit", "domain", "item", "weighting"]
+    row = {name: np.nan if name in NUMBERS else "" for name in shares}
+    row |= shares.iloc[0][same].to_dict() | {"status": "suppressed"}
+    rows = gone.to_frame(index=False).assign(**{n: v for n, v in row.items() if n not in names})
+    return pd.concat([shares, rows[list(shares)]])
+
+
 # --- names of several variables, kinds of tables --------------------------------------------------
 
 

@@ -26,10 +26,12 @@ import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, validate_call
 from scipy.special import expit, logit
 
-from tsunagari import study
-from tsunagari.planning import allocate_quota
-from tsunagari.population import load_population
-from tsunagari.study import ConfigError, Study
+from tsunagari import errors
+from tsunagari.errors import ConfigError
+from tsunagari.study import codebook, files
+from tsunagari.study.planning import allocate_quota
+from tsunagari.study.population import load_population
+from tsunagari.study.survey import Study, open_study
 
 Percent = Annotated[float, Field(ge=0, le=100)]
 Share = Percent | None
@@ -241,7 +243,7 @@ class People:
         self.table = people.iloc[rng.permutation(n)].reset_index(drop=True)
         self.of, self.wave, self.n, self.rng, self.place = of, wave, n, rng, ""
         self.columns, codes = of.codebook.columns, of.codebook.codes
-        self.codes = {name: [*item.options, study.NO_ANSWER] for name, item in of.items.items()}
+        self.codes = {name: [*item.options, codebook.NO_ANSWER] for name, item in of.items.items()}
         self.codes |= codes.groupby("variable")["code"].agg(list).to_dict()
         self.codes |= dict.fromkeys(self.columns.index[self.columns["type"] == "MA"], ["0", "1"])
         for name, shares in wave.shares.items():
@@ -266,7 +268,7 @@ class People:
     def _holds(self, condition: str) -> np.ndarray:
         """Return whom `variable=code|code & ...` is true of; a number is 20, 25-44 or 80-."""
         mask = np.ones(self.n, dtype=bool)
-        for name, codes in study.parse_condition(condition, where=f"recipe.yaml, {self.place}"):
+        for name, codes in codebook.parse_condition(condition, where=f"recipe.yaml, {self.place}"):
             column = self._column(name)
             if pd.api.types.is_numeric_dtype(column):
                 spans = [code.partition("-") for code in codes]
@@ -563,7 +565,7 @@ class Delivery:
         """Answer the first of the variables that was skipped; where none was, skip the last."""
         items, skips = self.good.of.items, {}
         for name in of:
-            source, asked = study.skip_rules(self.good.of.codebook)[name][0]
+            source, asked = codebook.skip_rules(self.good.of.codebook)[name][0]
             skips[name] = source, [code for code in items[source].options if code not in asked]
         for row, _ in self._rows(n):
             answers = self.table.loc[row]
@@ -637,7 +639,7 @@ def write_waves(of: Study, root: Path, *, n: int | None = None, seed: int | None
             take the place of real answers.
     """
     for year in read_recipe(of).waves:
-        wave = study.open_study(of.name, year)
+        wave = open_study(of.name, year)
         if wave.wave.synthetic in (None, wave.wave.responses):
             ja, en = "study.yaml に synthetic がない", "study.yaml names no file as synthetic"
             raise _mistake(f"waves.{year}", ja, en)
@@ -649,18 +651,18 @@ def write_waves(of: Study, root: Path, *, n: int | None = None, seed: int | None
 
 def write_small_study(root: Path, *, n: int = 600, seed: int = 1) -> None:
     """Copy data/raw of ehime below a root, with small waves; point TSUNAGARI_ROOT there."""
-    raw, no_waves = study.repository_root() / "data/raw", shutil.ignore_patterns("[0-9]*")
+    raw, no_waves = files.repository_root() / "data/raw", shutil.ignore_patterns("[0-9]*")
     for name in ("ehime", "national"):
         shutil.copytree(raw / name, root / "data/raw" / name, ignore=no_waves, dirs_exist_ok=True)
-    write_waves(study.open_study("ehime", 2022), root, n=n, seed=seed)
+    write_waves(open_study("ehime", 2022), root, n=n, seed=seed)
 
 
 def main(name: str, year: str) -> int:
     """Write all synthetic files of a study again, given one of its waves; return the exit code."""
     try:
-        of = study.open_study(name, int(year) if year.isdecimal() else 0)
-        write_waves(of, study.repository_root())
-    except study.SurveyError as error:
+        of = open_study(name, int(year) if year.isdecimal() else 0)
+        write_waves(of, files.repository_root())
+    except errors.SurveyError as error:
         print(error, file=sys.stderr)
         return error.exit_code
     return 0

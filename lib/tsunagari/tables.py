@@ -5,22 +5,25 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from tsunagari.cleaning import clean_responses, read_responses
-from tsunagari.comparison import compare_item, compare_item_waves
+from tsunagari.errors import ModelError
 from tsunagari.estimates import ESTIMATE_COLUMNS, INDICATOR_VALUE, join
-from tsunagari.estimation import (
-    ROW_COLUMNS,
-    cronbach_alpha,
-    differences,
-    means,
-    percents,
-    rao_scott,
-    sensitivity,
-)
-from tsunagari.models import ModelReport, binary_outcome, model_outcome, sensitivity_rows
-from tsunagari.population import load_targets
-from tsunagari.study import NO_ANSWER, Item, ModelError, Study
-from tsunagari.weighting import Design, weigh_respondents
+from tsunagari.intake.cleaning import clean_responses
+from tsunagari.intake.reading import read_responses
+from tsunagari.statistics.association import rao_scott
+from tsunagari.statistics.comparison import compare_item
+from tsunagari.statistics.designs import Design
+from tsunagari.statistics.differences import differences
+from tsunagari.statistics.domains import ROW_COLUMNS
+from tsunagari.statistics.estimation import means, percents, sensitivity
+from tsunagari.statistics.imputation import sensitivity_rows
+from tsunagari.statistics.merging import binary_outcome
+from tsunagari.statistics.models import ModelReport, model_outcome
+from tsunagari.statistics.reliability import cronbach_alpha
+from tsunagari.statistics.waves import compare_item_waves
+from tsunagari.statistics.weighting import weigh_respondents
+from tsunagari.study.codebook import NO_ANSWER, Item
+from tsunagari.study.population import load_targets
+from tsunagari.study.survey import Study
 
 _SEPARATOR = "\x1f"  # between item and item_value where they share one column name
 _OUTSIDE = "~"  # the people in no domain of an axis

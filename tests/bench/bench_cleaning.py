@@ -19,7 +19,8 @@ import numpy as np
 import pandas as pd
 import pyarrow.csv
 
-from tsunagari import cleaning, study
+from tsunagari.intake import cleaning, reading
+from tsunagari.study.survey import open_study
 
 ROWS = (10_000, 100_000)
 PROCESSES, TURNS = 3, 5
@@ -148,13 +149,13 @@ def memory_peak() -> int:
 
 def measure(name: str) -> dict[str, float]:
     """Return times in seconds, their ratio and sizes in bytes for one study, in this process."""
-    survey = study.open_study(name, YEAR)
+    survey = open_study(name, YEAR)
     path = survey.responses_path
     idle = start_peak()
     bare, clean = [], []
     for turn in range(TURNS):
         start = time.perf_counter()
-        cleaned = cleaning.clean_responses(cleaning.read_responses(survey), survey)
+        cleaned = cleaning.clean_responses(reading.read_responses(survey), survey)
         clean.append(time.perf_counter() - start)
         if turn == 0:
             peak = memory_peak()

@@ -16,7 +16,9 @@ import numpy as np
 import pandas as pd
 
 from tsunagari import attack, disclosure, estimates
-from tsunagari.study import Disclosure, open_study, release_dir
+from tsunagari.study.files import release_dir
+from tsunagari.study.settings import Disclosure
+from tsunagari.study.survey import open_study
 
 ROOT = Path(__file__).resolve().parents[2]
 AXES = (("region",), ("age",), ("sex",), ("age", "sex"), ("household",), ("job",))
@@ -63,7 +65,7 @@ def tables(people):
 
 def measure_report() -> dict[str, float]:
     """Return the seconds of notebooks, gate and attack of the Ehime report, each run anew."""
-    command = [sys.executable, "-m", "tsunagari.pipeline", "report", "--study", "ehime"]
+    command = [sys.executable, "-m", "tsunagari.run.pipeline", "report", "--study", "ehime"]
     command += ["--year", "2022", "--force"]
     with tempfile.TemporaryDirectory() as folder:
         shutil.copytree(ROOT / "data/raw", Path(folder) / "data/raw")

@@ -15,7 +15,7 @@ import pandas as pd
 
 from tsunagari import disclosure
 from tsunagari.programmes import records, rows, schema, track
-from tsunagari.study import Disclosure
+from tsunagari.study.settings import Disclosure
 
 N_ORGANISATIONS, N_CALLS, TURNS = 10_000, 100_000, 3
 SECONDS = 5.0

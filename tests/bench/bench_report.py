@@ -18,7 +18,7 @@ ROUNDS = 3
 PROMISED_RATIO = 3.0  # toolchain measurements: 2.0 to 2.5 on a quiet machine, without the release
 
 REPORT = """
-from tsunagari import pipeline
+from tsunagari.run import pipeline
 raise SystemExit(pipeline.main(["report", "--study", "ehime", "--year", "2022", "--force"]))
 """
 
@@ -28,11 +28,13 @@ import os
 import matplotlib
 matplotlib.use("agg")
 from pathlib import Path
-from tsunagari import disclosure, notebooks, pipeline, study
+from tsunagari import disclosure
+from tsunagari.run import notebooks, pipeline
+from tsunagari.study.survey import open_study
 folder = Path(pipeline.__file__).resolve().parents[2] / "notebooks"
 for step in pipeline.STEPS:
     if step == pipeline.GATE:
-        disclosure.publish(study.open_study("ehime", 2022))
+        disclosure.publish(open_study("ehime", 2022))
         continue
     names = {"display": lambda *things: None, "__name__": "__main__"}
     for cell in notebooks.read_notebook(folder / f"{step}.ipynb"):

@@ -19,8 +19,11 @@ from types import SimpleNamespace
 import numpy as np
 import pandas as pd
 
-from tsunagari.estimation import bootstrap_replicates, means, replicate_means
-from tsunagari.weighting import Design, rake, weigh_respondents
+from tsunagari.statistics.calibration import rake
+from tsunagari.statistics.designs import Design
+from tsunagari.statistics.estimation import means
+from tsunagari.statistics.replicates import bootstrap_replicates, replicate_means
+from tsunagari.statistics.weighting import weigh_respondents
 
 HERE = Path(__file__).resolve().parent
 SIZES = (2_000, 100_000, 1_000_000)

@@ -2,18 +2,19 @@
 
 import pytest
 
-from tsunagari import study
+from tsunagari.study import files
+from tsunagari.study.survey import open_study
 
 
 @pytest.fixture(scope="module")
 def opened():
-    return study.open_study("ehime", 2022)
+    return open_study("ehime", 2022)
 
 
 @pytest.fixture(scope="module")
 def benchmarks():
-    path = study.repository_root() / "data/raw/national/benchmarks.csv"
-    table = study.read_table(path)
+    path = files.repository_root() / "data/raw/national/benchmarks.csv"
+    table = files.read_table(path)
     return table.assign(percent=table["percent"].astype(float), n=table["n"].astype(float))
 
 

@@ -27,19 +27,16 @@ from tests.browser import published_sample as sample
 from tests.leaks import find_leaks
 from tests.notebooks.test_run import NOTEBOOKS, PLAN
 
-from tsunagari import (
-    attack,
-    cleaning,
-    disclosure,
-    estimates,
-    notebooks,
-    pipeline,
-    synthetic,
-)
+from tsunagari import attack, disclosure, estimates, synthetic
+from tsunagari.errors import DisclosureError
+from tsunagari.intake import cleaning, reading
 from tsunagari.report.page import export_html
 from tsunagari.report.published import Published, read_published
 from tsunagari.report.workbook import write_workbook
-from tsunagari.study import NO_ANSWER, DisclosureError, open_study, read_table, write_table
+from tsunagari.run import notebooks, pipeline
+from tsunagari.study.codebook import NO_ANSWER
+from tsunagari.study.files import read_table, write_table
+from tsunagari.study.survey import open_study
 
 pytestmark = pytest.mark.slow
 
@@ -256,7 +253,7 @@ def deliver(root: Path, rows: list[list[str]], *, kind: str) -> pd.DataFrame:
     config["waves"][2022]["responses"] = path.name
     settings.write_text(yaml.safe_dump(config, allow_unicode=True), encoding="utf-8")
     study = open_study("ehime", 2022)
-    return cleaning.clean_responses(cleaning.read_responses(study), study).respondents
+    return cleaning.clean_responses(reading.read_responses(study), study).respondents
 
 
 def test_hostile_answers_are_the_same_from_a_workbook_and_from_spss(root):

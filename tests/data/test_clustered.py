@@ -9,8 +9,12 @@ import pandas as pd
 import pyreadstat
 import pytest
 
-from tsunagari import cleaning, estimation, study, weighting
-from tsunagari.study import SurveyError
+from tsunagari.errors import SurveyError
+from tsunagari.intake import cleaning, reading
+from tsunagari.statistics import estimation, weighting
+from tsunagari.study import survey
+from tsunagari.study.codebook import _CODEBOOK_COLUMNS
+from tsunagari.study.survey import open_study
 
 PAGE = (Path(__file__).resolve().parents[2] / "docs/new_study.md").read_text(encoding="utf-8")
 # Lonely among the five of each district; strata 1 and 2 of two districts each, as one would draw.
@@ -28,7 +32,7 @@ def make_answers() -> pd.DataFrame:
     return table.assign(id=[f"T{i:02d}" for i in range(20)])
 
 
-def write_folder(root: Path, answers: pd.DataFrame) -> study.Study:
+def write_folder(root: Path, answers: pd.DataFrame) -> survey.Study:
     folder = root / "data/raw/town"
     (folder / "2024").mkdir(parents=True)
     example, book = (
@@ -36,9 +40,9 @@ def write_folder(root: Path, answers: pd.DataFrame) -> study.Study:
         for kind in ("yaml", "csv")
     )
     (folder / "study.yaml").write_text(example, encoding="utf-8")
-    codebook = pd.read_csv(io.StringIO(book), dtype=str, keep_default_na=False)
-    codebook = codebook.reindex(columns=study._CODEBOOK_COLUMNS, fill_value="")
-    codebook.to_csv(folder / "codebook.csv", index=False)
+    table = pd.read_csv(io.StringIO(book), dtype=str, keep_default_na=False)
+    table = table.reindex(columns=_CODEBOOK_COLUMNS, fill_value="")
+    table.to_csv(folder / "codebook.csv", index=False)
     letters = {"lonely": ["a"]} if (answers["lonely"] == "a").any() else None
     labels = {"lonely": {1.0: "ある", 2.0: "ない"}, "stratum": {1.0: "町部", 2.0: "村部"}}
     pyreadstat.write_dta(
@@ -47,13 +51,13 @@ def write_folder(root: Path, answers: pd.DataFrame) -> study.Study:
         missing_user_values=letters,
         variable_value_labels=labels,
     )
-    return study.open_study("town", 2024)
+    return open_study("town", 2024)
 
 
 def weigh(root: Path, answers: pd.DataFrame, monkeypatch) -> tuple:
     monkeypatch.setenv("TSUNAGARI_ROOT", str(root))
     town = write_folder(root, answers)
-    cleaned = cleaning.clean_responses(cleaning.read_responses(town), town)
+    cleaned = cleaning.clean_responses(reading.read_responses(town), town)
     people = cleaned.respondents
     return town, cleaned, weighting.weigh_respondents(people, None, settings=town.config.weighting)
 
@@ -95,4 +99,4 @@ def test_an_unusable_column_of_the_design_is_named(key, name, tmp_path, monkeypa
     text = re.sub(rf"(?m)^  {key}: \w+", f"  {key}: {name}", path.read_text(encoding="utf-8"))
     path.write_text(text, encoding="utf-8")
     with pytest.raises(SurveyError, match=rf"weighting\.{key}: {name}"):
-        study.open_study("town", 2024)
+        open_study("town", 2024)

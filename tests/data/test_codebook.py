@@ -5,7 +5,7 @@ import re
 import pandas as pd
 import pytest
 
-from tsunagari import study
+from tsunagari.study.survey import open_study
 
 ORDER = [  # question_no and what it holds
     "age",
@@ -44,7 +44,7 @@ CERTAINTIES = {"official", "secondary", "derived", "unverified", "own"}
 
 @pytest.fixture(scope="module")
 def codebook():
-    return study.open_study("ehime", 2022).codebook
+    return open_study("ehime", 2022).codebook
 
 
 def test_there_are_27_national_questions_and_3_own_in_order(codebook):
@@ -118,7 +118,7 @@ def test_scales_and_no_answer_codes_are_the_nation_s(codebook):
 
 
 def test_answers_about_debt_illness_and_abuse_are_sensitive():
-    items = study.open_study("ehime", 2022).items
+    items = open_study("ehime", 2022).items
     sensitive = {name for name, item in items.items() if item.sensitive}
     assert {"event", "trouble", "worry_what", "hh_income", "econ_status", "health"} <= sensitive
     assert not {"age", "sex", "region", "satisfaction"} & sensitive
@@ -126,7 +126,7 @@ def test_answers_about_debt_illness_and_abuse_are_sensitive():
 
 def test_nets_are_nested_or_disjoint_and_cover_known_codes():
     # open_study refuses anything else; every factor of the model can be merged or has two levels
-    opened = study.open_study("ehime", 2022)
+    opened = open_study("ehime", 2022)
     for factor in opened.config.model.factors:
         item = opened.items[factor]
         few_levels = len(item.options) <= 3

@@ -18,7 +18,9 @@ import pandas as pd
 import pytest
 from scipy.special import expit, logit
 
-from tsunagari import study, synthetic
+from tsunagari import synthetic
+from tsunagari.study import files
+from tsunagari.study.survey import open_study
 
 YEARS = (2022, 2023)
 BANDS = ("16-19", "20s", "30s", "40s", "50s", "60s", "70s", "80+")
@@ -26,7 +28,7 @@ NATION = {"lonely_direct": 4.9, "ucla_band": 7.1}  # often or always; 10 to 12 p
 
 
 def sample_path(year: int) -> Path:
-    opened = study.open_study("ehime", year)
+    opened = open_study("ehime", year)
     return opened.wave_dir / opened.wave.synthetic  # also where real answers lie beside it
 
 
@@ -76,7 +78,7 @@ def load(year: int) -> Wave:
     table = clean(read_rows(year))
     edges = [15, 19, 29, 39, 49, 59, 69, 79, 120]
     table["age_band"] = pd.cut(table["age"].astype(int), edges, labels=BANDS).astype(str)
-    targets = study.read_table(study.open_study("ehime", year).raw_dir / "population.csv")
+    targets = files.read_table(open_study("ehime", year).raw_dir / "population.csv")
     targets["population"] = targets["population"].astype(float)
     cells = ["region", "age_band"]
     persons = targets.groupby(cells)["population"].sum() / table.groupby(cells).size()
@@ -119,7 +121,7 @@ def test_command_writes_the_committed_bytes_again(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("year", YEARS)
 def test_sample_is_known_as_synthetic(year):
-    opened = study.open_study("ehime", year)
+    opened = open_study("ehime", year)
     if not opened.is_synthetic:
         pytest.skip("real answers lie here")
     names = [f"{wave}/responses_synthetic.csv" for wave in range(year, 2021, -1)]
@@ -131,7 +133,7 @@ def test_waves_are_two_draws(waves):
     assert not set(first["respondent_id"]) & set(second["respondent_id"])
     answers = [name for name in first.columns if name not in ("respondent_id", "answered_on")]
     assert first[answers].merge(second[answers], how="inner").empty
-    note = study.open_study("ehime", 2023).wave.population_note
+    note = open_study("ehime", 2023).wave.population_note
     assert "2023年（令和5年）1月1日" in note
 
 
@@ -165,7 +167,7 @@ FAULTS = {  # docs/assumptions.md, A23
     "straightliner": 24,
     "half_width_kana": 12,
 }
-GRID = [rule.items for rule in study.open_study("ehime", 2022).config.quality if rule.items][0]
+GRID = [rule.items for rule in open_study("ehime", 2022).config.quality if rule.items][0]
 
 
 def test_faults_are_those_that_the_recipe_counts(raw):
@@ -193,7 +195,7 @@ def test_faults_are_those_that_the_recipe_counts(raw):
 
 @pytest.mark.parametrize("year", YEARS)
 def test_unknown_codes_and_answers_that_were_not_asked(year):
-    raw, codebook = read_rows(year), study.open_study("ehime", year).codebook
+    raw, codebook = read_rows(year), open_study("ehime", year).codebook
     known = codebook.codes.groupby("variable")["code"].agg(set)
     single = codebook.columns.index[codebook.columns["type"] == "SA"]
     found = sum(

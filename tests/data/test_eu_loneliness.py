@@ -6,8 +6,8 @@ from types import SimpleNamespace
 import pandas as pd
 import pytest
 
-from tsunagari.estimation import percents
-from tsunagari.weighting import weigh_respondents
+from tsunagari.statistics.estimation import percents
+from tsunagari.statistics.weighting import weigh_respondents
 
 PROJECT_ROOT = Path(__file__).resolve().parents[2]
 FILE = PROJECT_ROOT.parent / "shared" / "real" / "eu_loneliness_2022" / "responses_FR.csv"

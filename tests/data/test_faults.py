@@ -23,8 +23,13 @@ import pytest
 import xlsxwriter
 import yaml
 
-from tsunagari import cleaning, coding, formats, population, reading, study, weighting
-from tsunagari.study import NO_ANSWER, SurveyError
+from tsunagari import errors
+from tsunagari.errors import SurveyError
+from tsunagari.intake import cleaning, formats, judging, reading, received, review
+from tsunagari.statistics import weighting
+from tsunagari.study import population
+from tsunagari.study.codebook import NO_ANSWER
+from tsunagari.study.survey import open_study
 
 N_ROWS = 200
 YEAR = 2024
@@ -239,8 +244,8 @@ def run(root: Path, monkeypatch) -> Outcome:
     monkeypatch.setenv("TSUNAGARI_ROOT", str(root))
     outcome = Outcome()
     try:
-        outcome.survey = study.open_study("good", YEAR)
-        outcome.raw = cleaning.read_responses(outcome.survey)
+        outcome.survey = open_study("good", YEAR)
+        outcome.raw = reading.read_responses(outcome.survey)
         outcome.cleaned = cleaning.clean_responses(outcome.raw, outcome.survey)
         targets = population.load_targets(outcome.survey)
         settings = outcome.survey.config.weighting
@@ -1469,7 +1474,7 @@ ELSEWHERE = {
         "notebooks/test_run",
         "test_the_release_holds_four_files_and_nothing_of_this_machine",
     ),
-    "LEAK-05": ("unit/test_report", "test_workbook_names_nobody_and_has_only_known_parts"),
+    "LEAK-05": ("unit/report/test_workbook", "test_workbook_names_nobody_and_has_only_known_parts"),
     "INT-01": (
         "unit/test_pipeline",
         "test_killed_anywhere_the_release_is_whole_and_the_next_run_comes_through",
@@ -1788,7 +1793,7 @@ def test_missing_marks_stand_beside_the_question(tmp_path, monkeypatch):
     case.put("lonely", "", *range(2, 70))
     case.put("since", "", *range(2, 70))
     outcome = clean(case, tmp_path, monkeypatch)
-    table = cleaning.missing_by_item(outcome.cleaned.respondents, outcome.survey).set_index("item")
+    table = review.missing_by_item(outcome.cleaned.respondents, outcome.survey).set_index("item")
     assert table.loc["cohab", "note"] == "集計対象なし"
     assert table.loc["lonely", "missing_pct"] == pytest.approx(100 * 68 / 200)  # 68 of 200 blanked
     assert "20%" in table.loc["lonely", "note"]
@@ -1798,7 +1803,7 @@ def test_reversed_item_is_seen(tmp_path, monkeypatch):
     case = Case()
     case.answers["ucla2"] = (5 - case.answers["ucla1"].astype(int)).astype(str)
     outcome = clean(case, tmp_path, monkeypatch)
-    found = cleaning.scale_directions(outcome.cleaned.respondents, outcome.survey)
+    found = review.scale_directions(outcome.cleaned.respondents, outcome.survey)
     assert {"ucla1", "ucla2"} in [set(pair) for pair in found[["item", "other"]].to_numpy()]
     # ucla2 = 5 - ucla1 exactly, so their correlation is -1.
     assert found["correlation"].min() == pytest.approx(-1)
@@ -1910,7 +1915,7 @@ def test_decisions_count_before_a_column_is_refused(end, tmp_path, monkeypatch):
     case = Case(decisions=f"file_row,file_sha256,variable,decision,new_value,reason\n{lines}")
     case.put("cohab", "7", *range(5, 15))  # 10 of 200: more than 2 %
     outcome = clean(case, tmp_path, monkeypatch)
-    counts_ = cleaning.compare_before_after(outcome.raw, outcome.cleaned, study=outcome.survey)
+    counts_ = review.compare_before_after(outcome.raw, outcome.cleaned, study=outcome.survey)
     assert counts_.loc[counts_["item"] == "region", "n_before"].sum() == N_ROWS
 
 
@@ -2089,7 +2094,7 @@ def test_dates_in_japanese_number_formats_are_dates(is_1904, tmp_path):
     ],
 )
 def test_a_time_counts_on_japans_day_however_its_zone_is_spelt(text, day):
-    assert coding.judge_date(text).value == day
+    assert judging.judge_date(text).value == day
 
 
 @pytest.mark.parametrize(
@@ -2098,19 +2103,19 @@ def test_a_time_counts_on_japans_day_however_its_zone_is_spelt(text, day):
     "備考 ｎ=200 合計 以上 Total Mean Note: Source: EOF [注]".split(" "),
 )
 def test_remarks_are_told_by_how_they_begin(text):
-    assert reading.TRAILER.match(coding.tidy_cell(text))
+    assert received.TRAILER.match(judging.tidy_cell(text))
 
 
 @pytest.mark.parametrize("text", ["A0001", "E22-0001", "1", "n-12", "愛媛", "2024-01-10", "(1)"])
 def test_an_id_is_no_remark(text):
-    assert not reading.TRAILER.match(text)
+    assert not received.TRAILER.match(text)
 
 
 def test_midnight_in_japan():
     # 23:30 UTC is 08:30 of the next day in Japan; without an offset the day stays as written.
-    assert coding.judge_date("2024-01-10T23:30:00Z").value == "2024-01-11"
-    assert coding.judge_date("2024-01-10T23:30:00+09:00").value == "2024-01-10"
-    assert coding.judge_date("2024-01-10 23:30:00").value == "2024-01-10"
+    assert judging.judge_date("2024-01-10T23:30:00Z").value == "2024-01-11"
+    assert judging.judge_date("2024-01-10T23:30:00+09:00").value == "2024-01-10"
+    assert judging.judge_date("2024-01-10 23:30:00").value == "2024-01-10"
 
 
 def test_drift_between_waves(tmp_path, monkeypatch):
@@ -2128,8 +2133,8 @@ def test_drift_between_waves(tmp_path, monkeypatch):
     case.codebook = pd.concat([book, changed, renewed], ignore_index=True)
     case.study["waves"][2025] = {"responses": "r.csv", "fieldwork": "2025年1月", "previous": YEAR}
     case.write(tmp_path)
-    now = study.open_study("good", 2025)
-    drift = cleaning.compare_codebooks(now, now.previous)
+    now = open_study("good", 2025)
+    drift = review.compare_codebooks(now, now.previous)
     found = {(row.item, row.change) for row in drift.itertuples()}
     assert ("cohab", "label_changed") in found  # SCH-04
     assert ("persons", "item_gone") in found
@@ -2143,10 +2148,10 @@ def test_a_file_that_changes_under_way_is_refused(tmp_path, monkeypatch):
     case.put("id", "", 5)
     path = case.write(tmp_path)
     monkeypatch.setenv("TSUNAGARI_ROOT", str(tmp_path))
-    survey = study.open_study("good", YEAR)
-    raw = cleaning.read_responses(survey)
+    survey = open_study("good", YEAR)
+    raw = reading.read_responses(survey)
     path.write_bytes(path.read_bytes() + b"\n")
-    with pytest.raises(study.InputError, match="INPUT_CHANGED"):
+    with pytest.raises(errors.InputError, match="INPUT_CHANGED"):
         cleaning.clean_responses(raw, survey)
 
 
@@ -2154,8 +2159,8 @@ def test_ledger_that_does_not_add_up_is_refused(tmp_path, monkeypatch):
     case = Case()
     case.write(tmp_path)
     monkeypatch.setenv("TSUNAGARI_ROOT", str(tmp_path))
-    survey = study.open_study("good", YEAR)
-    raw = cleaning.read_responses(survey)
+    survey = open_study("good", YEAR)
+    raw = reading.read_responses(survey)
     raw.facts["rows"] += 1
     with pytest.raises(cleaning.LedgerError):
         cleaning.clean_responses(raw, survey)

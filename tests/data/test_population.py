@@ -7,7 +7,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from tsunagari import study
+from tsunagari.study import files
+from tsunagari.study.survey import open_study
 
 ROOT = Path(__file__).resolve().parents[2]
 REGISTER = ROOT.parent / "shared/reference/population/ehime_2023_juki.csv"  # optional
@@ -16,8 +17,8 @@ BANDS = ["16-19", "20s", "30s", "40s", "50s", "60s", "70s", "80+"]
 
 @pytest.fixture(scope="module")
 def population():
-    path = study.open_study("ehime", 2022).raw_dir / "population.csv"
-    table = study.read_table(path)
+    path = open_study("ehime", 2022).raw_dir / "population.csv"
+    table = files.read_table(path)
     return table.assign(population=table["population"].astype(float))
 
 
@@ -53,7 +54,7 @@ def test_teenagers_are_four_fifths_of_their_class(population):
 
 
 def test_regions_hold_all_twenty_municipalities():
-    regions = study.open_study("ehime", 2022).config.regions
+    regions = open_study("ehime", 2022).config.regions
     names = [name for region in regions.values() for name in region.municipalities]
     assert [region.label for region in regions.values()] == ["東予", "中予", "南予"]
     assert len(names) == len(set(names)) == 20
@@ -62,7 +63,7 @@ def test_regions_hold_all_twenty_municipalities():
 def test_cells_match_the_register_file(population):
     if not REGISTER.exists():
         pytest.skip("the register's figures are not beside the project (../shared)")
-    regions = study.open_study("ehime", 2022).config.regions
+    regions = open_study("ehime", 2022).config.regions
     owner = {name: code for code, each in regions.items() for name in each.municipalities}
     cells: Counter = Counter()
     with REGISTER.open(encoding="utf-8") as lines:

@@ -8,8 +8,8 @@ import pandas as pd
 import pytest
 
 from tsunagari import disclosure
-from tsunagari import study as studies
 from tsunagari.programmes import ledger, plan, records, resources, rows, schema, track
+from tsunagari.study.survey import open_study
 
 YEARS = [("ehime", 2022), ("ehime", 2023), ("tottori-city", 2022), ("tottori-city", 2023)]
 YEARS += [("kamakura", 2022)]
@@ -17,12 +17,12 @@ REPORT = "内閣官房 令和4年度 地方版孤独・孤立対策官民連携�
 
 
 def load(name, year):
-    return records.load(studies.open_study(name, year))
+    return records.load(open_study(name, year))
 
 
 def released(name, year):
     """Return what notebook 06 would save of a year."""
-    place = studies.open_study(name, year)
+    place = open_study(name, year)
     found = records.load(place)
     regions = getattr(place.config, "regions", {})
     places = resources.places_of(found.context.areas, regions)

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from tests.golden.net import FOLDER, RELEASES, changes, describe_release
 
-from tsunagari import pipeline
-from tsunagari.study import repository_root
+from tsunagari.run import pipeline
+from tsunagari.study.files import repository_root
 
 source = repository_root() / "data/raw"
 with tempfile.TemporaryDirectory() as root:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 FOLDER = Path(__file__).parent
 RELEASES = [("ehime", "2022"), ("ehime", "2023")]
-IN_FULL = ("headline", "national_", "model_", "ledger", "weights")
+IN_FULL = ("headline", "national_", "model_", "ledger", "weights", "gate")
 BLOCKS = {"p", "li", "h1", "h2", "h3", "h4", "figcaption", "caption", "dt", "dd", "summary"}
 
 

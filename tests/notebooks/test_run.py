@@ -12,8 +12,9 @@ import pandas as pd
 import pytest
 import yaml
 
-from tsunagari import pipeline, synthetic
-from tsunagari.study import repository_root
+from tsunagari import synthetic
+from tsunagari.run import pipeline
+from tsunagari.study.files import repository_root
 
 pytestmark = pytest.mark.slow
 

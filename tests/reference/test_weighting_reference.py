@@ -8,23 +8,19 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tsunagari.estimation import (
-    Replicates,
+from tsunagari.statistics.association import rao_scott
+from tsunagari.statistics.designs import Design
+from tsunagari.statistics.differences import (
     covariances,
-    cronbach_alpha,
-    design_effects,
     difference_between,
     differences,
-    jackknife_replicates,
     mean_differences,
-    means,
-    percents,
-    quantiles,
-    rao_scott,
-    replicate_estimates,
-    totals,
 )
-from tsunagari.weighting import Design, weigh_respondents
+from tsunagari.statistics.estimation import means, percents, totals
+from tsunagari.statistics.quantiles import quantiles
+from tsunagari.statistics.reliability import cronbach_alpha, design_effects
+from tsunagari.statistics.replicates import Replicates, jackknife_replicates, replicate_estimates
+from tsunagari.statistics.weighting import weigh_respondents
 
 HERE = Path(__file__).resolve().parent
 TRUTH = json.loads((HERE / "weighting_reference.json").read_text(encoding="utf-8"))

@@ -10,9 +10,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from tsunagari.cleaning import clean_responses, read_responses
-from tsunagari.population import load_targets
-from tsunagari.study import open_study
+from tsunagari.intake.cleaning import clean_responses
+from tsunagari.intake.reading import read_responses
+from tsunagari.study.population import load_targets
+from tsunagari.study.survey import open_study
 
 HERE = Path(__file__).resolve().parent
 N_QUOTA = 600

@@ -11,7 +11,8 @@ import xlsxwriter
 from tests.leaks import find_leaks
 
 from tsunagari import attack, disclosure, estimates
-from tsunagari.study import Disclosure, DisclosureError
+from tsunagari.errors import DisclosureError
+from tsunagari.study.settings import Disclosure
 
 SETTINGS = Disclosure()
 KNOWN = disclosure.Questionnaire(

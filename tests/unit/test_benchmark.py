@@ -8,11 +8,15 @@ import pandas as pd
 import pytest
 import yaml
 
-from tsunagari import benchmark, comparison, study, tables, weighting
-from tsunagari.benchmark import match_answers
-from tsunagari.cleaning import clean_responses, read_responses
-from tsunagari.population import load_targets
-from tsunagari.study import ConfigError, Item
+from tsunagari import tables
+from tsunagari.errors import ConfigError
+from tsunagari.intake.cleaning import clean_responses
+from tsunagari.intake.reading import read_responses
+from tsunagari.statistics import benchmark, designs, waves, weighting
+from tsunagari.statistics.benchmark import match_answers
+from tsunagari.study.codebook import Item
+from tsunagari.study.population import load_targets
+from tsunagari.study.survey import open_study
 
 DATA = Path(__file__).resolve().parents[2] / "data/raw"
 LONELY = {"1": "5", "2": "4", "3": "3", "4": "2", "5": "1"}  # 1 = しばしば ... 5 = 決してない
@@ -124,7 +128,7 @@ def folder(tmp_path, monkeypatch):
 
 
 def national_rows() -> pd.DataFrame:
-    survey = study.open_study("ehime", 2022)
+    survey = open_study("ehime", 2022)
     people = clean_responses(read_responses(survey), survey).respondents
     settings = survey.config.weighting
     design = weighting.weigh_respondents(people, load_targets(survey), settings=settings)
@@ -162,13 +166,13 @@ def test_an_answer_that_means_none_of_ours_is_refused_by_name(folder):
     book = path.read_text(encoding="utf-8")
     path.write_text(book.replace("しばしばある・常にある", "週に一度はある"), encoding="utf-8")
     with pytest.raises(ConfigError, match=r"BENCHMARK_MEANING.*しばしばある・常にある.*answers"):
-        benchmark.read_benchmark(study.open_study("ehime", 2022))
+        benchmark.read_benchmark(open_study("ehime", 2022))
     plan = (folder / "study.yaml").read_text(encoding="utf-8")
     for code, n_rows in (('"5"', 1), ("null", 0)):
         mapped = plan.replace("  answers:", f'  answers:\n    lonely_direct: {{"5": {code}}}', 1)
         mapped = mapped.replace(f'{{"5": {code}}}  #', f'{{"5": {code}}}\n    #', 1)
         (folder / "study.yaml").write_text(mapped, encoding="utf-8")
-        rows = benchmark.read_benchmark(study.open_study("ehime", 2022)).table
+        rows = benchmark.read_benchmark(open_study("ehime", 2022)).table
         rows = rows.query("item == 'lonely_direct' and domain == 'all' and year == 2022")
         assert (rows["item_value"] == "5").sum() == n_rows
 
@@ -178,16 +182,16 @@ def test_another_scale_and_a_code_that_is_not_ours_are_refused(folder):
     plan = path.read_text(encoding="utf-8")
     path.write_text(plan.replace('sex: {"3": "3"}', 'sex: {"3": "8"}'), encoding="utf-8")
     with pytest.raises(ConfigError, match="BENCHMARK_MEANING.*sex.*8"):
-        benchmark.read_benchmark(study.open_study("ehime", 2022))
+        benchmark.read_benchmark(open_study("ehime", 2022))
     path.write_text(plan.replace("ucla3-4", "ucla3-9"), encoding="utf-8")
     book = (folder / "codebook.csv").read_text(encoding="utf-8")
     (folder / "codebook.csv").write_text(book.replace("ucla3-4", "ucla3-9"), encoding="utf-8")
     with pytest.raises(ConfigError, match="BENCHMARK_MEANING.*ucla_band.*scale version"):
-        benchmark.read_benchmark(study.open_study("ehime", 2022))
+        benchmark.read_benchmark(open_study("ehime", 2022))
 
 
 def test_what_cannot_be_compared_is_said():
-    survey = study.open_study("ehime", 2022)
+    survey = open_study("ehime", 2022)
     # published by these in 2022, and no axis of ours
     lacking = {"仕事", "世帯の年間収入", "住居", "配偶者の有無", "相談相手の有無"}
     assert set(benchmark.read_benchmark(survey).not_compared) == lacking
@@ -203,8 +207,8 @@ def test_waves_are_joined_by_what_an_answer_means():
     )
     region = (question({"1": "東", "2": "西"}), question({"1": "西", "2": "東"}))
     region = tuple(Item("r", *list(vars(each).values())[1:]) for each in region)
-    design = weighting.Design(weights=[1.0] * 100)
-    rows = comparison.compare_item_waves(
+    design = designs.Design(weights=[1.0] * 100)
+    rows = waves.compare_item_waves(
         design, design, now=(2023, now, people), before=(2022, then, turned), by=[region]
     )
     gaps = rows[rows["measure"] == "difference_points"]

@@ -14,8 +14,10 @@ from tsunagari.disclosure import (
     round_published,
     suppress,
 )
+from tsunagari.errors import DisclosureError, InputError
 from tsunagari.estimates import conform
-from tsunagari.study import Disclosure, DisclosureError, InputError, open_study
+from tsunagari.study.settings import Disclosure
+from tsunagari.study.survey import open_study
 
 HIDDEN, SHOWN = "suppressed", "published"
 
@@ -286,6 +288,15 @@ def test_parts_stand_in_the_order_of_their_names_whatever_came_first(parts):
 def test_a_part_that_is_none_is_refused(parts, name, columns, code):
     pd.DataFrame(columns=columns).to_csv(parts / name, index=False)
     with pytest.raises(InputError, match=code):
+        collect()
+
+
+@pytest.mark.parametrize("table", ["gt_q", "gate"])
+def test_no_notebook_makes_a_figure_twice_or_the_gates_own_table(parts, table):
+    for name, table_id in (("03_describe", "gt_q"), ("04_model", table)):
+        row = {"row_id": name[:2], "table_id": table_id}  # an id of theirs says nothing
+        pd.DataFrame([row]).to_csv(parts / f"{name}.csv", index=False)
+    with pytest.raises(InputError, match=f"E-PART_ROWS.*{table}"):
         collect()
 
 

@@ -8,9 +8,12 @@ import pyarrow as pa
 import pyarrow.compute
 import pytest
 
-from tsunagari import cleaning, coding, formats, reading
-from tsunagari.coding import Coded, Judgement, judge_code, judge_date, judge_number
-from tsunagari.study import NO_ANSWER, ConfigError, open_study, parse_condition
+from tsunagari.errors import ConfigError
+from tsunagari.intake import cleaning, coding, formats, reading, received, review
+from tsunagari.intake.columns import Coded
+from tsunagari.intake.judging import Judgement, judge_code, judge_date, judge_number
+from tsunagari.study.codebook import NO_ANSWER, parse_condition
+from tsunagari.study.survey import open_study
 
 CODES = {"1": "1", "2": "2", "9": "9"}
 LABELS = {"はい": "1", "いいえ": "2"}
@@ -149,10 +152,10 @@ def test_condition_is_open_only_where_a_missing_answer_decides():
 
 def test_mojibake_is_told_from_japanese():
     for word in ("孤独", "ひとりでいる", "カタカナ"):
-        assert reading._looks_garbled(word.encode().decode("cp932", errors="replace"))
-        assert not reading._looks_garbled(word)
+        assert received._looks_garbled(word.encode().decode("cp932", errors="replace"))
+        assert not received._looks_garbled(word)
     for word in ("é", "ｶﾅ", "①髙﨑㈱～", "繊細な織物", "https://example.com/ｱ"):
-        assert not reading._looks_garbled(word)
+        assert not received._looks_garbled(word)
 
 
 def test_cells_of_a_workbook_are_text():
@@ -186,7 +189,7 @@ def survey():
 
 @pytest.fixture(scope="module")
 def raw(survey):
-    return cleaning.read_responses(survey)
+    return reading.read_responses(survey)
 
 
 @pytest.fixture(scope="module")
@@ -231,7 +234,7 @@ def test_sums_and_bands_follow_their_parts(cleaned):
 
 def test_row_order_does_not_matter(survey, raw, cleaned):
     order = np.random.default_rng(0).permutation(len(raw.table))
-    shuffled = reading.RawResponses(
+    shuffled = received.RawResponses(
         raw.table.iloc[order], raw.rejected, raw.facts, lines=raw.lines, day_zero=raw.day_zero
     )
     again = cleaning.clean_responses(shuffled, survey)
@@ -243,7 +246,7 @@ def test_row_order_does_not_matter(survey, raw, cleaned):
 
 
 def test_rows_set_aside_for_quality_show_their_effect(survey, cleaned):
-    effect = cleaning.quality_effect(cleaned, survey)
+    effect = review.quality_effect(cleaned, survey)
     speeders = effect[effect["rule"] == "SPEEDER"]
     n_out = cleaned.ledger.set_index("reason_code")["n_rows"]["SPEEDER"]
     assert (speeders["n_rows"] == n_out).all()
@@ -260,11 +263,11 @@ def test_ledger_rows_are_counts_of_the_estimates_table(survey, cleaned):
 
 
 def test_before_and_after_count_everybody(survey, raw, cleaned):
-    table = cleaning.compare_before_after(raw, cleaned, study=survey)
+    table = review.compare_before_after(raw, cleaned, study=survey)
     sums = table.groupby("item")[["n_before", "n_after"]].sum()
     assert (sums["n_after"] == len(cleaned.respondents)).all()
     assert (sums["n_before"] == len(raw.table)).all()
 
 
 def test_waves_of_one_questionnaire_do_not_drift(survey):
-    assert cleaning.compare_codebooks(open_study("ehime", 2023), survey).empty
+    assert review.compare_codebooks(open_study("ehime", 2023), survey).empty

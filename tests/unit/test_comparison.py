@@ -7,12 +7,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tsunagari import comparison
-from tsunagari.benchmark import check_benchmark
-from tsunagari.comparison import WaveSide
+from tsunagari.errors import ModelError
 from tsunagari.estimates import ESTIMATE_COLUMNS
-from tsunagari.study import Item, ModelError
-from tsunagari.verdicts import (
+from tsunagari.statistics import comparison, gaps, waves
+from tsunagari.statistics.benchmark import check_benchmark
+from tsunagari.statistics.calibration import post_stratify
+from tsunagari.statistics.designs import Design
+from tsunagari.statistics.verdicts import (
     HIGHER,
     LOWER,
     NOT_CLEAR,
@@ -21,7 +22,8 @@ from tsunagari.verdicts import (
     find_families,
     give_verdicts,
 )
-from tsunagari.weighting import Design, post_stratify
+from tsunagari.statistics.waves import WaveSide
+from tsunagari.study.codebook import Item
 
 from .test_models import DESIGNS, REFERENCE, make_design
 
@@ -53,7 +55,7 @@ def read_sample(name):
 def test_age_standardised_share_agrees_with_r(truth, name):
     sample = read_sample("now")
     design = make_design(sample, name)
-    share, influence = comparison.standardise_by_age(
+    share, influence = gaps.standardise_by_age(
         design, sample["lonely"].to_numpy(), age=sample["age_band"], mix=MIX
     )
     expected = truth[name]["standardised"]
@@ -72,7 +74,7 @@ def test_wave_difference_agrees_with_r_on_the_stacked_design(truth):
         base = sample["base_weight"].to_numpy()
         weights = post_stratify(base, cells, totals=persons.to_numpy(float))
         designs.append(Design(weights=weights, base_weights=base, margins=(cells,)))
-    rows = comparison.compare_waves(*designs, now=sides[0], before=sides[1], item="lonely")
+    rows = waves.compare_waves(*designs, now=sides[0], before=sides[1], item="lonely")
     gap = rows[rows["measure"] == "difference_points"].iloc[0]
     expected = truth["waves"]
     np.testing.assert_allclose(gap["estimate"], 100 * expected["gap"], rtol=1e-9)
@@ -194,12 +196,12 @@ def test_total_is_compared_on_the_nations_age_mix_by_hand():
 def test_same_ages_and_same_figures_give_no_gap():
     mix = {"young": 1, "old": 1}
     design, indicators, age = small_survey()
-    share, _ = comparison.standardise_by_age(design, indicators["1"].to_numpy(), age=age, mix=mix)
+    share, _ = gaps.standardise_by_age(design, indicators["1"].to_numpy(), age=age, mix=mix)
     assert share == pytest.approx(0.15)  # our own mix changes nothing
     rows = compare([published("1", 12.5, 4000), *bands(young=20.0, old=10.0)])
-    gaps = rows[rows["measure"].isin([STANDARDISED, BENCHMARK_STANDARDISED])]
-    assert gaps["estimate"].abs().max() < 1e-9
-    assert set(gaps["verdict"]) == {NOT_CLEAR}
+    found = rows[rows["measure"].isin([STANDARDISED, BENCHMARK_STANDARDISED])]
+    assert found["estimate"].abs().max() < 1e-9
+    assert set(found["verdict"]) == {NOT_CLEAR}
 
 
 def test_mark_needs_test_and_point_threshold():
@@ -364,7 +366,7 @@ def test_a_base_of_fifty_is_judged_and_one_of_forty_nine_is_not(n_young, is_judg
     now, before = (
         WaveSide(wave=year, indicators=survey[1], by=age.to_frame()) for year in (2023, 2022)
     )
-    gap = pick(waves(now, before), "difference_points", "age_band", "young")
+    gap = pick(two_waves(now, before), "difference_points", "age_band", "young")
     assert (gap["verdict"] != NOT_COMPARABLE) == is_judged
 
 
@@ -372,9 +374,9 @@ def test_empty_band_of_the_mix_is_named():
     design, indicators, age = small_survey()
     values = indicators["1"].to_numpy()
     with pytest.raises(ModelError, match="STANDARD_EMPTY_BAND.*teens"):
-        comparison.standardise_by_age(design, values, age=age, mix={"young": 1, "teens": 1})
+        gaps.standardise_by_age(design, values, age=age, mix={"young": 1, "teens": 1})
     with pytest.raises(ModelError, match="STANDARD_MIX"):
-        comparison.standardise_by_age(design, values, age=age, mix={"young": -1, "old": 1})
+        gaps.standardise_by_age(design, values, age=age, mix={"young": -1, "old": 1})
 
 
 @pytest.mark.parametrize(
@@ -411,13 +413,13 @@ def wave_sides(**later):
     return WaveSide(**now), before
 
 
-def waves(now, before):
+def two_waves(now, before):
     design = Design(weights=np.ones(400))
-    return with_verdicts(comparison.compare_waves(design, design, now=now, before=before, item="q"))
+    return with_verdicts(waves.compare_waves(design, design, now=now, before=before, item="q"))
 
 
 def test_unchanged_question_has_no_gap_and_twice_the_variance():
-    rows = waves(*wave_sides())
+    rows = two_waves(*wave_sides())
     gap = pick(rows, "difference_points")
     assert gap["estimate"] == 0
     # Each wave: 400/399 * 0.15 * 0.85 / 400.
@@ -429,7 +431,7 @@ def test_unchanged_question_has_no_gap_and_twice_the_variance():
 
 
 def test_drifted_question_is_cut():
-    rows = waves(*wave_sides(version="2"))
+    rows = two_waves(*wave_sides(version="2"))
     gaps = rows[rows["measure"] == "difference_points"]
     assert set(gaps["verdict"]) == {NOT_COMPARABLE}
     assert gaps["reason"].str.contains("設問が変わった").all()
@@ -440,7 +442,7 @@ def test_drifted_question_is_cut():
 def test_answer_of_one_wave_only_is_cut_and_no_answer_left_out():
     _, indicators, _ = small_survey()
     more = indicators.assign(**{"3": 0.0, "no_answer": 0.0})
-    rows = waves(*wave_sides(indicators=more))
+    rows = two_waves(*wave_sides(indicators=more))
     assert "no_answer" not in set(rows["item_value"])
     new = rows[(rows["item_value"] == "3") & (rows["measure"] == "difference_points")]
     assert set(new["verdict"]) == {NOT_COMPARABLE}
@@ -451,7 +453,7 @@ def test_large_change_is_marked():
     _, indicators, _ = small_survey()
     moved = indicators.copy()
     moved.loc[40:99, "1"] = 1.0  # from 60 to 120 of 400: 15 points
-    gap = pick(waves(*wave_sides(indicators=moved)), "difference_points")
+    gap = pick(two_waves(*wave_sides(indicators=moved)), "difference_points")
     assert gap["estimate"] == pytest.approx(15.0)
     assert gap[["verdict", "mark"]].tolist() == [HIGHER, "▲"]
 
@@ -496,7 +498,7 @@ def test_item_is_compared_between_waves_with_its_version():
     design = Design(weights=np.ones(400))
     people = respondents()
     for version, verdict in (("1", NOT_CLEAR), ("2", NOT_COMPARABLE)):
-        rows = comparison.compare_item_waves(
+        rows = waves.compare_item_waves(
             design,
             design,
             now=(2023, question(version=version), people),

@@ -11,8 +11,10 @@ from hypothesis import strategies as st
 from scipy.optimize import LinearConstraint, milp
 
 from tsunagari import disclosure, estimates
+from tsunagari.errors import DisclosureError
 from tsunagari.estimates import ESTIMATE_COLUMNS
-from tsunagari.study import Disclosure, DisclosureError, open_study
+from tsunagari.study.settings import Disclosure
+from tsunagari.study.survey import open_study
 
 
 def percents(counts, *, base, table_id="gt_health", item="health", domain="all", value="all"):
@@ -465,6 +467,9 @@ def test_a_sensitive_group_of_one_mind_is_hidden():
     [
         ({"measure": "maximum"}, "EXTREME"),
         ({"n_cell": np.nan}, "NO_COUNT"),
+        ({"n_cell": np.nan, "source": "a table of ours"}, "NO_COUNT"),  # whatever a notebook says
+        ({"table_id": "model_lonely"}, "NO_COUNT"),  # no table is one system with these
+        ({"table_id": "ledger"}, "NO_COUNT"),
         ({"measure": "odds_ratio", "table_id": "model_lonely", "n_unweighted": 9.0}, "MODEL_LEVEL"),
         ({"measure": "odds_ratio", "table_id": "model_lonely", "n_cell": 4.0}, "MODEL_LEVEL"),
     ],

@@ -17,7 +17,7 @@ from packaging.markers import Marker
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from tsunagari import release
+from tsunagari.run import release
 
 ROOT = Path(__file__).resolve().parents[2]
 NAMES_ON_CONDA = {"playwright": "playwright-python"}  # PyPI name -> conda-forge name

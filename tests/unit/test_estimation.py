@@ -11,28 +11,32 @@ from hypothesis import settings as examples
 from hypothesis import strategies as st
 from scipy import stats
 
-from tsunagari import estimation
-from tsunagari.estimation import (
-    bootstrap_replicates,
+from tsunagari.errors import ConfigError, ModelError
+from tsunagari.statistics import domains
+from tsunagari.statistics.association import rao_scott
+from tsunagari.statistics.designs import Design
+from tsunagari.statistics.differences import (
     covariances,
-    cronbach_alpha,
-    design_effects,
     difference_between,
     differences,
-    jackknife_replicates,
     mean_differences,
+)
+from tsunagari.statistics.estimation import (
     means,
     percents,
     proportion_intervals,
-    quantiles,
-    rao_scott,
-    replicate_estimates,
-    replicate_means,
     sensitivity,
     totals,
 )
-from tsunagari.study import ConfigError, ModelError
-from tsunagari.weighting import Design, alternative_designs, weigh_respondents
+from tsunagari.statistics.quantiles import quantiles
+from tsunagari.statistics.reliability import cronbach_alpha, design_effects
+from tsunagari.statistics.replicates import (
+    bootstrap_replicates,
+    jackknife_replicates,
+    replicate_estimates,
+    replicate_means,
+)
+from tsunagari.statistics.weighting import alternative_designs, weigh_respondents
 
 
 def equal(n: int, weight: float = 1.0, **parts) -> Design:
@@ -329,7 +333,7 @@ def test_tables_taken_in_pieces_are_the_same(monkeypatch):
     y = pd.DataFrame(rng.integers(0, 2, (90, 2)).astype(float), columns=["a", "b"])
     by = pd.DataFrame({"x": np.resize(list("abc"), 90)})
     whole = [function(equal(90), y, by=by) for function in (percents, differences)]
-    monkeypatch.setattr(estimation, "_CHUNK_VALUES", 1)
+    monkeypatch.setattr(domains, "CHUNK_VALUES", 1)
     for function, expected in zip((percents, differences), whole, strict=True):
         pd.testing.assert_frame_equal(function(equal(90), y, by=by), expected)
 

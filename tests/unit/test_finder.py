@@ -10,9 +10,10 @@ from html.parser import HTMLParser
 import pytest
 from tests.browser import resource_sample as sample
 
-from tsunagari import attack, pipeline
+from tsunagari import attack
 from tsunagari.programmes import finder, hsds, records, resources, schema, supply
 from tsunagari.report import edition
+from tsunagari.run import pipeline
 
 
 class Reader(HTMLParser):

@@ -9,10 +9,14 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from tsunagari import disclosure, models
+from tsunagari import disclosure
+from tsunagari.errors import ModelError
 from tsunagari.estimates import ESTIMATE_COLUMNS
-from tsunagari.study import Disclosure, Item, ModelError
-from tsunagari.weighting import Design, post_stratify, rake
+from tsunagari.statistics import effects, imputation, logit, merging, models, ordinal
+from tsunagari.statistics.calibration import post_stratify, rake
+from tsunagari.statistics.designs import Design
+from tsunagari.study.codebook import Item
+from tsunagari.study.settings import Disclosure
 
 REFERENCE = Path(__file__).resolve().parents[1] / "reference"
 DESIGNS = ["poststratified", "stratified", "clustered", "raked"]
@@ -58,7 +62,7 @@ def make_design(sample, name):
 
 
 def fit(design, sample):
-    return models.fit_logit(
+    return logit.fit_logit(
         design,
         sample["lonely"].to_numpy(),
         factors=sample[["age_band", "sex", "job", "confidant"]],
@@ -82,7 +86,7 @@ def test_logit_agrees_with_svyglm(truth, sample, name):
 
 @pytest.mark.parametrize("name", DESIGNS)
 def test_joint_tests_agree_with_reg_term_test(truth, sample, name):
-    rows = models.wald_rows(fit(make_design(sample, name), sample))
+    rows = effects.wald_rows(fit(make_design(sample, name), sample))
     expected = truth[name]["logit"]
     assert rows["item"].tolist() == ["age_band", "sex", "job", "confidant"]
     np.testing.assert_allclose(rows["estimate"], expected["wald_f"], rtol=1e-6)
@@ -94,7 +98,7 @@ def test_joint_tests_agree_with_reg_term_test(truth, sample, name):
 @pytest.mark.parametrize("name", DESIGNS)
 def test_marginal_effects_agree_with_explicit_influence_in_r(truth, sample, name):
     design = make_design(sample, name)
-    rows = models.marginal_effect_rows(design, fit(design, sample))
+    rows = effects.marginal_effect_rows(design, fit(design, sample))
     wanted = [("age_band", "20s"), ("sex", "2"), ("job", "3"), ("confidant", "2")]
     rows = rows.set_index(["item", "item_value"]).loc[wanted]
     expected = truth[name]["logit"]
@@ -105,7 +109,7 @@ def test_marginal_effects_agree_with_explicit_influence_in_r(truth, sample, name
 @pytest.mark.parametrize("name", DESIGNS)
 def test_ordinal_logit_agrees_with_r(truth, sample, name):
     design = make_design(sample, name)
-    model = models.fit_ordinal(
+    model = ordinal.fit_ordinal(
         design,
         sample["frequency"].to_numpy(),
         factors=sample[["sex", "job", "confidant"]],
@@ -115,7 +119,7 @@ def test_ordinal_logit_agrees_with_r(truth, sample, name):
     expected = truth[name]["ordinal"]
     np.testing.assert_allclose(model.coefficients, expected["coef"], rtol=1e-9)
     np.testing.assert_allclose(model.std_errors, expected["se"], rtol=1e-7)
-    rows = models.odds_ratio_rows(model).set_index(["item", "item_value"])
+    rows = effects.odds_ratio_rows(model).set_index(["item", "item_value"])
     assert set(rows["measure"]) == {"cumulative_odds_ratio"}
     assert np.log(rows.loc[("confidant", "2"), "estimate"]) == pytest.approx(expected["coef"][-1])
 
@@ -128,7 +132,7 @@ def test_influence_is_the_derivative_by_the_weight(sample, row):
     # The influence of a person is how fast an estimate moves with that person's weight.
     design = make_design(sample, "poststratified")
     model = fit(design, sample)
-    _, influence = models.marginal_effects(design, model)
+    _, influence = effects.marginal_effects(design, model)
     step = 1e-4 * design.weights[row]
     moved = []
     for sign in (1, -1):
@@ -136,8 +140,8 @@ def test_influence_is_the_derivative_by_the_weight(sample, row):
         weights[row] += sign * step
         other = dataclasses.replace(design, weights=weights, totals=())
         refitted = fit(other, sample)
-        effects, _ = models.marginal_effects(other, refitted)
-        moved.append((refitted.coefficients, effects))
+        points, _ = effects.marginal_effects(other, refitted)
+        moved.append((refitted.coefficients, points))
     slopes = [(up - down) / (2 * step) for up, down in zip(*moved, strict=True)]
     for slope, expected in zip(slopes, (model.influence[row], influence[row]), strict=True):
         np.testing.assert_allclose(slope, expected, atol=1e-6 * np.abs(expected).max())
@@ -146,23 +150,23 @@ def test_influence_is_the_derivative_by_the_weight(sample, row):
 def test_ordinal_logit_of_two_answers_is_the_logit(sample):
     design = make_design(sample, "stratified")
     factors = sample[["sex", "job"]]
-    binary = models.fit_logit(design, sample["lonely"].to_numpy(), factors=factors)
-    ordinal = models.fit_ordinal(design, sample["lonely"].to_numpy(), factors=factors)
+    binary = logit.fit_logit(design, sample["lonely"].to_numpy(), factors=factors)
+    graded = ordinal.fit_ordinal(design, sample["lonely"].to_numpy(), factors=factors)
     sign = np.r_[-1, np.ones(len(binary.coefficients) - 1)]  # a threshold is minus the constant
-    np.testing.assert_allclose(sign * ordinal.coefficients, binary.coefficients, rtol=1e-9)
-    np.testing.assert_allclose(ordinal.std_errors, binary.std_errors, rtol=1e-8)
-    assert ordinal.df == binary.df
-    assert ordinal.terms["n_events"].tolist() == binary.terms["n_events"].tolist()
+    np.testing.assert_allclose(sign * graded.coefficients, binary.coefficients, rtol=1e-9)
+    np.testing.assert_allclose(graded.std_errors, binary.std_errors, rtol=1e-8)
+    assert graded.df == binary.df
+    assert graded.terms["n_events"].tolist() == binary.terms["n_events"].tolist()
 
 
 def test_row_order_and_weight_scale_change_nothing(sample):
     order = np.random.default_rng(5).permutation(len(sample))
     shuffled = sample.iloc[order].reset_index(drop=True)
     design = make_design(sample, "poststratified")
-    rows = models.odds_ratio_rows(fit(design, sample))
-    again = models.odds_ratio_rows(fit(make_design(shuffled, "poststratified"), shuffled))
+    rows = effects.odds_ratio_rows(fit(design, sample))
+    again = effects.odds_ratio_rows(fit(make_design(shuffled, "poststratified"), shuffled))
     larger = dataclasses.replace(design, weights=1000 * design.weights, totals=())
-    scaled = models.odds_ratio_rows(fit(larger, sample))
+    scaled = effects.odds_ratio_rows(fit(larger, sample))
     for other in (again, scaled):
         np.testing.assert_allclose(other["estimate"], rows["estimate"], rtol=1e-10)
         np.testing.assert_allclose(other["std_error"], rows["std_error"], rtol=1e-9)
@@ -176,11 +180,11 @@ def test_two_by_two_table_by_hand():
     level = np.repeat(["a", "b"], 100)
     outcome = np.r_[np.ones(20), np.zeros(80), np.ones(50), np.zeros(50)]
     design = Design(weights=np.ones(200))
-    model = models.fit_logit(
+    model = logit.fit_logit(
         design, outcome, factors=pd.DataFrame({"x": level}), reference={"x": "a"}
     )
-    odds = models.odds_ratio_rows(model)
-    effect = models.marginal_effect_rows(design, model)
+    odds = effects.odds_ratio_rows(model)
+    effect = effects.marginal_effect_rows(design, model)
     assert odds["estimate"].tolist() == pytest.approx([1.0, 4.0])
     assert odds["std_error"][1] == pytest.approx(np.sqrt(0.1025 * 200 / 199))
     assert effect["estimate"].tolist() == pytest.approx([0.0, 30.0])
@@ -197,7 +201,7 @@ def test_two_by_two_table_by_hand():
     assert effect["mark"].tolist() == ["基準", "▲"]
     gap = effect["estimate"][1]
     for threshold, mark in ((gap, "▲"), (np.nextafter(gap, 100), "")):
-        rows = models.marginal_effect_rows(design, model, point_threshold=threshold)
+        rows = effects.marginal_effect_rows(design, model, point_threshold=threshold)
         assert rows["mark"][1] == mark
     p_value = 2 * stats.t.sf(30 / (100 * np.sqrt(0.0041 * 200 / 199)), 198)
     assert effect["p_value"][1] == pytest.approx(p_value)
@@ -209,21 +213,21 @@ def test_the_rarer_answer_counts_where_most_have_the_event():
     # Level a: 80 of 100 events, level b: 50 of 100; 70 people without the event for a coefficient
     factors, outcome = people(("a", 100, 80), ("b", 100, 50))
     model = bad_fit(factors, outcome)
-    facts = models.fact_rows(model).set_index("item_value")["estimate"]
+    facts = effects.fact_rows(model).set_index("item_value")["estimate"]
     assert facts["smallest_level_outcome"] == 20
     assert facts["parameters"] == 1  # the constant aside
     assert facts["events_per_parameter"] == 70
-    assert models.odds_ratio_rows(model)["n_cell"].tolist() == [20, 50]
+    assert effects.odds_ratio_rows(model)["n_cell"].tolist() == [20, 50]
     weighted = Design(weights=np.tile([1.0, 3], 100))  # 200^2 / (50 * 1 + 50 * 9) in either level
-    model = models.fit_logit(weighted, outcome, factors=factors)
-    assert models.odds_ratio_rows(model)["n_effective"].tolist() == [80, 80]
+    model = logit.fit_logit(weighted, outcome, factors=factors)
+    assert effects.odds_ratio_rows(model)["n_effective"].tolist() == [80, 80]
 
 
 def test_a_mark_needs_the_adjusted_test(sample):
     design = make_design(sample, "stratified")
-    rows = models.marginal_effect_rows(design, fit(design, sample), point_threshold=0)
+    rows = effects.marginal_effect_rows(design, fit(design, sample), point_threshold=0)
     alpha = rows["p_value"].nsmallest(2).iloc[1] * 1.01  # its raw test holds, the adjusted not
-    rows = models.marginal_effect_rows(
+    rows = effects.marginal_effect_rows(
         design, fit(design, sample), point_threshold=0, confidence=1 - alpha
     )
     is_marked = rows["mark"].isin(["▲", "▽"])
@@ -232,7 +236,7 @@ def test_a_mark_needs_the_adjusted_test(sample):
 
 
 def test_reference_rows_are_marked_and_have_no_interval(sample):
-    rows = models.odds_ratio_rows(fit(make_design(sample, "poststratified"), sample), wave=2023)
+    rows = effects.odds_ratio_rows(fit(make_design(sample, "poststratified"), sample), wave=2023)
     base = rows[rows["mark"] == "基準"]
     assert dict(zip(base["item"], base["item_value"], strict=True)) == REFERENCE_LEVELS
     assert (base["estimate"] == 1).all()
@@ -249,7 +253,7 @@ def test_people_without_answers_are_counted_and_stay_in_the_design(sample):
     model = fit(design, sample)
     without_job = int((sample["job"].isna() & sample["lonely"].notna()).sum())
     asked = int(sample["lonely"].notna().sum())
-    facts = models.fact_rows(model).set_index(["item", "item_value"])["estimate"]
+    facts = effects.fact_rows(model).set_index(["item", "item_value"])["estimate"]
     assert facts["model", "n"] == asked - without_job
     assert facts["model", "listwise_deletion"] == facts["job", "no_answer"] == without_job
     assert model.influence.shape == (len(sample), 12)
@@ -272,7 +276,7 @@ def test_thin_level_joins_the_smallest_net_that_holds_it():
     # c has 9 people (< 10) and joins b; d is large enough and stays. Events 40+40+4+40 = 124 for
     # 2 coefficients: nothing more to merge.
     factors, outcome = people(("a", 200, 40), ("b", 100, 40), ("c", 9, 4), ("d", 100, 40))
-    merged = models.merge_levels(factors, outcome, nets=NETS, reference={"x": "c"})
+    merged = merging.merge_levels(factors, outcome, nets=NETS, reference={"x": "c"})
     assert sorted(set(merged.factors["x"])) == ["a", "bc", "d"]
     assert merged.reference == {"x": "bc"}
     row = merged.log.iloc[0]
@@ -285,39 +289,39 @@ def test_thin_level_joins_the_smallest_net_that_holds_it():
 )
 def test_each_minimum_makes_a_level_thin(n, events):
     factors, outcome = people(("a", 300, 100), ("b", 100, 40), ("c", n, events), ("d", 99, 40))
-    merged = models.merge_levels(factors, outcome, nets=NETS)
+    merged = merging.merge_levels(factors, outcome, nets=NETS)
     assert "c" not in set(merged.factors["x"])
     groups = people(("a", 300, 100), ("b", 99, 40), ("c", 10, 5))
-    assert "c" in set(models.merge_levels(*groups, nets=NETS).factors["x"])
+    assert "c" in set(merging.merge_levels(*groups, nets=NETS).factors["x"])
     groups[0]["z"] = np.where(np.arange(409) == 399, "", "1")  # one of c is not complete
-    assert "c" not in set(models.merge_levels(*groups, nets=NETS).factors["x"])
+    assert "c" not in set(merging.merge_levels(*groups, nets=NETS).factors["x"])
 
 
 @pytest.mark.parametrize(("n", "kept"), [(9, False), (10, True)])
 def test_ten_people_make_a_level(n, kept):
     groups = people(("a", 300, 100), ("b", 100, 40), ("c", n, 4), ("d", 100, 40))
-    merged = models.merge_levels(*groups, nets=NETS, minimum_events_per_level=4)
+    merged = merging.merge_levels(*groups, nets=NETS, minimum_events_per_level=4)
     assert ("c" in set(merged.factors["x"])) == kept
 
 
 def test_thin_level_goes_up_the_tree_until_it_is_large_enough():
     # b and c together have 4 events, so that the next net takes d in too.
     factors, outcome = people(("a", 200, 60), ("b", 20, 2), ("c", 20, 2), ("d", 60, 30))
-    merged = models.merge_levels(factors, outcome, nets=NETS)
+    merged = merging.merge_levels(factors, outcome, nets=NETS)
     assert sorted(set(merged.factors["x"])) == ["a", "bcd"]
 
 
 def test_the_log_gives_the_stronger_of_two_reasons():
     # c is thin and joins b; then 28 events are too few for 2 coefficients at 15 each
     groups = people(("a", 100, 9), ("b", 100, 10), ("c", 9, 4), ("d", 100, 5))
-    merged = models.merge_levels(*groups, nets=NETS, minimum_events_per_parameter=15)
+    merged = merging.merge_levels(*groups, nets=NETS, minimum_events_per_parameter=15)
     assert sorted(set(merged.factors["x"])) == ["a", "bcd"]
     assert "少ない区分があるため" in merged.log["reason"][0]
 
 
 def test_thin_level_without_a_net_is_left_out_and_counted():
     factors, outcome = people(("a", 200, 60), ("b", 200, 60), ("d", 100, 40), ("e", 8, 2))
-    merged = models.merge_levels(factors, outcome, nets=NETS)
+    merged = merging.merge_levels(factors, outcome, nets=NETS)
     assert merged.left_out.sum() == 8
     assert (merged.factors["x"] == "").sum() == 8
     assert merged.log[["item_value", "estimate"]].to_numpy().tolist() == [["e", 8]]
@@ -332,14 +336,14 @@ def test_thin_level_without_a_net_is_left_out_and_counted():
     assert facts["model", "n"] == 500
     assert ("model", "listwise_deletion") not in facts.index  # left out is not "no answer"
     both = people(("a", 200, 60), ("b", 200, 60), ("e", 8, 2), ("f", 7, 2))
-    assert models.merge_levels(*both, nets=NETS).left_out.sum() == 15
+    assert merging.merge_levels(*both, nets=NETS).left_out.sum() == 15
 
 
 def test_the_thinnest_level_leaves_first_and_the_last_takes_the_factor_along():
     # Without e the level d would be alone with a: the factor is dropped, the 8 of d stay
     factors, outcome = people(("a", 200, 60), ("d", 8, 2), ("e", 7, 2))
     factors["z"] = np.tile(["1", "2"], 108)[:215]
-    merged = models.merge_levels(factors, outcome, nets={})
+    merged = merging.merge_levels(factors, outcome, nets={})
     assert merged.left_out.sum() == 7
     assert merged.log["item_value"].tolist() == ["e", "dropped"]
 
@@ -347,14 +351,14 @@ def test_the_thinnest_level_leaves_first_and_the_last_takes_the_factor_along():
 def test_a_factor_dropped_for_a_level_that_separates():
     factors, outcome = people(("a", 100, 50), ("b", 50, 50))
     factors["z"] = np.tile(["1", "2"], 75)
-    merged = models.merge_levels(factors, outcome, nets={}, separated={("x", "b")})
+    merged = merging.merge_levels(factors, outcome, nets={}, separated={("x", "b")})
     assert merged.factors.columns.tolist() == ["z"]
 
 
 def test_factor_that_would_keep_one_level_is_dropped_with_its_people_kept():
     factors, outcome = people(("a", 300, 100), ("z", 4, 1))
     factors["y"] = np.where(np.arange(304) % 2 == 0, "1", "2")
-    merged = models.merge_levels(factors, outcome, nets={})
+    merged = merging.merge_levels(factors, outcome, nets={})
     assert merged.factors.columns.tolist() == ["y"]
     assert merged.left_out.sum() == 0
     assert merged.log[["item", "item_value"]].to_numpy().tolist() == [["x", "dropped"]]
@@ -364,32 +368,32 @@ def test_merges_until_there_are_events_enough_for_the_coefficients():
     # 30 events, 3 coefficients need 30: kept. With 29 the factor's finest net merges.
     enough = people(("a", 100, 10), ("b", 100, 10), ("c", 100, 5), ("d", 100, 5))
     short = people(("a", 100, 9), ("b", 100, 10), ("c", 100, 5), ("d", 100, 5))
-    assert models.merge_levels(*enough, nets=NETS).log.empty
-    assert not models.merge_levels(short[0], 1 - short[1], nets=NETS).log.empty  # the rarer answer
-    merged = models.merge_levels(*short, nets=NETS)
+    assert merging.merge_levels(*enough, nets=NETS).log.empty
+    assert not merging.merge_levels(short[0], 1 - short[1], nets=NETS).log.empty  # the rarer answer
+    merged = merging.merge_levels(*short, nets=NETS)
     assert sorted(set(merged.factors["x"])) == ["a", "bc", "d"]
     assert "係数1つあたり" in merged.log["reason"][0]
     # Where the net that came of it separates the answers, it goes up the tree
-    higher = models.merge_levels(*short, nets=NETS, separated={("x", "bc")})
+    higher = merging.merge_levels(*short, nets=NETS, separated={("x", "bc")})
     assert sorted(set(higher.factors["x"])) == ["a", "bcd"]
 
 
 def test_the_factor_with_most_levels_merges_first_and_an_exhausted_tree_is_noted():
     factors, outcome = people(("a", 100, 5), ("b", 100, 5), ("c", 100, 5), ("d", 100, 5))
     factors["z"] = np.tile(["1", "2"], 200)
-    merged = models.merge_levels(factors, outcome, nets=NETS | {"z": [("12", "全部", ["1", "2"])]})
+    merged = merging.merge_levels(factors, outcome, nets=NETS | {"z": [("12", "全部", ["1", "2"])]})
     # 20 events for 4 coefficients; bc leaves 3, bcd leaves 2: enough. z keeps its two levels.
     assert sorted(set(merged.factors["x"])) == ["a", "bcd"]
     assert set(merged.factors["z"]) == {"1", "2"}
     # A net of all that is present is none: x stays as it is, and that is said
-    low = models.merge_levels(factors, outcome, nets={"x": [("all", "全部", list("abcd"))]})
+    low = merging.merge_levels(factors, outcome, nets={"x": [("all", "全部", list("abcd"))]})
     assert low.log["item_value"].tolist() == ["low_epv"]
     assert set(low.factors["x"]) == set("abcd")
     # 50 events for 5 coefficients at 12 each: x, with the most levels, merges, and 4 are carried
     factors, outcome = people(("a", 100, 20), ("b", 100, 10), ("c", 100, 10), ("d", 100, 10))
     factors["z"] = np.tile(["1", "2", "3"], 134)[:400]
     nets = {"z": [("12", "1か2", ["1", "2"])], **NETS}
-    merged = models.merge_levels(
+    merged = merging.merge_levels(
         factors[["z", "x"]], outcome, nets=nets, minimum_events_per_parameter=12
     )
     assert sorted(set(merged.factors["x"])) == ["a", "bc", "d"]
@@ -399,8 +403,8 @@ def test_the_factor_with_most_levels_merges_first_and_an_exhausted_tree_is_noted
 def test_merging_does_not_depend_on_row_order():
     factors, outcome = people(("a", 60, 8), ("b", 30, 3), ("c", 25, 6), ("d", 40, 7), ("e", 9, 1))
     order = np.random.default_rng(1).permutation(len(outcome))
-    one = models.merge_levels(factors, outcome, nets=NETS)
-    two = models.merge_levels(factors.iloc[order], outcome[order], nets=NETS)
+    one = merging.merge_levels(factors, outcome, nets=NETS)
+    two = merging.merge_levels(factors.iloc[order], outcome[order], nets=NETS)
     pd.testing.assert_frame_equal(one.log, two.log)
     assert one.factors["x"].iloc[order].tolist() == two.factors["x"].tolist()
 
@@ -415,8 +419,8 @@ def test_level_that_separates_merges_by_the_tree():
     outcome = np.concatenate([np.r_[np.ones(k), np.zeros(n - k)] for *_, n, k in blocks])
     factors = pd.DataFrame({"x": x, "z": z}, dtype=object)
     design = Design(weights=np.ones(360))
-    with pytest.raises(models.SeparationError) as caught:
-        models.fit_logit(design, outcome, factors=factors, reference={"x": "a", "z": "1"})
+    with pytest.raises(logit.SeparationError) as caught:
+        logit.fit_logit(design, outcome, factors=factors, reference={"x": "a", "z": "1"})
     assert caught.value.levels == (("x", "c"),)
     nets = {"bc": ("BかC", ("b", "c"))}
     report = models.model_outcome(
@@ -435,8 +439,8 @@ def test_level_that_separates_merges_by_the_tree():
 
 def test_reference_that_separates_is_named_itself():
     factors, outcome = people(("a", 100, 0), ("b", 100, 40), ("c", 100, 40))
-    with pytest.raises(models.SeparationError) as caught:
-        models.fit_logit(
+    with pytest.raises(logit.SeparationError) as caught:
+        logit.fit_logit(
             Design(weights=np.ones(300)), outcome, factors=factors, reference={"x": "a"}
         )
     assert caught.value.levels == (("x", "a"),)
@@ -444,7 +448,7 @@ def test_reference_that_separates_is_named_itself():
 
 def test_merge_log_says_no_count_in_words():
     factors, outcome = people(("a", 200, 40), ("b", 100, 40), ("c", 9, 4), ("e", 7, 3))
-    log = models.merge_levels(factors, outcome, nets=NETS).log
+    log = merging.merge_levels(factors, outcome, nets=NETS).log
     assert not log["reason"].str.contains(r"\d+人", regex=True).any()
 
 
@@ -452,7 +456,7 @@ def test_merge_log_says_no_count_in_words():
 
 
 def bad_fit(factors, outcome, **options):
-    return models.fit_logit(
+    return logit.fit_logit(
         Design(weights=np.ones(len(outcome))), outcome, factors=factors, **options
     )
 
@@ -498,7 +502,7 @@ def test_separation_by_two_factors_together_is_found():
 def test_no_programme_is_run_where_the_score_rules_separation_out(plain, monkeypatch):
     factors, outcome = plain
     expected = bad_fit(factors, outcome).coefficients
-    monkeypatch.setattr(models.optimize, "linprog", None)
+    monkeypatch.setattr(logit.optimize, "linprog", None)
     assert bad_fit(factors, outcome).coefficients.tolist() == expected.tolist()
     with pytest.raises(TypeError):  # but for separated answers there is no way around it
         bad_fit(factors.assign(z=np.where(outcome == 1, "p", "q")), outcome)
@@ -509,7 +513,7 @@ def test_ordinal_separation_is_named():
     factors, _ = people(("a", 100, 0), ("b", 100, 0))
     answer = np.r_[np.tile([1, 2], 50), np.full(100, 3)].astype(float)
     with pytest.raises(ModelError, match="MODEL_SEPARATION.*x="):
-        models.fit_ordinal(Design(weights=np.ones(200)), answer, factors=factors)
+        ordinal.fit_ordinal(Design(weights=np.ones(200)), answer, factors=factors)
 
 
 def test_one_class_outcome(plain):  # MOD-04
@@ -543,7 +547,7 @@ def test_all_missing_predictor_is_named(plain):  # MOD-07
     some = np.where(np.arange(300) < 20, np.nan, outcome)  # whose answers do not count
     for z in ("no_answer", np.where(np.isnan(some), "1", "")):
         with pytest.raises(ModelError, match="ALL_MISSING_PREDICTOR"):
-            models.merge_levels(factors.assign(z=z), some, nets={})
+            merging.merge_levels(factors.assign(z=z), some, nets={})
 
 
 def test_levels_that_separate_one_after_the_other_merge_all():
@@ -567,11 +571,11 @@ def test_few_events_per_parameter_are_noted(plain):  # MOD-08
     # Every fifth of 300: 60 events for 3 coefficients is enough. Three of every 45: 20 (6 whole
     # rounds of 45 and one of 30 with 2), 6.7 a coefficient.
     factors, outcome = plain
-    assert "low_epv" not in models.fact_rows(bad_fit(factors, outcome))["item_value"].tolist()
+    assert "low_epv" not in effects.fact_rows(bad_fit(factors, outcome))["item_value"].tolist()
     ten = (np.arange(300) % 10 == 0).astype(float)  # 30 for 3: just enough
-    assert "low_epv" not in models.fact_rows(bad_fit(factors, ten))["item_value"].tolist()
+    assert "low_epv" not in effects.fact_rows(bad_fit(factors, ten))["item_value"].tolist()
     few = np.isin(np.arange(300) % 45, [0, 16, 32]).astype(float)
-    facts = models.fact_rows(bad_fit(factors, few))
+    facts = effects.fact_rows(bad_fit(factors, few))
     assert "low_epv" in facts["item_value"].tolist()
 
 
@@ -583,8 +587,8 @@ def test_deletion_of_too_many_rows_is_refused_with_counts(plain):  # MIS-06
 
 def test_not_converged_prints_no_numbers(plain, monkeypatch):  # MOD-03
     factors, outcome = plain
-    monkeypatch.setattr(models, "_SCORE_TOLERANCE", 0.0)
-    monkeypatch.setattr(models.linalg, "solve", lambda _, score, **__: 0.5 + 0 * score)
+    monkeypatch.setattr(logit, "_SCORE_TOLERANCE", 0.0)
+    monkeypatch.setattr(logit.linalg, "solve", lambda _, score, **__: 0.5 + 0 * score)
     raised("MODEL_NOT_CONVERGED", factors, outcome)
 
 
@@ -613,8 +617,8 @@ def test_a_model_of_50_people_and_30_percent_lost_is_the_least(plain):
 def test_few_events_in_all_are_refused_before_merging():
     factors, outcome = people(("a", 100, 5), ("b", 100, 4))
     with pytest.raises(ModelError, match="TOO_FEW_EVENTS"):
-        models.merge_levels(factors, outcome, nets={})
-    enough = models.merge_levels(*people(("a", 100, 5), ("b", 100, 5)), nets={})
+        merging.merge_levels(factors, outcome, nets={})
+    enough = merging.merge_levels(*people(("a", 100, 5), ("b", 100, 5)), nets={})
     assert set(enough.factors["x"]) == {"a", "b"}  # twice the 5 that a level needs
 
 
@@ -626,11 +630,11 @@ def test_rubins_rules_by_hand():
     # Share missing 1.3333 / 1.9333 = 0.6897. df: old (m-1)/share^2 = 2 / 0.4756 = 4.205;
     # observed (101/103) * 100 * 0.3103 = 30.43; 1 / (1/4.205 + 1/30.43) = 3.6945.
     estimates, variances = np.array([[1.0], [2.0], [3.0]]), np.array([[0.5], [0.6], [0.7]])
-    mean, total, df = models.pool_estimates(estimates, variances, df=100)
+    mean, total, df = imputation.pool_estimates(estimates, variances, df=100)
     assert mean[0] == pytest.approx(2.0)
     assert total[0] == pytest.approx(0.6 + 4 / 3)
     assert df[0] == pytest.approx(3.6945, abs=1e-3)
-    _, same, full = models.pool_estimates(np.ones((3, 1)), variances, df=100)
+    _, same, full = imputation.pool_estimates(np.ones((3, 1)), variances, df=100)
     assert same[0] == pytest.approx(0.6)  # nothing between: nothing missing
     assert full[0] == pytest.approx(100 * 101 / 103)
 
@@ -643,7 +647,7 @@ def test_imputation_fills_gaps_with_answers_of_people_alike():
     factors.loc[rng.random(400) < 0.2, "y"] = ""
     outcome = np.tile([0.0, 1.0, 0.0, 0.0], 100)
     outcome[:5] = np.nan
-    filled = models.impute_levels(factors, outcome, rng=rng)
+    filled = imputation.impute_levels(factors, outcome, rng=rng)
     inside = ~np.isnan(outcome)
     assert (filled.loc[inside, "y"] == factors.loc[inside, "x"]).all()
     assert (filled.loc[~inside] == "").all(axis=None)
@@ -651,7 +655,7 @@ def test_imputation_fills_gaps_with_answers_of_people_alike():
     factors["y"] = rng.choice(["1", "2", ""], 400)
     ids, moved = np.arange(400), rng.permutation(400)
     again = [
-        models.impute_levels(
+        imputation.impute_levels(
             factors.iloc[rows],
             outcome[rows],
             rng=np.random.default_rng(1),
@@ -664,7 +668,7 @@ def test_imputation_fills_gaps_with_answers_of_people_alike():
 
 def test_donors_are_a_sample_of_many_people(monkeypatch):
     # Four groups that w, v and y all tell: of 40 donors some are of every group
-    monkeypatch.setattr(models, "MOST_DONORS", 40)
+    monkeypatch.setattr(imputation, "MOST_DONORS", 40)
     group = np.tile(["a", "b", "c", "d"], 75)
     factors = pd.DataFrame({"w": group, "v": group, "y": group})
     factors.loc[::7, "y"] = ""
@@ -681,7 +685,7 @@ def test_donors_are_a_sample_of_many_people(monkeypatch):
         def random(self, n):
             return self.rng.random(n)
 
-    filled = models.impute_levels(factors, np.tile([0.0, 1.0], 150), rng=Watched(), n_donors=3)
+    filled = imputation.impute_levels(factors, np.tile([0.0, 1.0], 150), rng=Watched(), n_donors=3)
     assert drawn == [40, 40, 40]  # a factor each
     assert (filled["y"] == group).all()
 
@@ -689,10 +693,10 @@ def test_donors_are_a_sample_of_many_people(monkeypatch):
 def test_sensitivity_shows_every_effect_unweighted_and_imputed(sample):
     design = make_design(sample, "stratified")
     names = ["age_band", "sex", "job", "confidant"]
-    merged = models.merge_levels(
+    merged = merging.merge_levels(
         sample[names], sample["lonely"].to_numpy(), nets={}, reference=REFERENCE_LEVELS
     )
-    rows = models.sensitivity_rows(
+    rows = imputation.sensitivity_rows(
         design,
         sample["lonely"].to_numpy(),
         merged=merged,
@@ -702,7 +706,7 @@ def test_sensitivity_shows_every_effect_unweighted_and_imputed(sample):
     )
     assert rows["domain_value"].value_counts().to_dict() == {"unweighted": 15, "imputed": 15}
     plain = Design(weights=np.ones(len(sample)), strata=design.strata)
-    expected = models.marginal_effect_rows(plain, fit(plain, sample))
+    expected = effects.marginal_effect_rows(plain, fit(plain, sample))
     unweighted = rows[rows["domain_value"] == "unweighted"].merge(
         expected, on=["item", "item_value"]
     )
@@ -712,7 +716,7 @@ def test_sensitivity_shows_every_effect_unweighted_and_imputed(sample):
     assert set(rows["table_id"]) == {"model_y__sensitivity"}
     keys = ["domain_value", "item", "item_value"]
     assert not rows.duplicated(keys).any()
-    main = models.marginal_effect_rows(design, fit(design, sample))
+    main = effects.marginal_effect_rows(design, fit(design, sample))
     both = rows[rows["domain_value"] == "imputed"].merge(main, on=["item", "item_value"])
     # 3 % of one factor are missing: effects move by far less than their standard errors.
     moved = (both["estimate_x"] - both["estimate_y"]).abs()
@@ -724,14 +728,14 @@ def test_without_missing_answers_imputation_changes_nothing(sample):
     design = make_design(sample, "poststratified")
     names = ["sex", "confidant"]
     outcome = sample["lonely"].to_numpy()
-    merged = models.merge_levels(sample[names], outcome, nets={})
-    rows = models.sensitivity_rows(
+    merged = merging.merge_levels(sample[names], outcome, nets={})
+    rows = imputation.sensitivity_rows(
         design, outcome, merged=merged, rng=np.random.default_rng(7), n_imputations=2
     )
-    model = models.fit_logit(
+    model = logit.fit_logit(
         design, outcome, factors=sample[names], reference=merged.reference, labels=merged.labels
     )
-    main = models.marginal_effect_rows(design, model)
+    main = effects.marginal_effect_rows(design, model)
     imputed = rows[rows["domain_value"] == "imputed"]
     np.testing.assert_allclose(imputed["estimate"], main["estimate"], rtol=1e-10)
     np.testing.assert_allclose(imputed["std_error"], main["std_error"], rtol=1e-10)
@@ -745,8 +749,8 @@ def test_without_missing_answers_imputation_changes_nothing(sample):
 
 def test_people_of_a_level_left_out_stay_out_of_the_variants():
     factors, outcome = people(("a", 200, 60), ("b", 200, 60), ("d", 100, 40), ("e", 8, 2))
-    merged = models.merge_levels(factors, outcome, nets={})
-    rows = models.sensitivity_rows(
+    merged = merging.merge_levels(factors, outcome, nets={})
+    rows = imputation.sensitivity_rows(
         Design(weights=np.ones(508)), outcome, merged=merged, rng=np.random.default_rng(1),
         n_imputations=2,
     )  # fmt: skip
@@ -817,7 +821,7 @@ def test_a_level_inside_one_sampling_unit_has_no_error():
     unit, both = np.repeat(np.arange(40), 10), np.arange(400) % 2
     outcome = np.where(unit == 1, np.nan, both * (np.arange(400) % 3 > 0))
     factors = pd.DataFrame({"y": np.where(unit < 2, "a", "b")})
-    model = models.fit_logit(Design(weights=np.ones(400), psu=unit), outcome, factors=factors)
+    model = logit.fit_logit(Design(weights=np.ones(400), psu=unit), outcome, factors=factors)
     assert model.terms["df"].tolist() == [0, 37]
     # With it as the reference the other level has none either
     other = clustered_report(1_500, n_units=40, reference="a").rows
@@ -836,12 +840,12 @@ def item(name, options, **parts):
 def test_factors_and_outcome_leave_out_what_is_no_answer():
     respondents = pd.DataFrame({"x": ["1", "2", "9", "no_answer", pd.NA]}, dtype="string")
     one = item("x", "12", missing={"9": "答えたくない"})
-    factors = models.build_factors(respondents, [one])["x"]
+    factors = merging.build_factors(respondents, [one])["x"]
     assert factors.fillna("").tolist() == ["1", "2", "", "", ""]
-    outcome = models.binary_outcome(one, respondents, codes=["2"])
+    outcome = merging.binary_outcome(one, respondents, codes=["2"])
     np.testing.assert_array_equal(outcome, [0, 1, np.nan, np.nan, np.nan])
     with pytest.raises(ModelError, match="MODEL_FACTOR_KIND"):
-        models.build_factors(respondents, [dataclasses.replace(one, kind="MA")])
+        merging.build_factors(respondents, [dataclasses.replace(one, kind="MA")])
 
 
 def test_model_outcome_lays_out_rows_under_the_contract(sample):

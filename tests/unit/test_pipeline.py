@@ -19,10 +19,7 @@ from pathlib import Path
 import nbformat
 import pytest
 
-from tsunagari import notebooks, pipeline, release
-from tsunagari import study as studies
-from tsunagari.report.published import read_published
-from tsunagari.study import (
+from tsunagari.errors import (
     ConfigError,
     DisclosureError,
     InputError,
@@ -32,6 +29,9 @@ from tsunagari.study import (
     SurveyError,
     WriteError,
 )
+from tsunagari.report.published import read_published
+from tsunagari.run import notebooks, pipeline, release
+from tsunagari.study.survey import open_study
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 ANSWER = "090-1234-5678"  # stands for an answer that no message may repeat
@@ -222,7 +222,7 @@ def test_files_no_step_wrote_any_more_do_not_survive(released):
     source = TOYS["03_describe_loneliness"]
     write_notebook(
         released / "notebooks/04_model_factors.ipynb",
-        [source[0], source[1], source[2].replace("03_describe", "04_extra")],
+        [*source[:2], source[2].replace("03_describe", "04_extra").replace("headline", "extra")],
     )
     run(released)
     assert (released / "data/processed/ehime/2022/private/parts/04_extra.csv").exists()
@@ -313,7 +313,8 @@ def test_what_is_no_notebook_is_said_to_be_none(root, text):
 
 
 def test_a_notebook_that_works_for_another_year_is_refused(released, capfd):
-    source = "from tsunagari import study\nstudy.open_study(STUDY, 2023).save('private/a.json', {})"
+    source = "from tsunagari.study.survey import open_study\n"
+    source += "open_study(STUDY, 2023).save('private/a.json', {})"
     change(released, "01_clean_responses", source=source)
     told = failure(released, ConfigError, capfd)
     assert told.startswith("E-WAVE_OTHER: 01_clean_responses [3]")
@@ -323,7 +324,7 @@ def test_whoever_saves_or_loads_another_years_results_is_refused(released, monke
     processed = released / "data/processed/ehime/2022"
     assert (processed / "private/wave.txt").read_text() == "ehime 2022\n"
     monkeypatch.setenv("TSUNAGARI_STAGING", str(processed))
-    mine, other = (studies.open_study("ehime", year) for year in (2022, 2023))
+    mine, other = (open_study("ehime", year) for year in (2022, 2023))
     assert mine.load("private/steps.json").keys() == set(pipeline.STEPS)
     assert read_published("ehime", 2022).year == 2022
     for use in (
@@ -363,7 +364,7 @@ def test_kernel_keeps_the_leading_zero(released):
 def refused(kind, *arguments):
     """Return the one line and the exit code of the command, which must refuse."""
     done = subprocess.run(
-        [sys.executable, "-m", "tsunagari.pipeline", "report", *arguments],
+        [sys.executable, "-m", "tsunagari.run.pipeline", "report", *arguments],
         capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == kind.exit_code
@@ -557,7 +558,7 @@ def test_a_survey_error_keeps_its_words_and_its_exit_code(released, capfd):
     change(
         released,
         "02_weight_respondents",
-        source="from tsunagari.study import ModelError\n"
+        source="from tsunagari.errors import ModelError\n"
         "raise ModelError('EMPTY_CELL', 'セルが空です。', 'A cell is empty.')",
     )
     told = failure(released, ModelError, capfd)
@@ -635,7 +636,7 @@ def as_anybody(code, **options):
 REPORT = """
 import os, sys
 from pathlib import Path
-from tsunagari import pipeline
+from tsunagari.run import pipeline
 notebooks = Path(os.environ["TSUNAGARI_ROOT"]) / "notebooks"
 command = ["report", "--study", "ehime", "--year", "2022"]
 sys.exit(pipeline.main(command, notebooks=notebooks))
@@ -836,7 +837,7 @@ def test_a_failure_in_a_nested_module_names_its_line(tmp_path):
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-from tsunagari import notebooks, pipeline, release
+from tsunagari.run import notebooks, pipeline, release
 place, moment, exchange = sys.argv[1], sys.argv[2], sys.argv[3]
 if exchange == "no":
     release._exchange = lambda one, other: False
@@ -983,7 +984,7 @@ def test_a_stopped_run_says_so_and_clears_away(released, number, code):
 def test_a_disk_that_fills_up_leaves_the_release(released, largest_file_bytes):
     before = contents(released / "reports/ehime/2022")
     limited = (
-        "import os, resource, sys; from pathlib import Path; from tsunagari import pipeline\n"
+        "import os, resource, sys; from pathlib import Path; from tsunagari.run import pipeline\n"
         f"resource.setrlimit(resource.RLIMIT_FSIZE, ({largest_file_bytes}, {largest_file_bytes}))\n"
         "command = ['report', '--study', 'ehime', '--year', '2022', '--force']\n"
         "notebooks = Path(os.environ['TSUNAGARI_ROOT']) / 'notebooks'\n"
@@ -999,7 +1000,7 @@ def test_a_disk_that_fills_up_leaves_the_release(released, largest_file_bytes):
 
 def test_steps_are_those_of_what_a_study_has():
     def steps(name, year):
-        return pipeline.steps_of(studies.open_study(name, year))
+        return pipeline.steps_of(open_study(name, year))
 
     assert steps("tottori-city", 2022) == (pipeline.PROGRAMMES, pipeline.GATE, pipeline.REPORT)
     assert steps("ehime", 2022) == (

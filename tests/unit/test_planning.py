@@ -4,12 +4,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tsunagari import planning, population, study
+from tsunagari import errors
+from tsunagari.study import codebook, planning, population
+from tsunagari.study.survey import open_study
 
 
 @pytest.fixture(scope="module")
 def ehime():
-    return study.open_study("ehime", 2022)
+    return open_study("ehime", 2022)
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +41,7 @@ def test_quota_adds_up_and_is_never_a_whole_person_off(targets, n):
     ("people", "n"), [([1, 1], 0), ([0, 0], 5), ([3, -1], 5), ([1, np.inf], 5), ([1, np.nan], 5)]
 )
 def test_quota_without_people_is_refused(people, n):
-    with pytest.raises(study.ConfigError, match="割付"):
+    with pytest.raises(errors.ConfigError, match="割付"):
         planning.allocate_quota(pd.Series(people), n)
 
 
@@ -63,7 +65,7 @@ def test_thin_cells_merge_within_their_region_by_the_finest_net_that_holds_them(
     rows = [(r, a, n) for r, ns in persons.items() for a, n in zip("abcd", ns, strict=True)]
     cells = pd.DataFrame(rows, columns=["region", "age", "population"])
     nets = {net: (net, tuple(net)) for net in ("ab", "cd", "abc")}
-    age = study.Item(name="age", label="", short_label="", kind="SA", options={}, nets=nets)
+    age = codebook.Item(name="age", label="", short_label="", kind="SA", options={}, nets=nets)
     options = {"by": ["region", "age"], "age": age}
     plan = planning.plan_quotas(cells, 40, minimum_n=4, **options)
     assert plan["quota"].tolist() == [1, 3, 6, 10, 4, 6, 5, 5]
@@ -101,7 +103,7 @@ def test_size_to_tell_two_waves_apart():
     # (0.976503 / 0.02)^2 = 2383.9
     assert planning.sample_size_for_change(7.5, 5.5, design_effect=1.0) == 2384
     assert planning.sample_size_for_change(5.5, 7.5, design_effect=2.0) == 4768
-    with pytest.raises(study.ConfigError, match="同じ"):
+    with pytest.raises(errors.ConfigError, match="同じ"):
         planning.sample_size_for_change(7.5, 7.5, design_effect=1.0)
 
 

@@ -10,9 +10,12 @@ import pandas as pd
 import pytest
 import yaml
 
-from tsunagari import population
-from tsunagari.population import check_digit, make_targets
-from tsunagari.study import Band, ConfigError, InputError, open_study
+from tsunagari.errors import ConfigError, InputError
+from tsunagari.study import official, population
+from tsunagari.study.official import check_digit
+from tsunagari.study.population import make_targets
+from tsunagari.study.settings import Band
+from tsunagari.study.survey import open_study
 
 RAW = Path(__file__).resolve().parents[2] / "data/raw/ehime"
 AGES = [f"{a}歳～{a + 4}歳" for a in range(0, 100, 5)] + ["100歳以上"]
@@ -72,7 +75,7 @@ def write_register(path, *, style: str = "2023", rows=None):
 @pytest.mark.parametrize("style", ["2023", "2020"])
 def test_register_keeps_municipalities_only(tmp_path, style):
     path = write_register(tmp_path / "register.xlsx", style=style)
-    table = population.read_register_workbook(path, prefecture="愛媛県")
+    table = official.read_register_workbook(path, prefecture="愛媛県")
     assert table["municipality"].unique().tolist() == [
         "松山市",
         "松前町",
@@ -94,7 +97,7 @@ def test_register_takes_the_prefecture_s_own_town(tmp_path):
     rows = [[int(row[0]) if row[0].isdigit() else row[0], *row[1:]] for row in register_rows()]
     for each in (register_rows(), rows):  # codes as text, and as numbers without their nought
         path = write_register(tmp_path / "register.xlsx", rows=each)
-        table = population.read_register_workbook(
+        table = official.read_register_workbook(
             path, prefecture="北海道", municipalities=["松前町"]
         )
         assert set(table["municipality_code"]) == {"01331"}
@@ -105,7 +108,7 @@ def test_register_knows_a_town_of_nobody(tmp_path):
         [code("38402"), "愛媛県", "久万町", sex, "-", *["-"] * 21] for sex in ("計", "男", "女")
     ]
     path = write_register(tmp_path / "register.xlsx", rows=[*register_rows(), *nobody])
-    table = population.read_register_workbook(path, prefecture="愛媛県", municipalities=["久万町"])
+    table = official.read_register_workbook(path, prefecture="愛媛県", municipalities=["久万町"])
     assert len(table) == 2 * 22
     assert table["population"].eq(0).all()
 
@@ -113,7 +116,7 @@ def test_register_knows_a_town_of_nobody(tmp_path):
 def test_register_may_begin_with_men(tmp_path):
     rows = [row for row in register_rows() if "松山市" in row and row[3] != "計"]
     path = write_register(tmp_path / "register.xlsx", rows=rows)
-    table = population.read_register_workbook(path, prefecture="愛媛県")
+    table = official.read_register_workbook(path, prefecture="愛媛県")
     assert table.groupby("sex")["population"].sum().to_dict() == {"male": 210, "female": 210}
 
 
@@ -122,7 +125,7 @@ def test_a_municipality_is_found_however_its_ke_is_written(tmp_path):
     rows = [[text if text != "松山市" else "茅ケ崎市" for text in row] for row in register_rows()]
     write_register(path, rows=rows)
     wanted = ["茅ヶ崎市"]
-    table = population.read_register_workbook(path, prefecture="愛媛県", municipalities=wanted)
+    table = official.read_register_workbook(path, prefecture="愛媛県", municipalities=wanted)
     assert set(table["municipality"]) == {"茅ヶ崎市"}  # as the study writes it
     assert table["population"].sum() == 2 * 10 * 21  # both sexes, ten in each of 21 age classes
 
@@ -131,7 +134,7 @@ def test_another_spelling_is_not_called_a_bad_download(tmp_path):
     path = tmp_path / "register.xlsx"
     write_register(path)
     with pytest.raises(InputError, match="POPULATION_MUNICIPALITY") as error:
-        population.read_register_workbook(path, prefecture="愛媛県", municipalities=["松山"])
+        official.read_register_workbook(path, prefecture="愛媛県", municipalities=["松山"])
     assert "study.yaml の regions" in str(error.value) and "ownload" not in str(error.value)
 
 
@@ -141,7 +144,7 @@ def test_register_reads_dashes_and_stars(tmp_path):
         if len(row) > 5 and row[2] == "松山市" and row[3] == "男":
             row[5], row[6] = "-", "*"  # 0 to 4: nobody; 5 to 9: withheld
     path = write_register(tmp_path / "register.xlsx", rows=rows)
-    table = population.read_register_workbook(path, prefecture="愛媛県", municipalities=["松山市"])
+    table = official.read_register_workbook(path, prefecture="愛媛県", municipalities=["松山市"])
     men = table[table["sex"] == "male"].set_index("age_class")["population"]
     assert men["0-4"] == 0 and men["5-9"] == 0
     assert men["not_published"] == 20  # 210 in all less 19 ages of 10
@@ -162,7 +165,7 @@ def test_wrong_check_digit_is_named(tmp_path):
             row[0] = "382010"
     path = write_register(tmp_path / "register.xlsx", rows=rows)
     with pytest.raises(InputError, match="POPULATION_CODE.*松山市"):
-        population.read_register_workbook(path, prefecture="愛媛県")
+        official.read_register_workbook(path, prefecture="愛媛県")
 
 
 def test_sums_are_checked(tmp_path):
@@ -172,14 +175,14 @@ def test_sums_are_checked(tmp_path):
             row[4] += 1
     path = write_register(tmp_path / "register.xlsx", rows=rows)
     with pytest.raises(InputError, match="POPULATION_SUM"):
-        population.read_register_workbook(path, prefecture="愛媛県")
+        official.read_register_workbook(path, prefecture="愛媛県")
     rows = register_rows()
     for row in rows:
         if len(row) > 5 and row[2] == "松山市" and row[3] in ("計", "女"):
             row[4] -= 1  # one woman fewer in all than by age
     path = write_register(tmp_path / "register.xlsx", rows=rows)
     with pytest.raises(InputError, match="POPULATION_SUM.*年齢の和"):
-        population.read_register_workbook(path, prefecture="愛媛県")
+        official.read_register_workbook(path, prefecture="愛媛県")
 
 
 def test_two_places_of_one_name_are_refused(tmp_path):
@@ -189,14 +192,14 @@ def test_two_places_of_one_name_are_refused(tmp_path):
     ]
     path = write_register(tmp_path / "register.xlsx", rows=[*rows, *twins])
     with pytest.raises(InputError, match="POPULATION_REPEATED"):
-        population.read_register_workbook(path, prefecture="愛媛県")
+        official.read_register_workbook(path, prefecture="愛媛県")
 
 
 def test_web_page_named_xlsx_is_named(tmp_path):
     path = tmp_path / "register.xlsx"
     path.write_text("<!DOCTYPE html><html>Not found</html>", encoding="utf-8")
     with pytest.raises(InputError, match="HTML.*fileKind") as caught:
-        population.read_register_workbook(path, prefecture="愛媛県")
+        official.read_register_workbook(path, prefecture="愛媛県")
     assert caught.value.exit_code == 2
 
 
@@ -205,12 +208,12 @@ def test_other_workbook_and_missing_places_are_named(tmp_path):
     book.active.append(["a", "b"])
     book.save(tmp_path / "other.xlsx")
     with pytest.raises(InputError, match="POPULATION_LAYOUT"):
-        population.read_register_workbook(tmp_path / "other.xlsx", prefecture="愛媛県")
+        official.read_register_workbook(tmp_path / "other.xlsx", prefecture="愛媛県")
     path = write_register(tmp_path / "register.xlsx")
     with pytest.raises(InputError, match="伊予市"):
-        population.read_register_workbook(path, prefecture="愛媛県", municipalities=["伊予市"])
+        official.read_register_workbook(path, prefecture="愛媛県", municipalities=["伊予市"])
     with pytest.raises(InputError, match="POPULATION_MISSING"):
-        population.read_register_workbook(tmp_path / "none.xlsx", prefecture="愛媛県")
+        official.read_register_workbook(tmp_path / "none.xlsx", prefecture="愛媛県")
 
 
 # --- census table 2-7 ---------------------------------------------------------------------------
@@ -252,7 +255,7 @@ def write_census(path, *, people=CENSUS):
 
 def test_census_counts_each_person_once(tmp_path):
     path = write_census(tmp_path / "b02_07.xlsx")
-    table = population.read_census_2_7(path, prefecture="愛媛県")
+    table = official.read_census_2_7(path, prefecture="愛媛県")
     sums = table.groupby(["municipality", "sex"])["population"].sum().to_dict()
     # 21 classes of 5; R1, percents, a class again, the nation's rows and old boundaries are out.
     assert sums == {("松山市", "male"): 112, ("松山市", "female"): 112, ("松前町", "male"): 112}
@@ -263,13 +266,13 @@ def test_census_counts_each_person_once(tmp_path):
 def test_other_table_is_no_table_2_7(tmp_path):
     path = write_register(tmp_path / "register.xlsx")
     with pytest.raises(InputError, match="POPULATION_SHEET"):
-        population.read_census_2_7(path, prefecture="愛媛県")
+        official.read_census_2_7(path, prefecture="愛媛県")
     book = openpyxl.load_workbook(write_census(tmp_path / "b02_07.xlsx"))
     for cell in book.active[10][12:]:
         cell.value = "x"  # too few ages
     book.save(path)
     with pytest.raises(InputError, match="POPULATION_LAYOUT"):
-        population.read_census_2_7(path, prefecture="愛媛県")
+        official.read_census_2_7(path, prefecture="愛媛県")
 
 
 # --- e-Stat CSV ---------------------------------------------------------------------------------
@@ -295,7 +298,7 @@ def test_estat_csv_is_read_from_its_header(tmp_path, encoding):
     )
     path = tmp_path / "FEH_00200521.csv"
     path.write_bytes((head + rows).encode(encoding))
-    table = population.read_estat_csv(path, municipalities=["松山市"])
+    table = official.read_estat_csv(path, municipalities=["松山市"])
     assert table.groupby("sex")["population"].sum().to_dict() == {"male": 1239, "female": 1239}
     assert set(table["age_class"]) == {"0-4", "100+", "not_published"}
 
@@ -304,12 +307,12 @@ def test_estat_csv_is_read_from_its_header(tmp_path, encoding):
 def test_another_csv_is_no_table_of_e_stat(tmp_path, text):
     (tmp_path / "FEH_1.csv").write_text(text, encoding="utf-8")
     with pytest.raises(InputError, match="POPULATION_LAYOUT.*value"):
-        population.read_estat_csv(tmp_path / "FEH_1.csv")
+        official.read_estat_csv(tmp_path / "FEH_1.csv")
 
 
 @pytest.mark.parametrize("dash", "~〜～-－―")
 def test_ages_are_read_with_any_dash(dash):
-    assert population.age_class(f"15歳{dash}19歳") == "15-19"
+    assert official.age_class(f"15歳{dash}19歳") == "15-19"
 
 
 # --- from ages to cells -------------------------------------------------------------------------
@@ -325,7 +328,7 @@ def bands() -> list[Band]:
 
 def test_cut_classes_are_shared_by_years_of_age(tmp_path):
     path = write_register(tmp_path / "register.xlsx")
-    table = population.read_register_workbook(path, prefecture="愛媛県")
+    table = official.read_register_workbook(path, prefecture="愛媛県")
     cells = make_targets(
         table,
         regions={"1": ["松山市"], "2": ["松前町"]},
@@ -365,7 +368,7 @@ def test_cut_classes_are_shared_by_years_of_age(tmp_path):
 
 def test_every_municipality_has_one_region(tmp_path):
     path = write_register(tmp_path / "register.xlsx")
-    table = population.read_register_workbook(path, prefecture="愛媛県")
+    table = official.read_register_workbook(path, prefecture="愛媛県")
     sexes = {"male": "1", "female": "2"}
     with pytest.raises(ConfigError, match="REGION_MAP.*松前町"):
         make_targets(table, regions={"1": ["松山市"]}, bands=bands(), sexes=sexes)

@@ -23,7 +23,7 @@ from tsunagari.programmes import (
     symposium,
     track,
 )
-from tsunagari.study import Disclosure
+from tsunagari.study.settings import Disclosure
 
 E1 = ["ID,イベント名,開始日", "E1,催し,2022-05-01"]
 SURVEY = "ID,設問番号,設問文,選択肢番号,選択肢,回答数,割合,有効回答数,合計に入れる,時期,同じ人"

@@ -8,8 +8,8 @@ import pandas as pd
 import pytest
 import xlsxwriter
 
+from tsunagari.errors import InputError
 from tsunagari.programmes import cells, records, schema
-from tsunagari.study import InputError
 
 AREAS = {"38201": "松山市", "38202": "今治市", "38000": "愛媛県", "00000": "全国"}
 LISTS = schema.declared()["lists"] | {"trouble": {"1": "話し相手がいない", "4": "お金のこと"}}

@@ -16,12 +16,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests import random_survey
 
-from tsunagari import comparison, models, population, tables, weighting
-from tsunagari.cleaning import clean_responses, read_responses
-from tsunagari.coding import judge_code, judge_number, tidy_cell
-from tsunagari.comparison import WaveSide
-from tsunagari.study import open_study
-from tsunagari.weighting import Design
+from tsunagari import tables
+from tsunagari.intake.cleaning import clean_responses
+from tsunagari.intake.judging import judge_code, judge_number, tidy_cell
+from tsunagari.intake.reading import read_responses
+from tsunagari.statistics import comparison, merging, waves, weighting
+from tsunagari.statistics.designs import Design
+from tsunagari.statistics.waves import WaveSide
+from tsunagari.study import population
+from tsunagari.study.survey import open_study
 
 KEYS = ["table_id", "measure", "domain", "domain_value", "item", "item_value"]
 FIGURES = ["estimate", "std_error", "lower", "upper", "df", "p_value", "n_unweighted", "n_cell"]
@@ -195,7 +198,7 @@ def design_of(n, scale=1.0):
 
 
 def gaps(now, before, *, scale=1.0):
-    rows = comparison.compare_waves(
+    rows = waves.compare_waves(
         design_of(len(now), scale),
         design_of(len(before), scale),
         now=side(now, 2023),
@@ -325,7 +328,7 @@ levels = st.lists(
 def merge(rows, *, names=None, nets=None):
     level, event = zip(*rows, strict=True)
     table = pd.DataFrame({"x": [(names or {}).get(code, code) for code in level]}, dtype=object)
-    return models.merge_levels(table, np.array(event, dtype=float), nets=nets or NETS)
+    return merging.merge_levels(table, np.array(event, dtype=float), nets=nets or NETS)
 
 
 @settings(max_examples=40)

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 from tests.data.test_faults import YEAR, Case
 
-from tsunagari import reading, study
-from tsunagari.study import InputError
+from tsunagari.errors import InputError
+from tsunagari.intake import delimited, reading, received
+from tsunagari.study.survey import open_study
 
 CODES = ["", "", "1", "2", "9"]
 ODD = ["12", "a,b", 'x"y', '"', "é", " ", "\t", "1 ", "長い", "\x00"]
@@ -34,14 +35,14 @@ def test_quick_readings_find_what_the_csv_module_finds(seed, monkeypatch):
     rng = random.Random(seed)
     width = rng.choice([2, 3, 7])
     text = write_text(rng, width=width)
-    monkeypatch.setattr(reading, "_BLOCK_BYTES", rng.choice([64, 1 << 18]))  # many pieces, or one
+    monkeypatch.setattr(delimited, "_BLOCK_BYTES", rng.choice([64, 1 << 18]))  # many pieces, or one
     body = memoryview(text.encode())
     texts = frozenset({"c0"}) if rng.random() < 0.5 else frozenset()
     named = width - (rng.random() < 0.3)  # the last column may be an empty one that Excel left
-    shape = reading._Shape(",", width, {at: f"c{at}" for at in range(named)}, texts, named)
-    records = reading._Records(body, ",")
+    shape = delimited._Shape(",", width, {at: f"c{at}" for at in range(named)}, texts, named)
+    records = delimited._Records(body, ",")
     assert records.is_regular
-    found = reading._parse(body, shape, records=records)
+    found = delimited._parse(body, shape, records=records)
     good, bad = {}, []
     for row, cells in enumerate(csv.reader(io.StringIO(text, newline="")), start=2):
         if len(cells) >= named and not "".join(cells[named:]).strip():
@@ -54,11 +55,11 @@ def test_quick_readings_find_what_the_csv_module_finds(seed, monkeypatch):
         assert list(found.columns[f"c{at}"]) == [cells[at] for cells in good.values()]
 
 
-def read(case: Case, root: Path, monkeypatch) -> reading.RawResponses:
+def read(case: Case, root: Path, monkeypatch) -> received.RawResponses:
     """Read the answer file of a study in a folder of its own."""
     monkeypatch.setenv("TSUNAGARI_ROOT", str(root))
     case.write(root)
-    return reading.read_responses(study.open_study("good", YEAR))
+    return reading.read_responses(open_study("good", YEAR))
 
 
 @pytest.mark.parametrize("spoil", ["quote", "quote_ignored", "joined", "separator", "name"])
@@ -109,7 +110,7 @@ def test_a_quoted_line_break_is_one_wherever_a_block_ends(tmp_path, monkeypatch)
     case = Case()
     case.answers["words"] = '"長い\r\n' + "文" * 50 + '"'
     case.raw = case.text.replace('"""', '"').replace("\n", "\r\n").replace("\r\r", "\r").encode()
-    monkeypatch.setattr(reading, "_BLOCK_BYTES", 256)
+    monkeypatch.setattr(delimited, "_BLOCK_BYTES", 256)
     raw = read(case, tmp_path, monkeypatch)
     assert set(raw.table["words"]) == {"長い\n" + "文" * 50}
 

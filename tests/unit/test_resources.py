@@ -10,7 +10,7 @@ import pytest
 from tsunagari.estimates import conform
 from tsunagari.programmes import hsds, records, resources, schema, supply
 from tsunagari.programmes.rows import finish, row
-from tsunagari.study import Region
+from tsunagari.study.settings import Region
 
 TROUBLES = {"1": "話し相手がいない", "4": "お金のこと"}
 PLACES = pd.DataFrame(

@@ -11,12 +11,15 @@ import nbformat
 import pandas as pd
 import pytest
 
-from tsunagari import attack, disclosure, pipeline, release
+from tsunagari import attack, disclosure
+from tsunagari.errors import DisclosureError
 from tsunagari.estimates import conform
-from tsunagari.notebooks import environment
 from tsunagari.report.page import build_report
 from tsunagari.report.published import read_published
-from tsunagari.study import DisclosureError, open_study, read_table
+from tsunagari.run import pipeline, release
+from tsunagari.run.notebooks import environment
+from tsunagari.study.files import read_table
+from tsunagari.study.survey import open_study
 
 RAW = Path(__file__).resolve().parents[2] / "data/raw"
 # Answers 1 to 4 to ucla1; 4 of the 20s are under the threshold of 5, no other cell is.

@@ -8,9 +8,11 @@ import pandas as pd
 import pytest
 import yaml
 
-from tsunagari import study
-from tsunagari.coding import derive_variables
-from tsunagari.study import Item
+from tsunagari import errors
+from tsunagari.intake.deriving import derive_variables
+from tsunagari.study import codebook, files
+from tsunagari.study.codebook import Item
+from tsunagari.study.survey import open_study
 
 CODEBOOK = """\
 question_no,item,variable,type,label,short_label,code,code_label,role,min,max,ask_if,required,\
@@ -85,7 +87,7 @@ def changed(**parts) -> dict:
 
 
 def test_a_good_study_opens():
-    survey = study.open_study("small", 2022)
+    survey = open_study("small", 2022)
     assert survey.wave.fieldwork == "2023年1月"
     assert list(survey.items) == ["region", "age", "lonely", "event", "age_band"]
     assert survey.axes == [["region"]]
@@ -93,8 +95,8 @@ def test_a_good_study_opens():
 
 
 def test_unknown_study_names_those_there_are():
-    with pytest.raises(study.ConfigError, match="選べるもの: small") as error:
-        study.open_study("smal", 2022)
+    with pytest.raises(errors.ConfigError, match="選べるもの: small") as error:
+        open_study("smal", 2022)
     assert error.value.exit_code == 5
     assert " / There is no study 'smal'" in str(error.value)
 
@@ -113,8 +115,8 @@ def test_unknown_study_names_those_there_are():
 def test_a_wrong_filter_is_refused_before_any_answer_is_read(folder, condition, code):
     text = CODEBOOK.replace("lonely=2", condition)
     (folder / "codebook.csv").write_text(text, encoding="utf-8")
-    with pytest.raises(study.ConfigError, match="event_1") as error:
-        study.open_study("small", 2022)  # there is no answer file
+    with pytest.raises(errors.ConfigError, match="event_1") as error:
+        open_study("small", 2022)  # there is no answer file
     assert error.value.code == code
 
 
@@ -123,13 +125,13 @@ def test_filters_in_a_circle_are_refused(folder):
         "2,,lonely,SA,孤独感,,1,ない,,,,,", "2,,lonely,SA,孤独感,,1,ない,,,,event_1=1,"
     )
     (folder / "codebook.csv").write_text(text, encoding="utf-8")
-    with pytest.raises(study.ConfigError, match="SKIP_RULE.*lonely"):
-        study.open_study("small", 2022)
+    with pytest.raises(errors.ConfigError, match="SKIP_RULE.*lonely"):
+        open_study("small", 2022)
 
 
 def test_unknown_year_names_those_there_are():
-    with pytest.raises(study.ConfigError, match="選べる年: 2022, 2023"):
-        study.open_study("small", 2021)
+    with pytest.raises(errors.ConfigError, match="選べる年: 2022, 2023"):
+        open_study("small", 2021)
 
 
 @pytest.mark.parametrize(
@@ -190,20 +192,20 @@ def test_unknown_year_names_those_there_are():
 )
 def test_every_mistake_is_named_with_its_key(folder, content, words):
     write(folder, content)
-    with pytest.raises(study.ConfigError, match=words):
-        study.open_study("small", 2022)
+    with pytest.raises(errors.ConfigError, match=words):
+        open_study("small", 2022)
 
 
 def test_all_mistakes_are_named_at_once(folder):
     write(folder, changed(titel="x", people=None))
-    with pytest.raises(study.ConfigError, match=r"2 件.*people.*titel|2 件.*titel.*people"):
-        study.open_study("small", 2022)
+    with pytest.raises(errors.ConfigError, match=r"2 件.*people.*titel|2 件.*titel.*people"):
+        open_study("small", 2022)
 
 
 def test_yaml_that_does_not_parse_names_its_line(folder):
     (folder / "study.yaml").write_text("study: small\ntitle: [\n", encoding="utf-8")
-    with pytest.raises(study.ConfigError, match=r"\d 行目付近"):
-        study.open_study("small", 2022)
+    with pytest.raises(errors.ConfigError, match=r"\d 行目付近"):
+        open_study("small", 2022)
 
 
 @pytest.mark.parametrize(
@@ -223,15 +225,15 @@ def test_yaml_that_does_not_parse_names_its_line(folder):
 def test_codebook_mistakes_name_the_row(folder, old, new, words):
     assert old in CODEBOOK
     (folder / "codebook.csv").write_text(CODEBOOK.replace(old, new, 1), encoding="utf-8")
-    with pytest.raises(study.ConfigError, match=words):
-        study.open_study("small", 2022)
+    with pytest.raises(errors.ConfigError, match=words):
+        open_study("small", 2022)
 
 
 def test_codes_of_the_study_file_are_the_text_that_stands_there(folder):
     text = (folder / "study.yaml").read_text(encoding="utf-8")
     text += "multi_answer: {chosen: Yes, unchosen: No}\nregions: {01: {label: 12:30}}\n"
     (folder / "study.yaml").write_text(text, encoding="utf-8")
-    config = study.open_study("small", 2022).config
+    config = open_study("small", 2022).config
     assert (config.multi_answer.chosen, config.multi_answer.unchosen) == ("Yes", "No")
     assert {code: region.label for code, region in config.regions.items()} == {"01": "12:30"}
     assert config.derive["age_band"].bands[1].to is None
@@ -240,12 +242,12 @@ def test_codes_of_the_study_file_are_the_text_that_stands_there(folder):
 def test_a_code_that_names_a_domain_of_two_is_refused(folder):
     text = CODEBOOK.replace(",,region,,,,2,南", ",,region,,,,1 x 2,南")
     (folder / "codebook.csv").write_text(text, encoding="utf-8")
-    with pytest.raises(study.ConfigError, match="region: 1 x 2 は使えない"):
-        study.open_study("small", 2022)
+    with pytest.raises(errors.ConfigError, match="region: 1 x 2 は使えない"):
+        open_study("small", 2022)
 
 
 def test_rows_of_another_wave_are_left_out():
-    assert "old" not in study.open_study("small", 2022).codebook.columns.index
+    assert "old" not in open_study("small", 2022).codebook.columns.index
 
 
 # --- indicators ---------------------------------------------------------------------------------
@@ -255,7 +257,7 @@ def test_rows_of_another_wave_are_left_out():
 def people() -> pd.DataFrame:
     return pd.DataFrame(
         {
-            "lonely": ["1", "2", "8", "9", study.NO_ANSWER, None],
+            "lonely": ["1", "2", "8", "9", codebook.NO_ANSWER, None],
             "event": [None, "answered", None, None, "no_answer", None],
             "event_1": pd.array([None, 1, None, None, 0, None], dtype="Int8"),
             "event_2": pd.array([None, 1, None, None, 0, None], dtype="Int8"),
@@ -265,7 +267,7 @@ def people() -> pd.DataFrame:
 
 
 def test_base_asked_counts_no_answer_in_and_the_unasked_out(people):
-    table = study.open_study("small", 2022).items["lonely"].indicators(people, base="asked")
+    table = open_study("small", 2022).items["lonely"].indicators(people, base="asked")
     assert list(table.columns) == ["1", "2", "8", "no_answer"]
     # Five were asked; code 9 and a blank are one thing: no answer.
     assert table.sum().tolist() == [1, 1, 1, 2]
@@ -273,13 +275,13 @@ def test_base_asked_counts_no_answer_in_and_the_unasked_out(people):
 
 
 def test_base_answered_leaves_refusals_and_no_answer_out(people):
-    table = study.open_study("small", 2022).items["lonely"].indicators(people, base="answered")
+    table = open_study("small", 2022).items["lonely"].indicators(people, base="answered")
     assert list(table.columns) == ["1", "2"]
     assert table.notna().all(axis=1).tolist() == [True, True, False, False, False, False]
 
 
 def test_multi_answer_has_respondents_as_base(people):
-    item = study.open_study("small", 2022).items["event"]
+    item = open_study("small", 2022).items["event"]
     asked = item.indicators(people, base="asked")
     assert asked.notna().all(axis=1).sum() == 2  # the two who were asked
     assert asked.sum().to_dict() == {"1": 1, "2": 1, "3": 0, "no_answer": 1}
@@ -289,7 +291,7 @@ def test_multi_answer_has_respondents_as_base(people):
 def test_a_net_is_the_union_of_its_codes(folder, people):
     nets = {"event": [{"code": "any", "label": "どれか", "of": ["1", "2"]}]}
     write(folder, changed(recode=nets))
-    item = study.open_study("small", 2022).items["event"]
+    item = open_study("small", 2022).items["event"]
     assert item.indicators(people)["any"].dropna().tolist() == [1.0, 0.0]
     assert item.labels["any"] == "どれか"
 
@@ -298,8 +300,8 @@ def test_a_net_is_the_union_of_its_codes(folder, people):
 
 
 def test_the_real_file_wins_over_the_sample(folder):
-    survey = study.open_study("small", 2022)
-    with pytest.raises(study.InputError, match=r"data/raw/small/2022/responses.csv がありません"):
+    survey = open_study("small", 2022)
+    with pytest.raises(errors.InputError, match=r"data/raw/small/2022/responses.csv がありません"):
         survey.responses_path  # noqa: B018
     (folder / "2022/sample.csv").write_text("id\n1\n")
     assert survey.is_synthetic
@@ -313,24 +315,24 @@ def test_an_earlier_synthetic_wave_keeps_the_banner(folder):
     (folder / "2022/sample.csv").write_text("id\n1\n")
     (folder / "2023").mkdir()
     (folder / "2023/responses.csv").write_text("id\n1\n")
-    assert study.open_study("small", 2023).synthetic_inputs == ["2022/sample.csv"]
+    assert open_study("small", 2023).synthetic_inputs == ["2022/sample.csv"]
 
 
 def test_tables_come_back_as_they_were_saved():
-    survey = study.open_study("small", 2022)
+    survey = open_study("small", 2022)
     table = pd.DataFrame({"item_value": ["01", "NA"], "estimate": [0.1, np.nan]})
     for name in ("private/a.csv", "private/a.parquet"):
         survey.save(name, table)
         back = survey.load(name)
         assert back["item_value"].tolist() == ["01", "NA"]  # neither 1 nor missing
         assert back["estimate"].tolist()[0] == 0.1
-    with pytest.raises(study.InputError, match="前のノートブック"):
+    with pytest.raises(errors.InputError, match="前のノートブック"):
         survey.load("private/b.csv")
 
 
 def test_staging_folder_replaces_the_processed_folder(tmp_path, monkeypatch):
     monkeypatch.setenv("TSUNAGARI_STAGING", str(tmp_path / "staging"))
-    survey = study.open_study("small", 2022)
+    survey = open_study("small", 2022)
     survey.save("published/about.json", {"a": 1})
     assert (tmp_path / "staging/published/about.json").exists()
 
@@ -341,13 +343,13 @@ def test_staging_folder_replaces_the_processed_folder(tmp_path, monkeypatch):
 def test_a_csv_holds_no_formula_and_gives_the_text_back(tmp_path, text):
     path = tmp_path / "estimates.csv"
     table = pd.DataFrame({"item_label": [text, "10-12", "'a", None], "estimate": [-1.5, 2, 3, 4]})
-    study.write_table(path, table)
+    files.write_table(path, table)
     data = path.read_bytes()
     assert data.startswith(b"\xef\xbb\xbf")  # Excel reads UTF-8 by this mark alone
     assert b"\n-1.5" not in data and b",-1.5" in data  # a number stays one
     first = pd.read_csv(path, dtype=str)["item_label"].tolist()[0]
     assert first == f"'{text}"
-    back = study.read_table(path)
+    back = files.read_table(path)
     assert back["item_label"].tolist()[:3] == [text, "10-12", "'a"]
     assert back["item_label"].isna().tolist() == [False, False, False, True]
     assert back["estimate"].tolist() == [-1.5, 2, 3, 4]
@@ -356,7 +358,7 @@ def test_a_csv_holds_no_formula_and_gives_the_text_back(tmp_path, text):
 def test_a_quota_sheet_holds_texts_and_numbers_and_no_formula(tmp_path):
     path = tmp_path / "quota_sheet.xlsx"
     table = pd.DataFrame({"地域": ["=1+1", "https://example.invalid"], "割付": [3, 4]})
-    study.write_table(path, {"割付": table})
+    files.write_table(path, {"割付": table})
     sheet = openpyxl.load_workbook(path)["割付"]
     assert [[cell.value for cell in row] for row in sheet] == [
         ["地域", "割付"], ["=1+1", 3], ["https://example.invalid", 4],
@@ -385,7 +387,7 @@ def test_refusals_of_the_source_are_no_answer_of_a_merged_variable(folder, peopl
     merged["classes"] = [{"code": "n", "label": "ない", "of": ["1"]}]
     merged["classes"] += [{"code": "y", "label": "ある", "of": ["2"]}]
     write(folder, changed(derive=GOOD["derive"] | {"is_lonely": merged}))
-    survey = study.open_study("small", 2022)
+    survey = open_study("small", 2022)
     derived = derive_variables(people.assign(age=30), survey)["is_lonely"]
     # never asked stays outside; refused (8), no answer (9) and a blank were asked
     assert derived.tolist()[:5] == ["n", "y", "no_answer", "no_answer", "no_answer"]
@@ -396,9 +398,9 @@ def test_refusals_of_the_source_are_no_answer_of_a_merged_variable(folder, peopl
 
 def test_a_study_of_records_alone_has_no_survey(monkeypatch):
     monkeypatch.delenv("TSUNAGARI_ROOT", raising=False)
-    place = study.open_study("tottori-city", 2023)
+    place = open_study("tottori-city", 2023)
     assert not place.has_survey
     assert place.previous.year == 2022
     assert place.items == {}
     assert place.synthetic_inputs == []  # until notebook 06 has read the records
-    assert study.open_study("ehime", 2022).has_survey
+    assert open_study("ehime", 2022).has_survey

@@ -9,12 +9,16 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tsunagari import cleaning, population, study, synthetic, weighting
+from tsunagari import errors, synthetic
+from tsunagari.intake import cleaning, reading
+from tsunagari.statistics import weighting
+from tsunagari.study import files, population
+from tsunagari.study.survey import open_study
 
 
 @pytest.fixture(scope="module")
 def wave():
-    return study.open_study("ehime", 2022)
+    return open_study("ehime", 2022)
 
 
 def rows_of(content: bytes) -> pd.DataFrame:
@@ -73,7 +77,7 @@ def test_small_study_opens_and_fills_every_cell(tmp_path, monkeypatch):
     synthetic.write_small_study(tmp_path, n=600, seed=3)
     monkeypatch.setenv("TSUNAGARI_ROOT", str(tmp_path))
     for year in (2022, 2023):
-        small = study.open_study("ehime", year)
+        small = open_study("ehime", year)
         assert small.is_synthetic
         table = rows_of(small.responses_path.read_bytes())
         good = table[table["region"].isin(["1", "2", "3"]) & table["age"].str.fullmatch("[0-9]+")]
@@ -211,9 +215,9 @@ def minato(tmp_path, monkeypatch):
 @pytest.mark.usefixtures("minato")
 def test_another_study_gets_a_sample_that_reads_cleans_and_weights():
     assert synthetic.main("minato", "2024") == 0
-    survey = study.open_study("minato", 2024)
+    survey = open_study("minato", 2024)
     assert survey.is_synthetic
-    raw = cleaning.read_responses(survey)
+    raw = reading.read_responses(survey)
     cleaned = cleaning.clean_responses(raw, survey)
     people = cleaned.respondents
     # 400 good rows, 3 copies and 5 without a ward are set aside
@@ -234,7 +238,7 @@ def test_another_study_gets_a_sample_that_reads_cleans_and_weights():
 
 @pytest.mark.usefixtures("minato")
 def test_recipe_says_shares_skips_and_texts():
-    survey = study.open_study("minato", 2024)
+    survey = open_study("minato", 2024)
     recipe = synthetic.read_recipe(survey)
     table = synthetic.draw_people(survey, recipe, n=400, rng=np.random.default_rng(1)).table
     trust = table["trust"].value_counts()
@@ -266,7 +270,7 @@ def test_recipe_says_shares_skips_and_texts():
 
 @pytest.mark.usefixtures("minato")
 def test_condition_on_a_number_takes_one_a_span_and_an_open_end():
-    survey = study.open_study("minato", 2024)
+    survey = open_study("minato", 2024)
     recipe = synthetic.read_recipe(survey)
     step = {"replace": "trust", "code": "X", "of": "years=20|30-34|80-"}
     recipe = recipe.model_copy(update={"steps": [*recipe.steps[:2], step, *recipe.steps[3:]]})
@@ -318,7 +322,7 @@ def test_options_are_written_as_the_study_codes_them(minato):
 def test_a_wrong_recipe_is_refused_by_its_key(minato, capsys, old, new, key):
     assert old in RECIPE
     (minato / "recipe.yaml").write_text(RECIPE.replace(old, new), encoding="utf-8")
-    assert synthetic.main("minato", "2024") == study.ConfigError.exit_code
+    assert synthetic.main("minato", "2024") == errors.ConfigError.exit_code
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith(f"E-RECIPE: recipe.yaml の {key}")
     ja, _, en = line.partition(" / ")
@@ -361,7 +365,7 @@ def test_a_letter_that_the_encoding_lacks_is_named(minato, capsys):
 
 @pytest.mark.parametrize("rooms", [synthetic.People, synthetic.Delivery])
 def test_docs_name_every_kind_and_its_keys(rooms):
-    text = (study.repository_root() / "docs/new_study.md").read_text(encoding="utf-8")
+    text = (files.repository_root() / "docs/new_study.md").read_text(encoding="utf-8")
     kinds = {name: kind for name, kind in vars(rooms).items() if not name.startswith("_")}
     for name, kind in kinds.items():
         (row,) = re.findall(rf"^\|.*`{name}: .*$", text, flags=re.MULTILINE)
@@ -374,7 +378,7 @@ def test_docs_name_every_kind_and_its_keys(rooms):
 
 
 def test_generator_names_no_study_but_the_one_of_the_tests():
-    source = (study.repository_root() / "lib/tsunagari/synthetic.py").read_text(encoding="utf-8")
-    wave = study.open_study("ehime", 2022)
+    source = (files.repository_root() / "lib/tsunagari/synthetic.py").read_text(encoding="utf-8")
+    wave = open_study("ehime", 2022)
     names = {*wave.codebook.columns.index, *wave.items} - {"range"}  # a word of Python
     assert not {name for name in names if re.search(rf"[\"'{{]{name}[\"'=:|]", source)}

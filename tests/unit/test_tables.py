@@ -8,10 +8,13 @@ import pandas as pd
 import pytest
 import yaml
 
-from tsunagari import study, tables, weighting
+from tsunagari import tables
+from tsunagari.errors import ModelError
 from tsunagari.estimates import ESTIMATE_COLUMNS
-from tsunagari.estimation import rao_scott
-from tsunagari.study import ModelError
+from tsunagari.statistics import designs, weighting
+from tsunagari.statistics.association import rao_scott
+from tsunagari.study import survey
+from tsunagari.study.survey import open_study
 
 CODEBOOK = """\
 question_no,item,variable,type,label,short_label,code,code_label,role,min,max,ask_if,required,\
@@ -87,16 +90,16 @@ TEXT = pd.DataFrame(
 POPULATION = pd.DataFrame({"region": ["1", "2"], "population": [120, 160]})
 
 
-def write(root: Path, config: dict) -> study.Study:
+def write(root: Path, config: dict) -> survey.Study:
     place = root / "data" / "raw" / "small"
     place.mkdir(parents=True, exist_ok=True)
     (place / "codebook.csv").write_text(CODEBOOK, encoding="utf-8")
     (place / "study.yaml").write_text(yaml.safe_dump(config, allow_unicode=True), encoding="utf-8")
-    return study.open_study("small", 2022)
+    return open_study("small", 2022)
 
 
 @pytest.fixture
-def small(tmp_path, monkeypatch) -> study.Study:
+def small(tmp_path, monkeypatch) -> survey.Study:
     monkeypatch.setenv("TSUNAGARI_ROOT", str(tmp_path))
     return write(tmp_path, CONFIG)
 
@@ -118,7 +121,7 @@ def people() -> pd.DataFrame:
 
 
 @pytest.fixture
-def design(small, people) -> weighting.Design:
+def design(small, people) -> designs.Design:
     return weighting.weigh_respondents(people, POPULATION, settings=small.config.weighting)
 
 
@@ -236,7 +239,7 @@ def test_who_gave_no_answer_on_the_axis_is_no_row_of_its_test(small, people, des
     plan = write(small.raw_dir.parents[2], config)
     (test,) = tables.cross_tests(plan, people, design=design).to_dict("records")
     clean = people.index.to_series().isin([0, 5])  # no answer on a, no answer on lonely
-    alone = weighting.Design(
+    alone = designs.Design(
         weights=design.weights, base_weights=design.base_weights, margins=design.margins
     )
     blanked = people["lonely"].mask(clean)
@@ -364,7 +367,7 @@ def test_weighting_sensitivity_names_every_design(small, people, design):
     assert rows["table_id"].unique().tolist() == ["weights_sensitivity"]
 
 
-def sensitivity_of(small: study.Study, people: pd.DataFrame) -> pd.DataFrame:
+def sensitivity_of(small: survey.Study, people: pd.DataFrame) -> pd.DataFrame:
     design = weighting.weigh_respondents(people, POPULATION, settings=small.config.weighting)
     reports = tables.model_tables(
         small,

@@ -6,11 +6,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tsunagari import disclosure, estimates, estimation
+from tsunagari import disclosure, estimates
 from tsunagari.estimates import ESTIMATE_COLUMNS
-from tsunagari.study import open_study
-from tsunagari.verdicts import PENDING, find_families, give_verdicts
-from tsunagari.weighting import Design
+from tsunagari.statistics import differences, estimation
+from tsunagari.statistics.designs import Design
+from tsunagari.statistics.verdicts import PENDING, find_families, give_verdicts
+from tsunagari.study.survey import open_study
 
 
 def gaps(table_id, p_values, *, item="q", value="5", n=100, **other):
@@ -138,7 +139,7 @@ def published(counts, *, reasons=None):
     rows = [estimation.percents(design, values).assign(table_id="gt_q")]
     cross = [
         make(design, values, by=people[["region"]])
-        for make in (estimation.percents, estimation.differences)
+        for make in (estimation.percents, differences.differences)
     ]
     rows += [part.assign(table_id="cross_region__q") for part in cross]
     rows = estimates.conform(pd.concat(rows).assign(wave=2022, item="q"))

@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 
 from tsunagari import attack, disclosure, estimates
-from tsunagari.study import Disclosure
+from tsunagari.study.settings import Disclosure
 
 SETTINGS = Disclosure()
 KNOWN = disclosure.Questionnaire(codes={"age": ("young", "old"), "q": ("1", "2", "3")})

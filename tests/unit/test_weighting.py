@@ -10,20 +10,18 @@ from hypothesis import settings as examples
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from tsunagari.study import ConfigError, InputError, ModelError, Weighting
-from tsunagari.weighting import (
-    Design,
-    calibrate,
+from tsunagari.errors import ConfigError, InputError, ModelError
+from tsunagari.statistics.calibration import calibrate, rake, rake_and_trim
+from tsunagari.statistics.designs import Design, joint_codes
+from tsunagari.statistics.weighting import (
     collapse_lone_strata,
     diagnose_weights,
-    joint_codes,
     kish_design_effect,
     margins_before_after,
-    rake,
-    rake_and_trim,
     tabulate_weights,
     weigh_respondents,
 )
+from tsunagari.study.settings import Weighting
 
 
 def plan(**keys) -> SimpleNamespace:

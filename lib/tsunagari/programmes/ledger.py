@@ -11,7 +11,8 @@ import yaml
 
 from tsunagari.programmes import schema
 from tsunagari.programmes.records import Records
-from tsunagari.study import Disclosure, Study
+from tsunagari.study.settings import Disclosure
+from tsunagari.study.survey import Study
 
 NOT_JUDGED = "not_judged"
 _MEASURES = ("share", "percent", "mean_change", "mean", "count")

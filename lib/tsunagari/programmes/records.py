@@ -15,7 +15,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from tsunagari import formats, reading
+from tsunagari.errors import InputError, SurveyError
+from tsunagari.intake import delimited, formats, received
 from tsunagari.programmes import checks, schema
 from tsunagari.programmes.cells import (
     DATE_KINDS,
@@ -31,7 +32,7 @@ from tsunagari.programmes.cells import (
 )
 from tsunagari.programmes.checks import Sifter
 from tsunagari.programmes.schema import Column, Table
-from tsunagari.study import InputError, Study, SurveyError
+from tsunagari.study.survey import Study
 
 SYNTHETIC = "synthetic"  # as a row's source
 EXAMPLE = "記入例"  # in the first cell of a template's worked row
@@ -231,7 +232,7 @@ def _read_csv(path: Path, table: str) -> _Sheet:
     formats.refuse_disguise(data[:4096], wanted="csv")
     if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         data = data.decode("utf-16", errors="replace").encode()
-    text, encoding = reading.decode(memoryview(data), encodings=ENCODINGS)
+    text, encoding = delimited.decode(memoryview(data), encodings=ENCODINGS)
     lines = bytes(text).decode()
     first = lines.partition("\n")[0]
     delimiter = "\t" if "\t" in first and "," not in first else ","
@@ -241,7 +242,7 @@ def _read_csv(path: Path, table: str) -> _Sheet:
         raise error("FILE_UNREADABLE", file=path.name) from problem
     header = rows[0] if rows else []
     text_lines = dict(enumerate(lines.splitlines(), start=1))
-    reading.refuse_garbled(
+    received.refuse_garbled(
         pd.DataFrame({"文字": pd.Series(text_lines, dtype="str")}),
         facts={"encoding": encoding, "notes": []},
     )
@@ -351,7 +352,7 @@ def _match(sheet: _Sheet, table: Table) -> dict[str, int]:
 
 
 def _tidy(name: str) -> str:
-    return re.sub(r"[\s*]|必須$|\(必須\)$", "", reading.tidy_name(name))
+    return re.sub(r"[\s*]|必須$|\(必須\)$", "", received.tidy_name(name))
 
 
 def _cells(sheet: _Sheet) -> tuple[pd.DataFrame, pd.Series]:

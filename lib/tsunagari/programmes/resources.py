@@ -19,7 +19,7 @@ import yaml
 
 from tsunagari.programmes import schema
 from tsunagari.programmes.cells import DAYS, HOLIDAYS, NATION
-from tsunagari.study import Region
+from tsunagari.study.settings import Region
 
 TIMES = ("opens_at", "closes_at")
 _KANA = {code: code - 0x60 for code in range(ord("ァ"), ord("ヶ") + 1)}  # katakana -> hiragana

@@ -101,9 +101,10 @@ def release(
     parts = [private.iloc[:0]]
     for _, part in private.groupby("table_id", sort=False):
         part = part.reset_index(drop=True)
-        gated = suppress(part)
         is_share = part["measure"] == "percent"
         counted = is_share & part["n_cell"].notna()
+        part["measure"] = part["measure"].mask(is_share & ~counted, SHARE)  # nobody's own count
+        gated = suppress(part)
         blank = dict.fromkeys(("lower", "upper"), np.nan)
         counts = gated[counted].assign(measure="count", unit="persons", **blank)
         counts["estimate"] = part.loc[counted, "n_cell"].where(counts["status"] != "suppressed")

@@ -11,12 +11,13 @@ from typing import Any
 import xlsxwriter
 from xlsxwriter.utility import xl_col_to_name, xl_rowcol_to_cell
 
-from tsunagari import study as studies
+from tsunagari.errors import SurveyError
 from tsunagari.programmes import schema
 from tsunagari.programmes.cells import Context
 from tsunagari.programmes.records import CHOICES, EXAMPLE, GUIDE, load
 from tsunagari.programmes.schema import Column, Table
-from tsunagari.study import SurveyError
+from tsunagari.study.files import repository_root
+from tsunagari.study.survey import open_study
 
 ROWS = 1_000  # rows under the worked one that have choices
 _LEFT_OUT = ("study", "fiscal_year", "unused")  # the folder says which study and year
@@ -157,13 +158,13 @@ def main(arguments: list[str]) -> int:
     """Write the templates of a study and year under data/processed, and say where."""
     try:
         name, year = arguments
-        study = studies.open_study(name, int(year))
-        place = studies.repository_root() / "data/processed" / name / "templates" / year
+        study = open_study(name, int(year))
+        place = repository_root() / "data/processed" / name / "templates" / year
         write_all(place, load(study).context)
     except SurveyError as error:
         sys.stderr.write(f"{error}\n")
         return error.exit_code
-    shown = place.relative_to(studies.repository_root())
+    shown = place.relative_to(repository_root())
     sys.stdout.write(schema.texts()["guide"]["written"].format(place=shown) + "\n")
     return 0
 

@@ -20,7 +20,7 @@ from tsunagari.programmes import (
     symposium,
 )
 from tsunagari.programmes.records import SYNTHETIC, Records
-from tsunagari.study import Study
+from tsunagari.study.survey import Study
 
 SURVEY_PART = "private/parts/03_describe.csv"
 

@@ -31,8 +31,8 @@ from matplotlib.patheffects import withStroke
 from matplotlib.text import Text
 from matplotlib_fontja import get_font_ttf_path
 
+from tsunagari.errors import ConfigError
 from tsunagari.report.texts import FIXED
-from tsunagari.study import ConfigError
 
 UNITS, DRAWN = FIXED["units"], FIXED["drawing"]
 MOST_HIDDEN_ROWS = 2  # a figure with more leaves them out and says how many in its foot

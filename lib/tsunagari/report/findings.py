@@ -19,7 +19,7 @@ from tsunagari.report.published import (
     mark_of,
     records,
 )
-from tsunagari.verdicts import ABOVE, BELOW, REFERENCE
+from tsunagari.statistics.verdicts import ABOVE, BELOW, REFERENCE
 
 MODEL_BASE = 50  # respondents; a sentence about a model's level needs this base (SDC-1 P3)
 SURE_STATUS = ("published", "low_base")  # a reference value is not spoken of
@@ -170,7 +170,7 @@ def limits(published: Published, **_: Any) -> Iterator[tuple[str, Context]]:
     """Yield what limits the report, the study's own notes among it, and how much is hidden."""
     yield "limits", {}
     yield from (("as_it_is", {"sentence": clean_text(note)}) for note in published.about["notes"])
-    yield "n_hidden", {"n_hidden": int((published.estimates["status"] == "suppressed").sum())}
+    yield "not_shown", {"counts": records(published.rows("gate"))}
 
 
 LINES = {

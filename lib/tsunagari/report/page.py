@@ -18,6 +18,7 @@ from nbconvert import HTMLExporter
 from nbformat import NotebookNode
 from traitlets.config import Config
 
+from tsunagari.errors import ConfigError, KernelError
 from tsunagari.report import figures
 from tsunagari.report.blocks import Block, Chapter, Picture, Table, Text
 from tsunagari.report.findings import LINES
@@ -26,7 +27,6 @@ from tsunagari.report.published import Published
 from tsunagari.report.tables import TABLES, make_table
 from tsunagari.report.texts import FIXED
 from tsunagari.report.writer import Writer
-from tsunagari.study import ConfigError, KernelError
 
 Context = dict[str, Any]
 Part = dict[str, Any]

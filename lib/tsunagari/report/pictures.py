@@ -26,8 +26,8 @@ from tsunagari.report.published import (
 )
 from tsunagari.report.texts import FIXED
 from tsunagari.report.writer import BASE_SIGNS, Writer, decimals_of, format_number
-from tsunagari.study import NO_ANSWER
-from tsunagari.verdicts import NOT_COMPARABLE, REFERENCE
+from tsunagari.statistics.verdicts import NOT_COMPARABLE, REFERENCE
+from tsunagari.study.codebook import NO_ANSWER
 
 N_LEADING_AXES = 4  # of a question's figures; further axes share one
 MOST_STACKED_GROUPS = 4  # beyond them one indicator is drawn as dots

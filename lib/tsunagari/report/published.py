@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from tsunagari.comparison import UNVERIFIED
 from tsunagari.disclosure import clean_text
+from tsunagari.errors import InputError
 from tsunagari.estimates import (
     ESTIMATE_COLUMNS,
     HIDDEN_COLUMNS,
@@ -19,16 +19,13 @@ from tsunagari.estimates import (
     conform,
     is_kind,
     join,
+    restore_lines,
     split,
 )
-from tsunagari.study import (
-    NO_ANSWER,
-    InputError,
-    check_wave,
-    processed_dir,
-    read_table,
-)
-from tsunagari.verdicts import ABOVE, BELOW, HIGHER, LOWER
+from tsunagari.statistics.comparison import UNVERIFIED
+from tsunagari.statistics.verdicts import ABOVE, BELOW, HIGHER, LOWER
+from tsunagari.study.codebook import NO_ANSWER
+from tsunagari.study.files import check_wave, processed_dir, read_table
 
 Row = Mapping[str, Any]  # one row of estimates, by column
 STANDARDISED = "difference_points_age_standardised"
@@ -275,8 +272,13 @@ class Published:
     def _by_groups(self, table_id: str, *, axis: str, item: str) -> pd.DataFrame:
         key = (table_id, axis, item)
         if key not in self._groups:
-            rows = self.rows(table_id, domain=axis, item=item, measure="percent")
-            self._groups[key] = self._ordered(self.this_wave(rows), axis=axis)
+            rows = self.this_wave(self.rows(table_id, domain=axis, item=item, measure="percent"))
+            if table_id != "headline":
+                groups = self.estimates.loc[self.estimates["domain"] == axis, "domain_value"]
+                rows = restore_lines(
+                    rows, groups=groups.unique(), answers=self.gt(item)["item_value"]
+                )
+            self._groups[key] = self._ordered(rows, axis=axis)
         return self._groups[key]
 
     def _ordered(self, rows: pd.DataFrame, *, axis: str) -> pd.DataFrame:

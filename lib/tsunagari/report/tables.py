@@ -27,7 +27,7 @@ from tsunagari.report.published import (
 )
 from tsunagari.report.texts import FIXED
 from tsunagari.report.writer import HIDDEN, MISSING, NONE, Writer, base, estimate, interval
-from tsunagari.verdicts import NOT_COMPARABLE, REFERENCE
+from tsunagari.statistics.verdicts import NOT_COMPARABLE, REFERENCE
 
 MOST_HIDDEN_ANSWERS = 3  # a table of counts with more leaves them out and says how many
 Line = dict[str, Any]
@@ -344,8 +344,10 @@ def waves(writer: Writer, **_: Any) -> Lines:
         lines = groups.setdefault(published.wording(item), [])
         for row in records(rows):
             found = published.change(item, row["item_value"])
+            if not found["gap"] and any(map(is_hidden, found.values())):
+                found["gap"] = HIDDEN
             lines.append({"label": published.answer_label(row), **found})
-            reasons += [found["gap"]["reason"]] if found["gap"] else []
+            reasons += [found["gap"]["reason"]] if isinstance(found["gap"], dict) else []
     return Lines(groups, context={"reasons": sentences(reasons)})
 
 

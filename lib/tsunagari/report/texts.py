@@ -9,7 +9,7 @@ from typing import Any
 
 import yaml
 
-from tsunagari.study import ConfigError
+from tsunagari.errors import ConfigError
 
 
 @cache

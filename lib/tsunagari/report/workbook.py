@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import re
 from pathlib import Path
 
 import numpy as np
@@ -67,7 +68,8 @@ def _cover(writer: Writer) -> pd.DataFrame:
 def _notes(writer: Writer) -> pd.DataFrame:
     found = [("how_to_read", {}), *limits(writer.published), ("csv_note", {})]
     lines = [line for name, context in found for line in writer.lines(name, **context)]
-    return pd.DataFrame({"note": list(dict.fromkeys(line.unescape() for line in lines))})
+    rows = {line.striptags(): ";".join(re.findall('data-row="([^"]*)"', line)) for line in lines}
+    return pd.DataFrame({"note": list(rows), ROW_COLUMN: list(rows.values())})
 
 
 def _lines(writer: Writer, prefix: str) -> pd.DataFrame:

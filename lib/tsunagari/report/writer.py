@@ -13,10 +13,10 @@ from jinja2.sandbox import SandboxedEnvironment
 from markupsafe import Markup
 
 from tsunagari.disclosure import clean_text
+from tsunagari.errors import ConfigError, SurveyError
 from tsunagari.estimates import is_whole
 from tsunagari.report.published import Published, Row, is_aged, is_hidden, is_sure, keys_of, mark_of
 from tsunagari.report.texts import FIXED, own_texts
-from tsunagari.study import ConfigError, SurveyError
 
 HIDDEN, MISSING, NONE = "x", "…", "-"
 _DECIMALS = {"percent": 1, "points": 1, "persons": 0, "respondents": 0}

@@ -7,8 +7,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from tsunagari.errors import ConfigError
 from tsunagari.report import figures
-from tsunagari.study import ConfigError
 
 WORDS = figures.Words(title="題", subtitle="割合（%）", foot="n=2,000。")
 

@@ -9,11 +9,12 @@ import pytest
 from python_calamine import CalamineWorkbook
 from tests.browser import published_sample as sample
 
+from tsunagari import disclosure
+from tsunagari.errors import KernelError
 from tsunagari.estimates import ESTIMATE_COLUMNS
 from tsunagari.report import page
 from tsunagari.report.published import Published
 from tsunagari.report.workbook import write_workbook
-from tsunagari.study import KernelError
 
 FORBIDDEN = ["原因", "効果があった", "有意傾向", "ランキング"]
 
@@ -144,6 +145,23 @@ def test_hidden_rows_show_no_number_even_if_the_file_holds_one(rows):
     leaky.loc[hidden, "mark"] = "▲"
     leaky.loc[hidden & (leaky["measure"] == "count"), "estimate"] = 101.3
     assert "101.3" not in words_of(report_of(leaky))
+
+
+def test_what_left_the_plan_reads_as_what_is_hidden_and_is_counted(rows):
+    tables = rows.loc[rows["table_id"].str.startswith("cross_age_band__"), "table_id"].unique()
+    cross = rows["table_id"].isin(tables[:-1])  # a group stands in some table of its axis
+    gone = cross & ((rows["item_value"] == "1") | (rows["domain_value"] == "20s"))
+    changes = rows["table_id"].str.startswith("waves_") & (rows["item_value"] == "1")
+    hidden = rows.assign(status=rows["status"].mask(gone | changes, "suppressed"))
+    is_left_out = gone | (changes & rows["measure"].str.startswith("difference"))
+    assert (gone & (rows["measure"] == "percent")).sum() > 5 and (is_left_out & ~gone).any()
+    assert words_of(report_of(hidden[~is_left_out])) == words_of(report_of(hidden))
+    left_out = pd.Series("line", index=rows.index).where(is_left_out)
+    counts = disclosure.count_left_out(hidden, left_out, wave=sample.YEAR)
+    whole = report_of(pd.concat([hidden[~is_left_out], counts]))
+    number = re.escape(f"{is_left_out.sum():,}件")
+    text = whole.chapters["limits"].to_html()
+    assert re.search(rf'すべて秘匿となる回答・区分の割合 <span data-row="r\w+">{number}', text)
 
 
 def test_reference_values_stand_in_no_sentence(rows):

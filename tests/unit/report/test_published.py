@@ -5,8 +5,8 @@ import pandas as pd
 import pytest
 from tests.browser import published_sample as sample
 
+from tsunagari.errors import InputError
 from tsunagari.report import published
-from tsunagari.study import InputError
 
 
 def test_reads_published_alone(synthetic):

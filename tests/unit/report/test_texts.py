@@ -9,9 +9,10 @@ from jinja2 import Environment, meta
 from tests.browser import published_sample as sample
 
 from tsunagari import attack
+from tsunagari.errors import ConfigError
 from tsunagari.estimates import ESTIMATE_COLUMNS
 from tsunagari.report import findings, page, pictures, tables, texts, workbook, writer
-from tsunagari.study import MISSING_ROLES, ConfigError
+from tsunagari.study.codebook import MISSING_ROLES
 
 FOLDER = Path(texts.__file__).parent
 SOURCE = "\n".join(path.read_text(encoding="utf-8") for path in sorted(FOLDER.glob("*.py")))

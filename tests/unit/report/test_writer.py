@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from tests.browser import published_sample as sample
 
+from tsunagari.errors import ConfigError
 from tsunagari.report import writer
-from tsunagari.study import ConfigError
 
 ROW = {"unit": "percent", "estimate": 7.6, "lower": 6.4, "upper": 8.8, "status": "published",
        "n_unweighted": 2000.0, "table_id": "headline", "domain": "sex", "row_id": "KEY",

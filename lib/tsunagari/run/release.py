@@ -17,7 +17,8 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from tsunagari.study import KernelError, LockedError, WriteError, read_json
+from tsunagari.errors import KernelError, LockedError, WriteError
+from tsunagari.study.files import read_json
 
 SCRATCH_BYTES = 2**24  # room for a copy of published/ and for what kernels write of their own
 

@@ -1,9 +1,4 @@
-"""What stands in the delivered file: every record as text, none lost, nothing guessed.
-
-A reader turns a CSV, an Excel sheet, an SPSS or a Stata file into the same `RawResponses`: text
-columns named as the codebook names them, the records that cannot be laid under those columns, and
-the facts of the file. No value is converted here: `001` stays `001`, `NA` stays `NA`.
-"""
+"""How does a delimited text file become a table, and not one record is lost?"""
 
 from __future__ import annotations
 
@@ -13,102 +8,37 @@ import hashlib
 import io
 import mmap
 import re
-import unicodedata
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
-from datetime import date
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-import pyarrow.compute
 import pyarrow.csv
-from openpyxl.utils import get_column_letter
 
-from tsunagari.formats import (
-    ROWS_SHOWN,
-    Sheet,
-    read_labelled,
-    read_workbook,
-    refuse_disguise,
-    show_rows,
+from tsunagari.errors import InputError
+from tsunagari.intake.formats import refuse_disguise, show_rows
+from tsunagari.intake.received import (
+    TEXT_TYPES,
+    TRAILER,
+    TRAILER_ROWS,
+    RawResponses,
+    finish_table,
+    header_joined,
+    known_names,
+    match_columns,
+    no_rows,
+    start_facts,
+    tidy_name,
 )
-from tsunagari.study import ALIKE, InputError, Study
-
-# One allocator for arrow and numpy, so that what one frees serves the other. Arrow's own takes and
-# keeps pages of 2 MB, which is much beside a file of 3 MB.
-pa.set_memory_pool(pa.system_memory_pool())
-
-csv.field_size_limit(1 << 30)  # an unclosed quote swallows far more than the 131,072 allowed
+from tsunagari.study.survey import Study
 
 DELIMITERS = {",": "コンマ (comma)", "\t": "タブ (tab)", ";": "セミコロン (semicolon)", "|": "|"}
 BAD_LINE_LIMIT = 0.01  # share of records with a wrong number of fields; disclosure standard CSV-04
 _BLOCK_BYTES = 1 << 18
-_TEXT_TYPES = ("ID", "OA")  # nearly every value differs: kept as text, the rest as categories
-_INVISIBLE = dict.fromkeys([0x200B, 0x200C, 0x200D, 0x2060, 0xFEFF, 0x00AD])
 _BARE_CR = re.compile(b"\r(?!\n)")
-_PRIVATE_USE = re.compile("[\ue000-\uf8ff]")
-# Kana and Japanese stops in UTF-8 begin with E3 80 to E3 83, which cp932 shows as one of these.
-_MOJIBAKE = re.compile("[縺繧繝縲]")
-TRAILER_ROWS = 20  # totals and remarks stand among the last rows
-TRAILER = re.compile(  # of a text in NFKC
-    r"[\[(]?\s*(合\s*計|総\s*計|小\s*計|計|平\s*均|回答者数|有効回答|以\s*上|注|備考|[※*]|出典|出所|資料"
-    r"|n\s*=|(grand )?total|mean|average|note|source|eof)",
-    re.I,
-)
-
-
-@dataclass(frozen=True)
-class RawResponses:
-    """The records of one answer file as text.
-
-    Attributes:
-        table: One row a record that fits the header, one column a variable of the codebook;
-            categories or text, blank is "". Index `file_row`: the row a spreadsheet would show,
-            header 1; a quoted line break does not start a row.
-        rejected: Records that do not fit: file_row, reason_code.
-        facts: encoding, delimiter, sha256, bytes, rows, columns, unknown_columns, notes ...
-        lines: Gives the raw text of file rows, for the quarantine.
-        day_zero: The day that Excel's number 0 stands for; None where a number is no date.
-    """
-
-    table: pd.DataFrame
-    rejected: pd.DataFrame
-    facts: dict[str, Any]
-    lines: Callable[[Sequence[int]], list[str]] = field(repr=False)
-    day_zero: date | None = None
-
-
-def read_responses(study: Study) -> RawResponses:
-    """Read the answer file of a wave, whatever its format.
-
-    Args:
-        study: The wave; its study file says format, encodings, sheet and what to do with columns
-            the codebook does not know.
-
-    Returns:
-        Every record as text.
-
-    Raises:
-        InputError: The file is missing, empty, in disguise, in a wrong encoding, of a broken shape,
-            or its columns are not those of the codebook.
-    """
-    path = study.responses_path
-    if path.stat().st_size == 0:
-        raise InputError(
-            "RESPONSES_EMPTY",
-            "responses が空（0 バイト）です。受け取り直してください。",
-            "responses is empty (0 bytes): fetch it again.",
-        )
-    kind = study.config.file.format
-    if kind == "csv":
-        return read_csv(path, study)
-    if kind == "xlsx":
-        return _from_sheet(path, read_workbook(path, sheet=study.wave.sheet), study=study)
-    encodings = [name for name in study.config.file.encodings if name != "utf-8-sig"]
-    return _from_sheet(path, read_labelled(path, kind=kind, encodings=encodings), study=study)
 
 
 # --- CSV ----------------------------------------------------------------------------------------
@@ -164,7 +94,7 @@ def read_csv(path: Path, study: Study) -> RawResponses:
     if records.count == 0:
         raise no_rows()
     kinds = study.codebook.columns["type"].to_dict()
-    texts = frozenset(name for name in columns.values() if kinds.get(name, "SA") in _TEXT_TYPES)
+    texts = frozenset(name for name in columns.values() if kinds.get(name, "SA") in TEXT_TYPES)
     as_delivered = text is unmarked and facts["encoding"].startswith("utf-8")
     n_marks = facts["bytes"] - len(text) if as_delivered else 0
     lines = _LineReader(path, facts, offset + n_marks, records.ends, as_delivered)
@@ -193,25 +123,6 @@ def _load(path: Path) -> memoryview:
     with path.open("rb") as file:
         file.readinto(room)
     return memoryview(room)
-
-
-def start_facts(data: bytes | memoryview, *, study: Study) -> dict[str, Any]:
-    """Return the facts every format has: hash, size, and an empty list of notes."""
-    return {
-        "format": study.config.file.format,
-        "sha256": hashlib.sha256(data).hexdigest(),
-        "bytes": len(data),
-        "notes": [],
-    }
-
-
-def no_rows() -> InputError:
-    """Return the error for a file with a header and no record that fits it."""
-    return InputError(
-        "RESPONSES_EMPTY",
-        "responses に回答が 1 行もありません（列名に合う行が 0 行）。受け取り直してください。",
-        "responses holds 0 rows that fit its header: fetch it again.",
-    )
 
 
 def decode(data: memoryview, *, encodings: Sequence[str]) -> tuple[memoryview, str]:
@@ -343,24 +254,6 @@ def _plain(text: memoryview) -> memoryview:
     return text
 
 
-def tidy_name(name: str) -> str:
-    r"""Return a column name in NFKC, without line breaks, invisible characters and outer spaces.
-
-    Example:
-        >>> tidy_name(" Ｑ１\n ")
-        'Q1'
-    """
-    plain = unicodedata.normalize("NFKC", name).translate(_INVISIBLE)
-    return re.sub(r"[\r\n]+", "", plain).strip()
-
-
-def known_names(study: Study) -> set[str]:
-    """Return the column names a file may use: variables, items in one cell, and mentions."""
-    columns, mentions = study.codebook.columns, study.config.multi_answer.mentions
-    items = columns.loc[columns["type"] == "MA", "item"]
-    return {*columns.index, *items, *(name for names in mentions.values() for name in names)}
-
-
 def _split_header(text: memoryview, *, study: Study) -> tuple[list[str], int, str]:
     """Return the header's names, where the records start, and the delimiter that fits best."""
     end, n_quotes = len(text), 0
@@ -379,7 +272,7 @@ def _split_header(text: memoryview, *, study: Study) -> tuple[list[str], int, st
     n_known, names = found[delimiter]
     inner = [row for name in names for row in name.split("\n")[1:]]
     if any(row.count(delimiter) >= max(n_known - 1, 2) for row in inner):
-        raise _header_joined()  # a quote within the names swallows the first records
+        raise header_joined()  # a quote within the names swallows the first records
     if n_known == 0:
         likely = max(DELIMITERS, key=line.count)
         raise InputError(
@@ -390,81 +283,6 @@ def _split_header(text: memoryview, *, study: Study) -> tuple[list[str], int, st
             f"{DELIMITERS[likely]}): make line 1 the variable names.",
         )
     return names, min(end + 1, len(text)), delimiter
-
-
-def match_columns(header: Sequence[str], *, facts: dict[str, Any], study: Study) -> dict[int, str]:
-    """Return which position of the header holds which variable.
-
-    Args:
-        header: Names as delivered.
-        facts: Gains unknown_columns, header_repairs, order_differs.
-        study: Its codebook says what must be there.
-
-    Returns:
-        Variable by position, unknown columns left out.
-
-    Raises:
-        InputError: A name stands twice, a variable is lacking, or a column is unknown and the
-            study file does not say `unknown_columns: ignore`.
-    """
-    known = known_names(study)
-    names = [name if name in known else tidy_name(name) for name in header]
-    found = {place: name for place, name in enumerate(names) if name in known}
-    repeated = sorted({name for name in found.values() if list(found.values()).count(name) > 1})
-    if repeated:
-        raise _columns_error("COLUMN_REPEATED", repeated)
-    columns = study.codebook.columns
-    mentions = study.config.multi_answer.mentions
-    elsewhere = {*(set(found.values()) - set(columns.index)), *mentions}
-    absent = columns[~columns.index.isin(list(found.values())) & ~columns["item"].isin(elsewhere)]
-    lacking = absent.index[absent["type"] != "OA"].tolist()
-    wanted = (name for names in mentions.values() for name in names)
-    lacking += [name for name in wanted if name not in found.values()]
-    # Told by their letters in Excel: what stands there may be a person's answers, not names.
-    unknown = [get_column_letter(i + 1) for i, n in enumerate(names) if n and i not in found]
-    if lacking:
-        raise _columns_error("COLUMN_MISSING", lacking)
-    if unknown and study.config.file.unknown_columns == "error":
-        if len(header) + 1 >= 2 * len(found):
-            raise _header_joined()
-        raise _columns_error("COLUMN_UNKNOWN", unknown)
-    facts["unknown_columns"] = unknown
-    facts["absent_columns"] = absent.index.tolist()
-    facts["header_repairs"] = [n for place, n in found.items() if header[place] != n]
-    given = list(found.values())
-    facts["order_differs"] = given != sorted(given, key=[*columns.index, *given].index)
-    if unknown:
-        facts["notes"].append(f"コードブックにない {len(unknown)} 列は使いません。")
-    if facts["absent_columns"]:
-        facts["notes"].append(f"自由回答の列がありません: {', '.join(absent.index)}。")
-    return found
-
-
-def _header_joined() -> InputError:
-    return InputError(
-        "HEADER_JOINED",
-        "responses の 1 行目に列名のほかに回答も入っているようです。列名の行の後の改行と引用符を"
-        "確かめて保存し直してください。",
-        "Line 1 of responses seems to hold answers besides the names: check the line break and "
-        "the quotes after the header.",
-    )
-
-
-def _columns_error(code: str, names: list[str]) -> InputError:
-    listed = ", ".join(names[:ROWS_SHOWN]) + (" …" if len(names) > ROWS_SHOWN else "")
-    ja, en = {
-        "COLUMN_REPEATED": ("同じ名前の列があります", "has columns of the same name"),
-        "COLUMN_MISSING": ("コードブックの変数の列がありません", "lacks columns of the codebook"),
-        "COLUMN_UNKNOWN": (
-            "コードブックにない列があります",
-            "has columns the codebook does not know",
-        ),
-    }[code]
-    return InputError(
-        code,
-        f"responses に{ja}（{len(names)} 列）: {listed}。列名かコードブックを直してください。",
-        f"responses {en} ({len(names)}): {listed}. Mend the column names or the codebook.",
-    )
 
 
 def _positions(body: memoryview, byte: int) -> np.ndarray:
@@ -879,195 +697,3 @@ class _LineReader:
         start = 0 if number == 0 else int(self.ends[number - 1]) + 1
         file.seek(self.offset + start)
         return file.read(int(self.ends[number]) - start).decode().rstrip("\r")
-
-
-# --- Excel, SPSS and Stata ----------------------------------------------------------------------
-
-
-def _from_sheet(path: Path, sheet: Sheet, *, study: Study) -> RawResponses:
-    """Lay the text cells of a sheet under the codebook's names."""
-    facts = start_facts(path.read_bytes(), study=study) | sheet.facts
-    if not sheet.rows:
-        raise no_rows()
-    if not known_names(study) & {tidy_name(name) for name in sheet.header}:
-        raise InputError(
-            "HEADER_UNKNOWN",
-            "responses の 1 行目に、コードブックの変数名が一つもありません。1 行目を変数名にして"
-            "ください。",
-            "Row 1 of responses holds no variable of the codebook: make row 1 the names.",
-        )
-    columns = match_columns(sheet.header, facts=facts, study=study)
-    _refuse_number_ids(sheet, columns, study=study)
-    width = len(sheet.header)
-    too_wide = np.array([any(text.strip() for text in row[width:]) for row in sheet.rows])
-    numbers = np.arange(2, len(sheet.rows) + 2)
-    _refuse_wide(numbers[too_wide], n_rows=len(sheet.rows))
-    good = [row for row, wide in zip(sheet.rows, too_wide, strict=True) if not wide]
-    facts.update(rows=len(sheet.rows), columns=width)
-    kinds = study.codebook.columns["type"]
-    series = {}
-    for place, name in columns.items():
-        texts = pd.Series([row[place] for row in good], dtype="str")
-        is_text = kinds.get(name, "SA") in _TEXT_TYPES
-        series[name] = texts.array if is_text else texts.astype("category").array
-    table = pd.DataFrame(series, index=pd.Index(numbers[~too_wide], name="file_row"))
-    rejected = pd.DataFrame({"file_row": numbers[too_wide], "reason_code": "TOO_MANY_FIELDS"})
-    rejected["reason_code"] = rejected["reason_code"].astype("str")
-    _note_labels(sheet, facts=facts, study=study)
-    table = finish_table(table, facts=facts, study=study)
-
-    def lines(rows: Sequence[int]) -> list[str]:
-        return ["\t".join(sheet.rows[row - 2]) for row in rows]
-
-    day_zero = None
-    if facts["format"] == "xlsx":
-        day_zero = date(1904, 1, 1) if facts["is_1904"] else date(1899, 12, 30)
-    return RawResponses(table, rejected, facts, lines=lines, day_zero=day_zero)
-
-
-def _refuse_wide(rows: np.ndarray, *, n_rows: int) -> None:
-    """Refuse a sheet with values outside the named columns in more rows than a CSV may have."""
-    if len(rows) > max(1, BAD_LINE_LIMIT * n_rows):
-        raise InputError(
-            "SHEET_SHAPE",
-            f"responses: 列名のない列に値のある行が {len(rows)} 行あります（{show_rows(rows)} "
-            "行目）。その列を消すか、列名を付けてください。",
-            f"responses: {len(rows)} rows hold values in columns without a name "
-            f"({show_rows(rows)}): delete those columns or name them.",
-        )
-
-
-def _refuse_number_ids(sheet: Sheet, columns: dict[int, str], *, study: Study) -> None:
-    """Refuse ids that are numbers: 001 has become 1, a long one has lost digits."""
-    wanted = study.config.columns.respondent_id
-    header = next((sheet.header[place] for place, n in columns.items() if n == wanted), None)
-    rows = sheet.numeric.get(header or "", [])
-    if rows:
-        raise InputError(
-            "ID_NUMBER",
-            f"responses の {wanted} が数値です（{len(rows)} 行: {show_rows(rows[:5])} 行目）。"
-            "先頭の 0 や 16 桁目からの数字が失われている恐れがあるので、文字列の列で受け取り直して"
-            "ください。",
-            f"responses: {wanted} holds numbers, not text ({len(rows)} rows: "
-            f"{show_rows(rows[:5])}); leading zeros or digits after the 15th may be lost: ask for "
-            "a text column.",
-        )
-
-
-def _note_labels(sheet: Sheet, *, facts: dict[str, Any], study: Study) -> None:
-    """Note codes that the file labels and the codebook lacks, and labels that differ."""
-    codes = study.codebook.codes
-    for variable, labels in sheet.labels.items():
-        mine = codes[codes["variable"] == variable].set_index("code")["code_label"]
-        if study.codebook.columns["type"].get(variable) != "SA":
-            continue
-        extra = [code for code in labels if code not in mine.index]
-        differ = [
-            c for c in labels if c in mine and _plain_label(labels[c]) != _plain_label(mine[c])
-        ]
-        if extra:
-            facts["notes"].append(f"{variable}: コード {', '.join(extra)} はコードブックにない。")
-        if differ:
-            facts["notes"].append(f"{variable}: コード {', '.join(differ)} のラベルがちがう。")
-
-
-def _plain_label(label: str) -> str:
-    return tidy_name(label).translate(ALIKE)
-
-
-# --- what every format must pass ----------------------------------------------------------------
-
-
-def finish_table(table: pd.DataFrame, *, facts: dict[str, Any], study: Study) -> pd.DataFrame:
-    """Add absent free-text columns; refuse garbled text and a wrong number of rows.
-
-    Raises:
-        InputError: No record fits the header, garbled text, or not as many rows as the study file
-            expects.
-    """
-    if table.empty:
-        raise no_rows()
-    refuse_garbled(table, facts=facts)
-    expected = study.wave.expected_rows
-    if expected is not None and expected != facts["rows"]:
-        raise InputError(
-            "ROW_COUNT",
-            f"responses は {facts['rows']} 行で、study.yaml の expected_rows {expected} と"
-            "ちがいます。送信の途中で切れていないか確かめてください。",
-            f"responses has {facts['rows']} rows where study.yaml expects {expected}: see "
-            "whether the file was cut.",
-        )
-    blank = pd.Series("", index=table.index, dtype="str")
-    return table.assign(**dict.fromkeys(facts["absent_columns"], blank))
-
-
-def refuse_garbled(table: pd.DataFrame, *, facts: dict[str, Any]) -> None:
-    """Refuse text that was read in the wrong encoding, by whomever.
-
-    Raises:
-        InputError: Private-use characters out of cp932 (a Shift_JIS-2004 file), or UTF-8 read as
-            cp932 somewhere on the way.
-    """
-    damaged = 0
-    plain: set[int] = set()  # category types, which columns share, without a foreign character
-    for _, column in table.items():
-        if id(column.dtype) in plain:
-            continue
-        is_category = isinstance(column.dtype, pd.CategoricalDtype)
-        values = pa.array(column.array.categories if is_category else column.array)
-        foreign = values.filter(pa.compute.invert(pa.compute.string_is_ascii(values)))
-        foreign = foreign.unique().to_pylist()
-        if not foreign:
-            plain |= {id(column.dtype)} if is_category else set()
-            continue
-        text = "\n".join(foreign)
-        damaged += text.count("\ufffd")
-        if facts.get("encoding") == "cp932" and _PRIVATE_USE.search(text):
-            bad = [value for value in foreign if _PRIVATE_USE.search(value)]
-            raise _garbled("ENCODING_PRIVATE_USE", column, bad)
-        bad = [value for value in foreign if _looks_garbled(value)]
-        if len(bad) > max(0.01 * len(foreign), 0):
-            raise _garbled("ENCODING_MOJIBAKE", column, bad)
-    facts["replacement_characters"] = damaged
-    if damaged:
-        facts["notes"].append(
-            f"読めない文字（U+FFFD）が {damaged} か所あります。引用に使いません。"
-        )
-
-
-def _looks_garbled(text: str) -> bool:
-    """Whether the text is UTF-8 that was read as cp932: written back, it decodes as UTF-8.
-
-    Example:
-        >>> _looks_garbled("孤独".encode().decode("cp932"))
-        True
-        >>> _looks_garbled("孤独")
-        False
-    """
-    if len(_MOJIBAKE.findall(text)) >= 2:
-        return True
-    try:
-        return max(text.encode("cp932").decode("utf-8")) >= "\u3000"
-    except UnicodeError:
-        return False
-
-
-def _garbled(code: str, column: pd.Series, bad: list[str]) -> InputError:
-    rows = column.index[column.isin(bad)]
-    ja, en = {
-        "ENCODING_PRIVATE_USE": (
-            "外字（私用領域の文字）があります。Shift_JIS-2004 のファイルを cp932 として読んだ疑い",
-            "holds private-use characters, as when a Shift_JIS-2004 file is read as cp932",
-        ),
-        "ENCODING_MOJIBAKE": (
-            "文字化け（UTF-8 を cp932 として読んだ形）があります",
-            "holds UTF-8 text that was read as cp932",
-        ),
-    }[code]
-    return InputError(
-        code,
-        f"responses の {column.name} に{ja}（{len(rows)} 行: {show_rows(rows)} 行目）。元の"
-        "データを UTF-8 で書き出し直してください。",
-        f"responses: {column.name} {en} ({len(rows)} rows: {show_rows(rows)}). Export the "
-        "original again as UTF-8.",
-    )

@@ -23,11 +23,12 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import nbformat
 import pandas as pd
 
-from tsunagari import study as studies
+from tsunagari.errors import ConfigError, InputError, SurveyError, WriteError
 from tsunagari.estimates import is_kind
-from tsunagari.notebooks import (
+from tsunagari.run.notebooks import (
     KERNEL_ENVIRONMENT,
     PACKAGE,
     Cell,
@@ -40,7 +41,7 @@ from tsunagari.notebooks import (
     resolve_parameters,
     run_notebook,
 )
-from tsunagari.release import (
+from tsunagari.run.release import (
     check_limits,
     check_writable,
     discard,
@@ -49,7 +50,9 @@ from tsunagari.release import (
     staging,
     swap_in,
 )
-from tsunagari.study import ConfigError, InputError, Study, SurveyError, WriteError, read_json
+from tsunagari.study import files
+from tsunagari.study.files import read_json
+from tsunagari.study.survey import Study, open_study
 
 GATE = "gate"  # the step between microdata and pages; Python, not a notebook
 REPORT = "07_report_council"
@@ -107,7 +110,7 @@ def hash_inputs(study: Study) -> dict[str, str]:
     not know. Answers are named as study.yaml calls them, `responses`; other files (decisions by
     hand, records) count together under one name: what the analyst called them is nobody's business.
     """
-    root = studies.repository_root()
+    root = files.repository_root()
     benchmark = study.config.benchmark if study.has_survey else None
     named = {"study.yaml", "codebook.csv", "texts.yaml", "population_municipalities.csv"}
     if study.has_survey:
@@ -129,8 +132,8 @@ def hash_inputs(study: Study) -> dict[str, str]:
             group = f"responses{path.suffix}" if path == answers else "*"
             group = f"{folder.relative_to(root).as_posix()}/{group}"
             private.setdefault(group, {})[name] = _digest(path)
-    for group, files in private.items():
-        hashes[group] = hmac.digest(_secret(root), _digest(files).encode(), "sha256").hex()
+    for group, hashed in private.items():
+        hashes[group] = hmac.digest(_secret(root), _digest(hashed).encode(), "sha256").hex()
     return dict(sorted(hashes.items()))
 
 
@@ -262,13 +265,13 @@ def prepare(
             that is not ours.
     """
     check_limits()
-    study = studies.open_study(name, year)
+    study = open_study(name, year)
     folder = notebooks or PACKAGE.parents[1] / "notebooks"
     sources = {step: folder / f"{step}.ipynb" for step in steps_of(study) if step != GATE}
     cells = {step: read_notebook(path) for step, path in sources.items()}
     parameters = resolve_parameters(cells, given, study=study)
     _check_inputs(study)
-    root = studies.repository_root().resolve()
+    root = files.repository_root().resolve()
     for zone in ("data/processed", "reports"):
         check_writable(root / zone / name / str(year), root=root)
     _check_foreign(root / "reports" / name / str(year))
@@ -305,7 +308,7 @@ def _check_inputs(study: Study) -> None:
     called = {wave.responses_path: wave.wave_dir / "responses" for wave in waves}
     for path in [*called, *(study.raw_dir / name for name in targets if name)]:
         if not path.is_file() or path.stat().st_size == 0:
-            place = called.get(path, path).relative_to(studies.repository_root())
+            place = called.get(path, path).relative_to(files.repository_root())
             raise InputError(
                 "FILE_EMPTY" if path.is_file() else "FILE_MISSING",
                 f"{place} が{'空です' if path.is_file() else 'ありません'}。"
@@ -335,7 +338,7 @@ def make_steps(run: Run, *, scratch: Path, force: bool = False) -> dict[str, flo
     first = _is_intact(known.get(steps[0]), key=run.key(steps[0], {}), folder=run.staging)
     if run.staging.is_symlink() or not first:
         discard(run.staging)
-    studies.stamp_wave(run.staging, name=run.study.name, year=run.study.year)
+    files.stamp_wave(run.staging, name=run.study.name, year=run.study.year)
     seconds: dict[str, float | None] = {}
     sizes = {step: len(run.notebooks.get(step, "1")) for step in steps}
     with contextlib.closing(Progress(sizes)) as progress:
@@ -353,7 +356,7 @@ def make_steps(run: Run, *, scratch: Path, force: bool = False) -> dict[str, flo
                     records[step] = {"key": key, "outputs": outputs}
                     seconds[step] = time.monotonic() - began
             progress.finish(step, seconds[step])
-            studies.write_table(run.staging / _RECORDS, records)
+            files.write_table(run.staging / _RECORDS, records)
     return seconds
 
 
@@ -384,7 +387,7 @@ def _outputs(record: Any) -> dict[str, str]:
 
 def _prune(folder: Path, records: dict[str, Any]) -> None:
     """Delete what no finished step has written, so that no old result is taken for a new one."""
-    kept = {_RECORDS, studies.STAMP, *(name for one in records.values() for name in one["outputs"])}
+    kept = {_RECORDS, files.STAMP, *(name for one in records.values() for name in one["outputs"])}
     for path in folder.rglob("*"):
         is_kept = path.relative_to(folder).as_posix() in kept
         if path.is_symlink() or (path.is_file() and not is_kept):
@@ -437,7 +440,6 @@ def build_release(run: Run) -> None:
         DisclosureError: A hidden value can be told from them, or a number did not pass the gate.
     """
     quicken_imports()
-    import nbformat
 
     from tsunagari import attack
     from tsunagari.report import page, published, workbook
@@ -457,7 +459,7 @@ def build_release(run: Run) -> None:
     shutil.copyfile(run.staging / "published/estimates.csv", folder / "estimates.csv")
     if (made := run.staging / "published" / FINDER).exists():
         shutil.copyfile(made, folder / FINDER)
-    studies.write_table(folder / MANIFEST, _describe(run))
+    files.write_table(folder / MANIFEST, _describe(run))
     attack.seal_manifest(folder / MANIFEST)
     try:
         with environment({"TSUNAGARI_STAGING": str(run.staging)}), blame("attack"):
@@ -479,7 +481,7 @@ def _lift_mark(folder: Path) -> None:
     edition.lift_mark(folder)
     outputs = _digests(folder)
     manifest = read_json(folder / MANIFEST) | {"signoff": signed, "outputs": outputs}
-    studies.write_table(folder / MANIFEST, manifest)
+    files.write_table(folder / MANIFEST, manifest)
     attack.seal_manifest(folder / MANIFEST)
 
 
@@ -492,7 +494,7 @@ def _describe(run: Run) -> dict[str, Any]:
     """Return the manifest: no time, no path of this machine, no user."""
     from tsunagari.report.edition import UNSIGNED
 
-    estimates = studies.read_table(run.release_staging / "estimates.csv")
+    estimates = files.read_table(run.release_staging / "estimates.csv")
     ledger = estimates[is_kind(estimates, "ledger") & (estimates["measure"] == "count")]
     counts = ledger.set_index("item_value")["estimate"]
     return {
@@ -570,7 +572,7 @@ def _keep_last(run: Run) -> None:
 
     Notes, the quota sheet: all that no step has written.
     """
-    made = {_RECORDS, studies.STAMP, _LAST}
+    made = {_RECORDS, files.STAMP, _LAST}
     made.update(*(_outputs(record) for record in read_json(run.processed / _RECORDS).values()))
     own = {name: path for name, path in _files(run.processed).items() if name not in made}
     old, new = run.release / "estimates.csv", run.staging / "published/estimates.csv"
@@ -589,14 +591,14 @@ def compare_headlines(name: str, year: int) -> pd.DataFrame:
     Returns:
         One row a figure: here, last and change, indexed by measure, domain and item.
     """
-    study = studies.open_study(name, year)
+    study = open_study(name, year)
     here_path = study.processed_dir / "published/estimates.csv"
-    here = studies.read_table(here_path)
-    last_path = studies.release_dir(name, year) / "estimates.csv"
+    here = files.read_table(here_path)
+    last_path = files.release_dir(name, year) / "estimates.csv"
     kept = study.processed_dir / _LAST
     if kept.exists() and last_path.exists() and _digest(last_path) == _digest(here_path):
         last_path = kept
-    last = studies.read_table(last_path)
+    last = files.read_table(last_path)
     keys = ["measure", "domain", "domain_value", "item", "item_value"]
     columns = [
         table[table["table_id"] == "headline"].set_index(keys)["estimate"].rename(title)
@@ -623,7 +625,7 @@ def release_report(name: str, year: int) -> dict[str, str]:
     """
     from tsunagari import attack
 
-    study, folder = studies.open_study(name, year), studies.release_dir(name, year)
+    study, folder = open_study(name, year), files.release_dir(name, year)
     if not (folder / MANIFEST).is_file():
         raise InputError(
             "RELEASE_MISSING",
@@ -660,14 +662,14 @@ def verify_report(folder: Path) -> None:
             f"{folder.name} に manifest.json がありません。公表物のフォルダーを指定してください。",
             f"There is no manifest.json in {folder.name}: name the folder of a release.",
         )
-    attack.verify_release(studies.open_study(manifest["study"], manifest["year"]), folder)
+    attack.verify_release(open_study(manifest["study"], manifest["year"]), folder)
 
 
 # --- command line ---------------------------------------------------------------------------------
 
 
 def _parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m tsunagari.pipeline", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m tsunagari.run.pipeline", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
     for command, words in (
         ("report", "make one report / レポートを作る"),
@@ -688,7 +690,7 @@ def _parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 def _report(options: argparse.Namespace, year: int, *, notebooks: Path | None) -> None:
     name = options.study
-    if not studies.open_study(name, year).has_survey:
+    if not open_study(name, year).has_survey:
         print(
             "調査がないため、手順 01〜04 は行いません。 / No survey: steps 01 to 04 are left out.",
             file=sys.stderr,

@@ -9,7 +9,8 @@ import numpy as np
 import pandas as pd
 from scipy.stats import norm
 
-from tsunagari.study import ConfigError, Item
+from tsunagari.errors import ConfigError
+from tsunagari.study.codebook import Item
 
 CONFIDENCE = 0.95
 POWER = 0.8  # chance to see a change that is there

@@ -24,9 +24,10 @@ from xml.etree import ElementTree
 
 import numpy as np
 import pandas as pd
+import pyreadstat
 from python_calamine import CalamineError, CalamineWorkbook
 
-from tsunagari.study import InputError
+from tsunagari.errors import InputError
 
 ROWS_SHOWN = 10  # file rows named in a message
 UNPACKED_LIMIT_BYTES = 200_000_000  # disclosure standard XLS-10
@@ -377,7 +378,15 @@ def read_labelled(path: Path, *, kind: str, encodings: Sequence[str]) -> Sheet:
     with path.open("rb") as file:
         refuse_disguise(file.read(4096), wanted=kind)
     with tempfile.TemporaryDirectory() as folder:
-        command = [sys.executable, "-m", "tsunagari.formats", str(path), folder, kind, *encodings]
+        command = [
+            sys.executable,
+            "-m",
+            "tsunagari.intake.formats",
+            str(path),
+            folder,
+            kind,
+            *encodings,
+        ]
         try:
             done = subprocess.run(
                 command, capture_output=True, timeout=CONVERT_SECONDS, check=False
@@ -416,8 +425,6 @@ def _refuse_equal_labels(labels: dict[str, dict[str, str]]) -> None:
 
 def convert_labelled(path: Path, folder: Path, *, kind: str, encodings: Sequence[str]) -> None:
     """Write an SPSS or Stata file's cells and labels; runs in the process with limits."""
-    import pyreadstat  # here only: the rest of the package never loads it
-
     read = pyreadstat.read_sav if kind == "sav" else pyreadstat.read_dta
     says_own = kind == "sav" or re.search(rb"<release>1(1[89]|[2-9])", path.read_bytes()[:99])
     for encoding in [*[None] * bool(says_own), *encodings]:

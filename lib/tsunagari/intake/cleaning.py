@@ -9,43 +9,31 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-import pyarrow.compute
 
-from tsunagari import coding, reading
-from tsunagari.coding import Coded, CodedSheet, derive_variables, label_key, tidy_cell
+from tsunagari.errors import ConfigError, InputError
 from tsunagari.estimates import ESTIMATE_COLUMNS
-from tsunagari.reading import RawResponses, read_responses, show_rows
-from tsunagari.study import (
-    NO_ANSWER,
-    ConfigError,
-    Indicator,
-    InputError,
-    QualityRule,
-    Study,
-    parse_condition,
+from tsunagari.intake import coding, columns, judging, multi_answer, received
+from tsunagari.intake.coding import CodedSheet
+from tsunagari.intake.columns import Coded
+from tsunagari.intake.decisions import (
+    correct_answers,
+    decisions_error,
+    read_decisions,
+    refuse_bad_corrections,
+    rows_decided,
 )
-
-__all__ = [
-    "RULE_VERSION",
-    "Cleaned",
-    "LedgerError",
-    "clean_responses",
-    "compare_codebooks",
-    "compare_before_after",
-    "derive_variables",
-    "ledger_rows",
-    "missing_by_item",
-    "quality_effect",
-    "read_responses",
-    "save_cleaned",
-    "scale_directions",
-]
+from tsunagari.intake.deriving import derive_variables
+from tsunagari.intake.formats import show_rows
+from tsunagari.intake.judging import tidy_cell
+from tsunagari.intake.received import RawResponses
+from tsunagari.study.codebook import NO_ANSWER, parse_condition
+from tsunagari.study.settings import QualityRule
+from tsunagari.study.survey import Study
 
 RULE_VERSION = "4"  # raised whenever a rule of this room or of coding changes its outcome
 CONFLICT_LIMIT = 0.01  # share of rows whose id stands for different answers; standard ID-02
@@ -53,7 +41,6 @@ _PERIOD = re.compile(
     r"(\d{4})年\s*(\d{1,2})月?(?:\d{1,2}日)?(?:\s*[〜～~\-から]+\s*(?:(\d{4})年)?(\d{1,2})月)?"
 )
 SAME_ANSWERS_COLUMNS = 30  # in a shorter questionnaire two people do give the same answers
-HIGH_NONRESPONSE_PCT = 20.0  # above it a question is marked; standard MIS-04
 _PERSONAL = (  # in an id: e-mail address, phone number, a Japanese name
     r"[^@\s]+@[^@\s]+\.[^@\s]+",
     r"(^|[^\d-])0\d{1,4}[-( ]\d{1,4}[-) ]\d{3,4}(\D|$)|^0[789]0\d{8}$",
@@ -139,11 +126,11 @@ def clean_responses(raw: RawResponses, study: Study) -> Cleaned:
         LedgerError: The ledger does not add up.
     """
     decisions = read_decisions(study, raw=raw)
-    counted = ~_decided(decisions, "exclude", n=len(raw.table))
-    table = coding.split_multiple(raw.table, study, counted=counted)
-    table, corrections = _correct(table, decisions)
+    counted = ~rows_decided(decisions, "exclude", n=len(raw.table))
+    table = multi_answer.split_multiple(raw.table, study, counted=counted)
+    table, corrections = correct_answers(table, decisions)
     sheet = coding.code_cells(table, study, day_zero=raw.day_zero, counted=counted)
-    _refuse_bad_corrections(sheet, decisions, age=study.config.design.age)
+    refuse_bad_corrections(sheet, decisions, age=study.config.design.age)
     _refuse_second_header(sheet, study=study)
     rows = _Rows(sheet, study=study, decisions=decisions)
     rows.judge()
@@ -163,147 +150,6 @@ def clean_responses(raw: RawResponses, study: Study) -> Cleaned:
     )
 
 
-# --- decisions ----------------------------------------------------------------------------------
-
-_DECISION_COLUMNS = "file_row file_sha256 respondent_id variable decision new_value reason".split()
-_HASH_LENGTH = 12  # characters of the file's hash that confirm a row number
-
-
-def read_decisions(study: Study, *, raw: RawResponses) -> pd.DataFrame:
-    """Read what the analyst decided by hand, from decisions.csv beside the answer file.
-
-    Args:
-        study: The wave.
-        raw: The file the decisions are about.
-
-    Returns:
-        position (in `raw.table`), variable, decision, new_value, reason; no row without the file.
-
-    Raises:
-        ConfigError: A decision names no row or an unknown variable, or gives no reason; every
-            mistake is named with its line.
-    """
-    path = study.wave_dir / "decisions.csv"
-    if not path.exists():
-        return pd.DataFrame(columns=["position", "variable", "decision", "new_value", "reason"])
-    given, problems = _load_decisions(path), []
-    ids = raw.table[study.config.columns.respondent_id].astype("str").map(tidy_cell)
-    places: list[int] = []
-    for row in given.itertuples():
-        found, mistakes = _place_decision(row, ids=ids, study=study, sha256=raw.facts["sha256"])
-        places.append(found)
-        problems += [f"{row.Index} 行目 {mistake}" for mistake in mistakes]
-    twice = given.assign(position=places).duplicated(["position", "variable"])
-    problems += [f"{line} 行目 同じ対象が二度 (decided twice)" for line in given.index[twice]]
-    if problems:
-        raise _decisions_error(problems)
-    return given.assign(position=places).drop(columns=_DECISION_COLUMNS[:3])
-
-
-def _load_decisions(path: Path) -> pd.DataFrame:
-    """Return the records of decisions.csv as text; the index is the line, the header being 1."""
-    try:
-        given = pd.read_csv(
-            path, dtype=str, keep_default_na=False, encoding="utf-8-sig", skip_blank_lines=False
-        ).fillna("")
-    except (UnicodeDecodeError, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
-        raise _decisions_error(["UTF-8 の CSV として読めない (not a CSV in UTF-8)"]) from error
-    problems = [f"列 {n} は使えない (unknown column)" for n in given if n not in _DECISION_COLUMNS]
-    problems += [
-        f"列 {n} がない (column missing)" for n in ("decision", "reason") if n not in given
-    ]
-    if problems:
-        raise _decisions_error(problems)
-    given = given.reindex(columns=_DECISION_COLUMNS, fill_value="")
-    given.index = pd.RangeIndex(2, len(given) + 2)
-    broken = given.apply(lambda column: column.str.contains(r"[\r\n]")).any(axis=1)
-    if broken.any():  # after an unclosed quote the next record is part of the cell
-        mistake = f"{given.index[broken][0]} 行目 セルに改行がある"
-        raise _decisions_error([f'{mistake} (a cell holds a line break: is a " not closed?)'])
-    given = given.apply(lambda column: column.str.strip())
-    return given[(given != "").any(axis=1)]
-
-
-def _place_decision(
-    row: Any, *, ids: pd.Series, study: Study, sha256: str
-) -> tuple[int, list[str]]:
-    """Return which row of the table a decision is about, and its mistakes.
-
-    Where the id does not say who it is, the file's hash must confirm the row: in another delivery
-    another person may stand there.
-    """
-    mistakes = []
-    is_row = ids.index.astype("str") == row.file_row
-    is_id = (ids == tidy_cell(row.respondent_id)).to_numpy()
-    found = np.flatnonzero(is_row if row.file_row else is_id & bool(row.respondent_id))
-    if row.file_row and row.respondent_id and is_row.any() and not (is_row & is_id).any():
-        mistakes.append("file_row と respondent_id が別の人 (row and id do not belong together)")
-    confirmed = row.file_sha256.lower().ljust(_HASH_LENGTH, "-")
-    if row.file_row and is_id.sum() != 1 and not sha256.startswith(confirmed):
-        mistakes.append(
-            f"file_row だけでは別のファイルで別の人になる。この行を確かめて file_sha256 に "
-            f"{sha256[:_HASH_LENGTH]} と書くか、respondent_id で示す (check the row, then write "
-            "this file_sha256, or name the respondent_id)"
-        )
-    if len(found) != 1:
-        mistakes.append(f"対象が {len(found)} 行 (not exactly one row)")
-    if row.decision not in ("accept", "correct", "exclude"):
-        mistakes.append("decision は accept/correct/exclude (one of these)")
-    if not row.reason:
-        mistakes.append("reason が空 (reason missing)")
-    if (row.decision == "correct") != bool(row.variable):
-        mistakes.append("variable は correct だけに書く (variable goes with correct)")
-    if row.variable and row.variable not in study.codebook.columns.index:
-        mistakes.append("variable がコードブックにない (unknown variable)")
-    return int(found[0]) if len(found) == 1 else -1, mistakes
-
-
-def _decisions_error(problems: list[str]) -> ConfigError:
-    shown = "; ".join(problems[:10]) + (" …" if len(problems) > 10 else "")
-    return ConfigError(
-        "DECISIONS",
-        f"decisions.csv に誤りがあります（{len(problems)} 件）: {shown}。直してください。",
-        f"decisions.csv has {len(problems)} mistake(s), listed before: mend them.",
-    )
-
-
-def _refuse_bad_corrections(sheet: CodedSheet, decisions: pd.DataFrame, *, age: str | None) -> None:
-    """Refuse a correction to what is no value of the codebook; an age may be too young."""
-    wanted = decisions[(decisions["decision"] == "correct") & (decisions["variable"] != age)]
-    fine = ("SKIP_VIOLATION", "EXCLUSIVE_CONFLICT")  # such a value is one of the codebook
-    mistakes = [
-        f"{row.Index} 行目 new_value が {row.variable} の値にない (not a value of it)"
-        for row in wanted.itertuples()
-        for positions, variable, reason in sheet.log.cells
-        if variable == row.variable and reason not in fine and row.position in positions
-    ]
-    if mistakes:
-        raise _decisions_error(mistakes)
-
-
-def _decided(decisions: pd.DataFrame, decision: str, *, n: int) -> np.ndarray:
-    """Return the rows about which this was decided, shape (n,)."""
-    mask = np.zeros(n, dtype=bool)
-    mask[decisions.loc[decisions["decision"] == decision, "position"].astype(int)] = True
-    return mask
-
-
-def _correct(table: pd.DataFrame, decisions: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Return the table with decided corrections, and their log old -> new."""
-    log, changed = [], {}
-    for row in decisions[decisions["decision"] == "correct"].itertuples(index=False):
-        column = changed.get(row.variable, table[row.variable]).copy()
-        old = str(column.iloc[row.position])
-        if isinstance(column.dtype, pd.CategoricalDtype):
-            if row.new_value not in column.cat.categories:
-                column = column.cat.add_categories([row.new_value])
-        column.iloc[row.position] = row.new_value
-        changed[row.variable] = column
-        log.append((table.index[row.position], row.variable, old, row.new_value, "DECISION"))
-    names = ["file_row", "variable", "old", "new", "rule"]
-    return table.assign(**changed) if changed else table, pd.DataFrame(log, columns=names)
-
-
 # --- rows ---------------------------------------------------------------------------------------
 
 
@@ -319,8 +165,8 @@ class _Rows:
         self.given_ids = self.raw[self.id_column].astype("str")
         self.ids = self._tidy_ids()
         self.id_codes: np.ndarray | None = None
-        self.accepted = _decided(decisions, "accept", n=len(self.raw))
-        self.excluded = _decided(decisions, "exclude", n=len(self.raw))
+        self.accepted = rows_decided(decisions, "accept", n=len(self.raw))
+        self.excluded = rows_decided(decisions, "exclude", n=len(self.raw))
 
     def judge(self) -> None:
         """Work through the reasons in their order."""
@@ -342,7 +188,7 @@ class _Rows:
         self._judge_cells()
         odd = self.accepted & (self.reasons > 0)
         if odd.any():
-            raise _decisions_error(
+            raise decisions_error(
                 [
                     f"{row} 行目の回答は accept できない (cannot be accepted)"
                     for row in self.raw.index[odd]
@@ -380,13 +226,13 @@ class _Rows:
     def _is_trailer(self) -> np.ndarray:
         """Find remarks in few cells, what follows the first of them, and totals in any."""
         mask = np.zeros(len(self.raw), dtype=bool)
-        last = np.arange(max(0, len(self.raw) - reading.TRAILER_ROWS), len(self.raw))
+        last = np.arange(max(0, len(self.raw) - received.TRAILER_ROWS), len(self.raw))
         columns = [self.sheet.log.raw_values(last, name) for name in self.raw.columns]
         for position, texts in zip(last, zip(*columns, strict=True), strict=True):
             filled = [tidy_cell(text) for text in texts if tidy_cell(text)]
             if 0 < len(filled) <= max(2, len(columns) // 4):
-                mask[position] = mask.any() or bool(reading.TRAILER.match(filled[0]))
-            mask[position] |= bool(reading.TRAILER.fullmatch(self.ids.iloc[position]))
+                mask[position] = mask.any() or bool(received.TRAILER.match(filled[0]))
+            mask[position] |= bool(received.TRAILER.fullmatch(self.ids.iloc[position]))
         return mask
 
     # ids
@@ -400,7 +246,7 @@ class _Rows:
     def _judge_ids(self) -> None:
         self._refuse_personal_ids()
         self.give("ID_MISSING", (self.ids == "").to_numpy())
-        is_odd = self.given_ids.str.contains(coding.CONTROL_PATTERN, regex=True).to_numpy(bool)
+        is_odd = self.given_ids.str.contains(judging.CONTROL_PATTERN, regex=True).to_numpy(bool)
         self.give("ID_INVALID", is_odd)
 
     def _refuse_personal_ids(self) -> None:
@@ -455,12 +301,12 @@ class _Rows:
         twice = self._is_repeated(self.reasons == 0)
         if twice.any():
             rows_text = show_rows(self.raw.index[twice])
-            raise _decisions_error(
+            raise decisions_error(
                 [f"同じ回答者番号を二つ accept (one id accepted twice): {rows_text}"]
             )
 
     def _refuse_many_conflicts(self, conflict: np.ndarray) -> None:
-        many = max(coding.BAD_CELL_MINIMUM - 1, CONFLICT_LIMIT * len(self.raw))
+        many = max(columns.BAD_CELL_MINIMUM - 1, CONFLICT_LIMIT * len(self.raw))
         if conflict.sum() > many:
             rows = show_rows(self.raw.index[conflict])
             raise InputError(
@@ -494,7 +340,7 @@ class _Rows:
         plan = self.study.config.weighting
         margins = [name for margin in plan.margins for name in margin.by]
         names = [n for n in (*plan.cells, *margins, *plan.strata, plan.psu, plan.fpc) if n]
-        table = derive_variables(_frame(self.sheet, names, study=self.study), self.study)
+        table = derive_variables(as_frame(self.sheet, names, study=self.study), self.study)
         for name in names:
             usable = {*self.study.items[name].options, *plan.sample_share.get(name, ())}
             is_in = table[name].isin(usable) if usable else table[name].notna()
@@ -708,7 +554,7 @@ def _column(column: Coded, *, keep: np.ndarray) -> pd.api.extensions.ExtensionAr
     return column.to_text(keep)
 
 
-def _frame(sheet: CodedSheet, names: Iterable[str | None], *, study: Study) -> pd.DataFrame:
+def as_frame(sheet: CodedSheet, names: Iterable[str | None], *, study: Study) -> pd.DataFrame:
     """Return coded columns, and what these names are derived from, for every row."""
     wanted, derive = [name for name in names if name], study.config.derive
     for name in wanted:
@@ -834,136 +680,6 @@ def _table(
     return pd.DataFrame(columns)
 
 
-# --- what an analyst looks at -------------------------------------------------------------------
-
-
-def missing_by_item(respondents: pd.DataFrame, study: Study) -> pd.DataFrame:
-    """Return how many were asked and how many gave no answer, by question; counts only.
-
-    Args:
-        respondents: Cleaned respondents, shape (n, any).
-        study: The wave.
-
-    Returns:
-        One row a question: item, label, kind, n_asked, n_answered, n_refused (refused, don't know),
-        n_no_answer, missing_pct (no answer or refused, of those asked), note (Japanese; where all
-        or more than a fifth are missing).
-    """
-    rows = []
-    for name, item in study.items.items():
-        if item.kind not in ("SA", "MA", "NUM") or name in study.config.derive:
-            continue
-        column = respondents[name]
-        if item.kind == "NUM":
-            n_asked, n_refused, n_none = len(column), 0, int(column.isna().sum())
-        else:
-            n_asked = int((column.notna() & ~column.isin(item.not_asked)).sum())
-            n_none = int(column.isin([NO_ANSWER, *item.no_answer]).sum())
-            n_refused = int(column.isin(list(item.missing)).sum())
-        n_answered = n_asked - n_none - n_refused
-        share = 100 * (n_asked - n_answered) / n_asked if n_asked else 0.0
-        note = "無回答が 20% をこえる" if share > HIGH_NONRESPONSE_PCT else ""
-        note = "集計対象なし" if n_answered == 0 else note
-        rows.append(
-            (name, item.label, item.kind, n_asked, n_answered, n_refused, n_none, share, note)
-        )
-    names = "item label kind n_asked n_answered n_refused n_no_answer missing_pct note"
-    return pd.DataFrame(rows, columns=names.split())
-
-
-def scale_directions(respondents: pd.DataFrame, study: Study) -> pd.DataFrame:
-    """Return pairs of items of one sum that go against each other: was one not reversed?
-
-    Args:
-        respondents: Cleaned respondents, shape (n, any).
-        study: The wave.
-
-    Returns:
-        sum, item, other, correlation (Pearson, unweighted), only where it is negative.
-    """
-    rows = []
-    for name, rule in study.config.derive.items():
-        items = [item for item in rule.sum_of if item in respondents]
-        codes = {
-            i: respondents[i].map({c: float(c) for c in study.items[i].options}) for i in items
-        }
-        table = pd.DataFrame(codes, dtype=float).corr(min_periods=10)
-        for place, item in enumerate(items):
-            for other in items[place + 1 :]:
-                if table.loc[item, other] < 0:
-                    rows.append((name, item, other, float(table.loc[item, other])))
-    return pd.DataFrame(rows, columns=["sum", "item", "other", "correlation"])
-
-
-def quality_effect(cleaned: Cleaned, study: Study) -> pd.DataFrame:
-    """Return what each rule of response quality does to the headline figures, unweighted.
-
-    Args:
-        cleaned: What `clean_responses` gave.
-        study: The wave.
-
-    Returns:
-        One row a rule and indicator: rule, action, n_rows, indicator, with_pct (rows the rule hits
-        counted), without_pct, difference_points.
-    """
-    rows = []
-    for rule in study.config.quality:
-        name = rule.rule.upper()
-        hit = cleaned.flags.loc[cleaned.flags["flag"] == name, "file_row"]
-        people, out = cleaned.respondents, cleaned.set_aside
-        extra = out[out["reason_code"] == name].drop(columns="reason_code")
-        if rule.action == "quarantine":
-            hit = extra["file_row"]
-            people = pd.concat([people, extra], ignore_index=True) if len(extra) else people
-        without = people[~people["file_row"].isin(hit)]
-        for indicator in study.config.indicators.values():
-            pair = [_unweighted_pct(each, indicator, study=study) for each in (people, without)]
-            label = indicator.short_label or indicator.label
-            rows.append((name, rule.action, len(hit), label, *pair, pair[1] - pair[0]))
-    names = "rule action n_rows indicator with_pct without_pct difference_points"
-    return pd.DataFrame(rows, columns=names.split())
-
-
-def _unweighted_pct(respondents: pd.DataFrame, indicator: Indicator, *, study: Study) -> float:
-    shares = study.items[indicator.item].indicators(respondents, base=indicator.base)
-    hit = shares[[c for c in indicator.codes if c in shares]].sum(axis=1, min_count=1)
-    return float(100 * hit.mean()) if hit.notna().any() else np.nan
-
-
-def compare_before_after(raw: RawResponses, cleaned: Cleaned, *, study: Study) -> pd.DataFrame:
-    """Return the distribution of region, age and sex as delivered and as analysed; counts only.
-
-    Args:
-        raw: What `read_responses` gave.
-        cleaned: What `clean_responses` gave.
-        study: The wave.
-
-    Returns:
-        item, label, value, value_label, n_before, n_after, before_pct, after_pct. A code that
-        is not the study's, or none, is "no_answer" before.
-    """
-    design = study.config.design
-    nobody = np.zeros(len(raw.table), dtype=bool)  # what cleaning accepted does not stop here
-    table = coding.split_multiple(raw.table, study, counted=nobody)
-    before = coding.code_cells(table, study, day_zero=raw.day_zero, counted=nobody)
-    frame = _frame(before, [design.region, design.age_band, design.sex], study=study)
-    frame = derive_variables(frame, study)
-    parts = []
-    for name in filter(None, (design.region, design.age_band, design.sex)):
-        item, after = study.items[name], cleaned.respondents[name]
-        labels = _all_labels(study, name) | {NO_ANSWER: item.labels[NO_ANSWER]}
-        codes = list(labels)
-        counts = [frame[name].value_counts(), after.value_counts()]
-        part = pd.DataFrame({"value": codes}).assign(item=name, label=item.short_label)
-        part["value_label"] = part["value"].map(labels)
-        for when, count in zip(("before", "after"), counts, strict=True):
-            part[f"n_{when}"] = part["value"].map(count).fillna(0).astype(int)
-            part[f"{when}_pct"] = 100 * part[f"n_{when}"] / max(part[f"n_{when}"].sum(), 1)
-        parts.append(part[(part["n_before"] > 0) | (part["n_after"] > 0)])
-    names = "item label value value_label n_before n_after before_pct after_pct".split()
-    return pd.concat(parts, ignore_index=True)[names]
-
-
 def ledger_rows(cleaned: Cleaned, study: Study) -> pd.DataFrame:
     """Return the ledger as rows of the estimates table: read, analysed, quarantined, by reason."""
     ledger = cleaned.ledger
@@ -995,88 +711,3 @@ def ledger_rows(cleaned: Cleaned, study: Study) -> pd.DataFrame:
         weighting="unweighted",
         status="published",
     ).reindex(columns=ESTIMATE_COLUMNS)
-
-
-def save_cleaned(cleaned: Cleaned, raw: RawResponses, *, study: Study) -> None:
-    """Write every table of cleaning under private/: nothing of it leaves the machine as it is.
-
-    Args:
-        cleaned: What `clean_responses` gave.
-        raw: The file it was made from; its facts go to inputs.json.
-        study: The wave.
-    """
-    counts = cleaned.cells.groupby(["variable", "reason_code"], as_index=False).size()
-    study.save("private/respondents.parquet", cleaned.respondents)
-    study.save("private/quarantine.csv", cleaned.quarantine)
-    study.save("private/ledger.csv", cleaned.ledger)
-    study.save("private/cells.csv", counts.rename(columns={"size": "n_cells"}))
-    study.save("private/cell_rows.csv", cleaned.cells)
-    study.save("private/repairs.csv", cleaned.repairs)
-    study.save("private/flags.csv", cleaned.flags)
-    study.save("private/inputs.json", raw.facts)
-
-
-# --- drift between waves ------------------------------------------------------------------------
-
-
-def compare_codebooks(study: Study, previous: Study) -> pd.DataFrame:
-    """Return what came, went or changed between two waves' codebooks.
-
-    Args:
-        study: This wave.
-        previous: The earlier wave.
-
-    Returns:
-        item, change (item_new, item_gone, version_changed, code_new, code_gone, label_changed,
-        order_changed, scale_changed, base_changed), detail (codes concerned), comparable: False
-        where the series of the item is cut.
-    """
-    rows = []
-    ours, theirs = study.items, previous.items
-    for name in dict.fromkeys([*theirs, *ours]):
-        if name not in theirs:
-            rows.append((name, "item_new", "", False))
-        elif name not in ours:
-            rows.append((name, "item_gone", "", False))
-        else:
-            rows += _compare_item(name, study=study, previous=previous)
-    return pd.DataFrame(rows, columns=["item", "change", "detail", "comparable"])
-
-
-def _compare_item(name: str, *, study: Study, previous: Study) -> list[tuple[str, str, str, bool]]:
-    now, then = study.items[name], previous.items[name]
-    found = []
-    if now.version != then.version:
-        found.append((name, "version_changed", f"{then.version} -> {now.version}", False))
-    codes, old = _all_labels(study, name), _all_labels(previous, name)
-    came, went = [c for c in codes if c not in old], [c for c in old if c not in codes]
-    both = [c for c in codes if c in old]
-    reworded = [c for c in both if label_key(codes[c]) != label_key(old[c])]
-    cut = now.version != then.version
-    if came:
-        found.append((name, "code_new", ", ".join(came), False))
-    if went:
-        found.append((name, "code_gone", ", ".join(went), False))
-    if reworded:
-        found.append((name, "label_changed", ", ".join(reworded), False))
-    if both != [c for c in old if c in codes]:
-        found.append((name, "order_changed", "", False))
-    if tidy_cell(now.label) != tidy_cell(then.label) and not cut:
-        found.append((name, "wording_changed", "", False))
-    for change, column in (("scale_changed", "scale"), ("base_changed", "ask_if")):
-        pair = [_first(s, name, column=column) for s in (previous, study)]
-        if pair[0] != pair[1]:
-            found.append((name, change, "", False))
-    return found
-
-
-def _all_labels(study: Study, item: str) -> dict[str, str]:
-    """Return the label of every code of an item, answers or not, in questionnaire order."""
-    mine = study.codebook.codes[study.codebook.codes["item"] == item]
-    listed = dict(zip(mine["code"], mine["code_label"], strict=True))
-    return listed or dict(study.items[item].options)
-
-
-def _first(study: Study, item: str, *, column: str) -> str:
-    mine = study.codebook.columns.loc[study.codebook.columns["item"] == item, column]
-    return mine.iloc[0] if len(mine) else ""

@@ -13,142 +13,34 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy import stats
 
-from tsunagari.benchmark import age_mix, check_benchmark, match_answers, nearest_mix
+from tsunagari.errors import ModelError
 from tsunagari.estimates import BASE_FOR_TESTS, ESTIMATE_COLUMNS, split
-from tsunagari.estimation import proportion_intervals
-from tsunagari.study import NO_ANSWER, Item, ModelError
-from tsunagari.verdicts import NOT_COMPARABLE, PENDING
-from tsunagari.weighting import Design
+from tsunagari.statistics.benchmark import age_mix, check_benchmark, nearest_mix
+from tsunagari.statistics.designs import Design
+from tsunagari.statistics.gaps import (
+    Share,
+    difference_row,
+    figure_row,
+    finish_rows,
+    gap_variance_of,
+    share_figure,
+    standardise_by_age,
+    variance_of,
+    weigh_share,
+)
+from tsunagari.study.codebook import NO_ANSWER, Item
 
 MODE_CAVEAT = (
     "本調査は割り当てたウェブ回答、全国調査は郵送で依頼した無作為標本で、方式の違いによる差を含む。"
 )
 UNWEIGHTED_CAVEAT = "全国の公表値は無加重。"
 PUBLISHED_UNWEIGHTED_YEARS = frozenset({2022, 2023})  # shown for these only: whole counts fit
-WAVE_CAVEAT = "両年の標本は独立とみなした。"
 # How far the people of an age mix may be from those of the figure it is used for: a question asked
 # of some people only has another mix, while item nonresponse and another year stay well within.
 MIX_TOLERANCE = 0.10
 
 UNVERIFIED = "unverified"  # certainty of a published figure that is shown and never judged
-
-
-# --- our side: shares and their influence -------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class _Share:
-    """A weighted share in one domain.
-
-    Attributes:
-        value: Between 0 and 1; NaN for an empty domain.
-        influence: Shape (n,), zero outside the domain.
-        rows: The domain's rows that have an answer, bool, shape (n,).
-        n_effective: Kish, of the domain's weights.
-    """
-
-    value: float
-    influence: np.ndarray
-    rows: np.ndarray
-    n_effective: float
-
-    @property
-    def n(self) -> int:
-        return int(self.rows.sum())
-
-
-def _share(design: Design, values: np.ndarray, *, rows: np.ndarray) -> _Share:
-    weights = np.asarray(design.weights, dtype=float)
-    used = rows & ~np.isnan(values) & (weights > 0)
-    w = np.where(used, weights, 0.0)
-    total = w.sum()
-    if total == 0:
-        return _Share(np.nan, np.zeros(len(w)), used, 0.0)
-    y = np.where(used, values, 0.0)
-    same = y[used].min() == y[used].max()
-    value = float(y[used][0]) if same else float(w @ y / total)
-    influence = np.where(used, y - value, 0.0) / total
-    return _Share(value, influence, used, float(total**2 / (w @ w)))
-
-
-def _variance(design: Design, influence: np.ndarray) -> float:
-    return float(design.variances(influence[:, None])[0])
-
-
-def _gap_variance(design: Design, share: _Share, *, influence: np.ndarray, df: int) -> float:
-    """Return what our side adds to a gap's variance.
-
-    Where everybody answered alike the linearised variance is nought; the length of the beta
-    interval over t stands in, as in `estimation.differences`.
-    """
-    if share.value not in (0.0, 1.0):
-        return _variance(design, influence)
-    one = np.ones(1)
-    lower, upper = proportion_intervals(
-        share.value * one,
-        variance=0 * one,
-        n=share.n * one,
-        n_effective=share.n_effective * one,
-        df=one,
-    )
-    return float(((upper - lower)[0] / stats.t.isf(0.025, max(df, 1))) ** 2)
-
-
-def standardise_by_age(
-    design: Design,
-    values: np.ndarray,
-    *,
-    age: pd.Series,
-    mix: Mapping[str, float],
-    rows: np.ndarray | None = None,
-) -> tuple[float, np.ndarray]:
-    """Return our share on another population's age mix (direct standardisation).
-
-    Args:
-        design: The survey design, n rows.
-        values: 0/1 or a score, shape (n,), NaN outside the base.
-        age: Age band of everybody, shape (n,).
-        mix: Weight of every band in the standard population, any scale.
-        rows: Domain, bool, shape (n,); everybody where it is not given.
-
-    Returns:
-        The standardised mean, sum of mix x band mean; and its influence, shape (n,), from which
-        the design works out the variance. The mix is taken as known.
-
-    Raises:
-        ModelError: STANDARD_EMPTY_BAND names the bands of the mix in which nobody answered;
-            STANDARD_MIX says that the mix does not sum to more than 0 or has a negative part.
-    """
-    total = float(sum(mix.values()))
-    if not total > 0 or min(mix.values()) < 0:
-        raise ModelError(
-            "STANDARD_MIX",
-            "標準とする年齢構成の値が負か、合計が0です。全国値の表を確かめてください。",
-            "The standard age mix has a negative part or sums to 0: check the benchmark table.",
-        )
-    values = np.asarray(values, dtype=float)
-    bands = age.astype("string").fillna("").to_numpy(str)
-    within = np.ones(len(values), dtype=bool) if rows is None else rows
-    estimate, influence, empty = 0.0, np.zeros(len(values)), []
-    for band, part in mix.items():
-        if part == 0:
-            continue
-        share = _share(design, values, rows=within & (bands == str(band)))
-        if share.n == 0:
-            empty.append(str(band))
-            continue
-        estimate += part / total * share.value
-        influence += part / total * share.influence
-    if empty:
-        names = ", ".join(empty)
-        raise ModelError(
-            "STANDARD_EMPTY_BAND",
-            f"年齢調整に使う年代 {names} に回答者がいません。年代を統合してください。",
-            f"Nobody answered in the age bands {names} of the standard: merge the bands.",
-        )
-    return estimate, influence
 
 
 # --- the published side -------------------------------------------------------------------------
@@ -243,7 +135,7 @@ class _Cell:
     value: str
     domain: str
     domain_value: str
-    ours: _Share
+    ours: Share
     theirs: _Published
     df: int
     n_events: float
@@ -334,7 +226,7 @@ def compare_with_benchmark(
     caveat += UNWEIGHTED_CAVEAT if year in PUBLISHED_UNWEIGHTED_YEARS else ""
     facts = {"table_id": f"national_{item}", "item": item, "wave": wave}
     facts["weighting"] = design.scheme
-    return _finish(
+    return finish_rows(
         rows,
         facts=facts,
         labels=labels or {},
@@ -379,7 +271,7 @@ def _cell(
     compared: _Comparison, value: str, *, domain: str, domain_value: str, rows: np.ndarray
 ) -> _Cell:
     values = compared.indicators[value].to_numpy(float)
-    ours = _share(compared.design, values, rows=rows)
+    ours = weigh_share(compared.design, values, rows=rows)
     return _Cell(
         value=value,
         domain=domain,
@@ -393,7 +285,7 @@ def _cell(
 
 def _compare_cell(compared: _Comparison, cell: _Cell) -> list[dict[str, Any]]:
     ours, theirs = cell.ours, cell.theirs
-    rows = [_share_figure("percent", ours, design=compared.design, df=cell.df, **cell.key)]
+    rows = [share_figure("percent", ours, design=compared.design, df=cell.df, **cell.key)]
     rows.append(_published_figure(cell))
     raw = _raw_gap(compared, cell)
     if compared.axis in split(cell.domain) or raw["problem"]:
@@ -406,25 +298,12 @@ def _compare_cell(compared: _Comparison, cell: _Cell) -> list[dict[str, Any]]:
     return rows + _on_our_mix(compared, cell, key={**key, "reason": ""})
 
 
-def _figure(measure: str, *, share: float, error: float, **key: Any) -> dict[str, Any]:
-    unit = "percent" if measure.startswith("percent") else "points"
-    row = {"measure": measure, "unit": unit, "estimate": share * 100, "std_error": error * 100}
-    return {**row, "judged": False, "problem": "", "reason": "", **key}
-
-
-def _share_figure(
-    measure: str, share: _Share, *, design: Design, df: int, **key: Any
-) -> dict[str, Any]:
-    error = np.sqrt(_variance(design, share.influence)) if share.n else np.nan
-    return _figure(measure, share=share.value, error=error, df=df, **key)
-
-
 def _published_figure(cell: _Cell) -> dict[str, Any]:
     theirs = cell.theirs
     error = np.sqrt(theirs.variance) if theirs.n > 0 else np.nan
     key = cell.key | {"n_unweighted": theirs.n, "n_effective": theirs.n, "n_cell": np.nan}
     key |= {"source": theirs.source, "certainty": theirs.certainty, "reason": theirs.problem}
-    return _figure("percent_benchmark", share=theirs.share, error=error, **key)
+    return figure_row("percent_benchmark", share=theirs.share, error=error, **key)
 
 
 def _raw_gap(compared: _Comparison, cell: _Cell) -> dict[str, Any]:
@@ -434,23 +313,13 @@ def _raw_gap(compared: _Comparison, cell: _Cell) -> dict[str, Any]:
         problem = problem or f"本調査の回答者が{BASE_FOR_TESTS}人に足りない。"
     variance = np.nan
     if not problem:
-        own = _gap_variance(compared.design, ours, influence=ours.influence, df=cell.df)
+        own = gap_variance_of(compared.design, ours, influence=ours.influence, df=cell.df)
         variance = own + theirs.variance
     key = {**cell.key, "source": theirs.source, "reason": "" if problem else theirs.note}
     gap = ours.value - theirs.share
-    return _difference(
+    return difference_row(
         "difference_points", gap=gap, variance=variance, df=cell.df, problem=problem, **key
     )
-
-
-def _difference(
-    measure: str, *, gap: float, variance: float, df: int, problem: str, **key: Any
-) -> dict[str, Any]:
-    if not problem and not (variance > 0 and df >= 1):
-        problem = "誤差を計算できない。"
-    error = np.nan if problem else np.sqrt(variance)
-    row = _figure(measure, share=gap, error=error, df=df, **key)
-    return row | {"judged": True, "problem": problem}
 
 
 def _on_their_mix(
@@ -461,10 +330,10 @@ def _on_their_mix(
     nothing = {"gap": np.nan, "variance": np.nan, "df": cell.df}
     if not mix:
         problem = "全国の回答者の年齢構成が公表されておらず、年齢をそろえられない。"
-        return [_difference(measure, **nothing, problem=problem, **key)]
+        return [difference_row(measure, **nothing, problem=problem, **key)]
     if abs(cell.theirs.n / sum(mix.values()) - 1) > MIX_TOLERANCE:
         problem = "全国の質問の対象者の年齢構成が公表されておらず、年齢をそろえられない。"
-        return [_difference(measure, **nothing, problem=problem, **key)]
+        return [difference_row(measure, **nothing, problem=problem, **key)]
     values = compared.indicators[cell.value].to_numpy(float)
     try:
         value, influence = standardise_by_age(
@@ -472,15 +341,15 @@ def _on_their_mix(
         )
     except ModelError:
         problem = "回答者のいない年代があり、年齢をそろえられない。"
-        return [_difference(measure, **nothing, problem=problem, **key)]
-    variance = _variance(compared.design, influence)
-    figure = _figure(
+        return [difference_row(measure, **nothing, problem=problem, **key)]
+    variance = variance_of(compared.design, influence)
+    figure = figure_row(
         "percent_age_standardised", share=value, error=np.sqrt(variance), df=cell.df, **key
     )
-    own = _gap_variance(compared.design, cell.ours, influence=influence, df=cell.df)
+    own = gap_variance_of(compared.design, cell.ours, influence=influence, df=cell.df)
     variance = own + cell.theirs.variance
     gap = value - cell.theirs.share
-    row = _difference(measure, gap=gap, variance=variance, df=cell.df, problem="", **key)
+    row = difference_row(measure, gap=gap, variance=variance, df=cell.df, problem="", **key)
     return [figure, row]
 
 
@@ -494,7 +363,7 @@ def _on_our_mix(compared: _Comparison, cell: _Cell, *, key: dict[str, Any]) -> l
     if not bands or not whole or (compared.age[ours.rows] == "").any():
         problem = "全国値がすべての年代では公表されておらず、本調査の年齢構成にそろえられない。"
         nothing = {"gap": np.nan, "variance": np.nan, "df": cell.df}
-        return [_difference(measure, **nothing, problem=problem, **key)]
+        return [difference_row(measure, **nothing, problem=problem, **key)]
     weights = np.where(ours.rows, compared.design.weights, 0.0)
     total, share, published_variance = weights.sum(), 0.0, 0.0
     influence = ours.influence.copy()
@@ -504,11 +373,11 @@ def _on_our_mix(compared: _Comparison, cell: _Cell, *, key: dict[str, Any]) -> l
         share += part * one.share
         published_variance += part**2 * one.variance
         influence -= one.share * np.where(ours.rows, in_band - part, 0.0) / total
-    own = _gap_variance(compared.design, ours, influence=influence, df=cell.df)
+    own = gap_variance_of(compared.design, ours, influence=influence, df=cell.df)
     variance = own + published_variance
     people = float(sum(one.n for one in published.values()))
     theirs = key | {"n_unweighted": people, "n_effective": people, "n_cell": np.nan}
-    figure = _figure(
+    figure = figure_row(
         "percent_benchmark_age_standardised",
         share=share,
         error=np.sqrt(published_variance),
@@ -517,7 +386,7 @@ def _on_our_mix(compared: _Comparison, cell: _Cell, *, key: dict[str, Any]) -> l
     gap = ours.value - share
     return [
         figure,
-        _difference(measure, gap=gap, variance=variance, df=cell.df, problem="", **key),
+        difference_row(measure, gap=gap, variance=variance, df=cell.df, problem="", **key),
     ]
 
 
@@ -590,258 +459,4 @@ def compare_item(
         confidence=confidence,
         caveat=caveat,
         nested=nested,
-    )
-
-
-# --- the rows ------------------------------------------------------------------------------------
-
-
-def _finish(
-    rows: list[dict[str, Any]],
-    *,
-    facts: dict[str, Any],
-    labels: Mapping[str, str],
-    confidence: float,
-    caveat: str,
-) -> pd.DataFrame:
-    """Add intervals, tests, what is to be judged, and the caveat to one table's rows."""
-    columns = [*ESTIMATE_COLUMNS, "judged", "problem"]
-    table = pd.DataFrame(rows).reindex(columns=columns) if rows else pd.DataFrame(columns=columns)
-    table = table.assign(**facts, item_label=[labels.get(v, v) for v in table["item_value"]])
-    numbers = ("estimate", "std_error", "df", "n_unweighted", "n_effective", "n_cell")
-    table = table.astype(dict.fromkeys(numbers, float))
-    is_gap = table["unit"] == "points"
-    table["lower"], table["upper"] = _intervals(table, is_gap=is_gap, confidence=confidence)
-    ratio = (table["estimate"].abs() / table["std_error"]).where(is_gap)
-    table["p_value"] = 2 * stats.t.sf(ratio, table["df"])
-    judged = table["judged"].fillna(value=False).astype(bool)
-    is_open = table["problem"].fillna("") == ""
-    table["verdict"] = np.where(judged, np.where(is_open, PENDING, NOT_COMPARABLE), "")
-    table["reason"] = table["problem"].fillna("") + table["reason"].fillna("") + caveat
-    return table.reindex(columns=list(ESTIMATE_COLUMNS))
-
-
-def _intervals(
-    table: pd.DataFrame, *, is_gap: pd.Series, confidence: float
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return t intervals of gaps, and of percents those every other table shows."""
-    df = table["df"].fillna(np.inf)
-    reach = stats.t.isf((1 - confidence) / 2, df) * table["std_error"]
-    lower = (table["estimate"] - reach).to_numpy(copy=True)
-    upper = (table["estimate"] + reach).to_numpy(copy=True)
-    used = ~is_gap & table["std_error"].notna() & (table["n_unweighted"] > 1)
-    shares = table[used]
-    ends = proportion_intervals(
-        shares["estimate"].to_numpy() / 100,
-        variance=(shares["std_error"].to_numpy() / 100) ** 2,
-        n=shares["n_unweighted"].to_numpy(),
-        n_effective=shares["n_effective"].to_numpy(),
-        df=df[used].to_numpy(),
-        confidence=confidence,
-    )
-    lower[used], upper[used] = (end * 100 for end in ends)
-    return lower, upper
-
-
-# --- waves --------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class WaveSide:
-    """One wave of a question.
-
-    Attributes:
-        wave: Survey year.
-        indicators: 0/1 per answer, shape (n, k), NaN outside the base.
-        by: Domain variables, shape (n, m), or None.
-        version: Version of the question in the codebook.
-    """
-
-    wave: int
-    indicators: pd.DataFrame
-    by: pd.DataFrame | None = None
-    version: str = "1"
-
-
-def compare_waves(
-    design_now: Design,
-    design_before: Design,
-    *,
-    now: WaveSide,
-    before: WaveSide,
-    item: str,
-    labels: Mapping[str, str] | None = None,
-    no_answer: Collection[str] = (NO_ANSWER,),
-    confidence: float = 0.95,
-    caveat: str = WAVE_CAVEAT,
-) -> pd.DataFrame:
-    """Compare one question between two independent waves.
-
-    Both sides have variances from their own designs; degrees of freedom add up, as in one design
-    with the waves as strata. A question whose version changed, and an answer only one wave has,
-    are cut: their rows say 比較できない and why.
-
-    Args:
-        design_now: Design of the later wave.
-        design_before: Design of the earlier wave.
-        now: The question in the later wave.
-        before: The question in the earlier wave.
-        item: Name of the question.
-        labels: Label of every answer.
-        no_answer: Answers that are none; they are left out.
-        confidence: Of intervals and verdicts.
-        caveat: What every row says.
-
-    Returns:
-        Estimates rows of `waves_<item>`: percent of either wave (its own `wave`) and
-        difference_points, later minus earlier, for everybody and in every domain of `by`.
-    """
-    drifted = ""
-    if now.version != before.version:
-        drifted = f"設問が変わった(版 {before.version} → {now.version})。"
-    rows = []
-    values = [*now.indicators.columns]
-    values += [value for value in before.indicators.columns if value not in values]
-    for value in (value for value in values if value not in no_answer):
-        for domain, code in _wave_domains(now, before):
-            key = {"item_value": value, "domain": domain, "domain_value": code}
-            rows += _wave_cell((design_now, now), (design_before, before), key=key, drifted=drifted)
-    facts = {"table_id": f"waves_{item}", "item": item, "weighting": design_now.scheme}
-    return _finish(
-        rows,
-        facts=facts,
-        labels=labels or {},
-        confidence=confidence,
-        caveat=caveat,
-    )
-
-
-def _wave_domains(now: WaveSide, before: WaveSide) -> list[tuple[str, str]]:
-    domains = [("all", "all")]
-    for name in now.by if now.by is not None else ():
-        if before.by is None or name not in before.by:
-            continue
-        codes = set(now.by[name].dropna().astype(str)) | set(before.by[name].dropna().astype(str))
-        domains += [(name, code) for code in sorted(codes - {"", NO_ANSWER})]
-    return domains
-
-
-def _wave_cell(
-    later: tuple[Design, WaveSide],
-    earlier: tuple[Design, WaveSide],
-    *,
-    key: dict[str, Any],
-    drifted: str,
-) -> list[dict[str, Any]]:
-    rows, shares, events, problem = [], [], [], drifted
-    for design, side in (later, earlier):
-        if key["item_value"] not in side.indicators:
-            problem = problem or "片方の年にしかない（または文言のちがう）選択肢。"
-            continue
-        mask = np.ones(len(side.indicators), dtype=bool)
-        if key["domain"] != "all":
-            codes = side.by[key["domain"]].astype("string").fillna("").to_numpy(str)
-            mask = codes == key["domain_value"]
-        values = side.indicators[key["item_value"]].to_numpy(float)
-        share = _share(design, values, rows=mask)
-        shares.append((design, share))
-        events.append(float(values[share.rows].sum()))
-        if share.n == 0:
-            problem = problem or "片方の年に回答者がいない。"
-            continue
-        people = {"n_unweighted": share.n, "n_effective": share.n_effective}
-        people |= {"n_cell": events[-1], "df": int(design.degrees_of_freedom(share.rows))}
-        rows.append(_share_figure("percent", share, design=design, wave=side.wave, **people, **key))
-    if len(shares) == 2 and min(share.n for _, share in shares) < BASE_FOR_TESTS:
-        problem = problem or f"回答者が{BASE_FOR_TESTS}人に足りない年がある。"
-    gap_key = {**key, "wave": later[1].wave, "n_cell": min(events, default=np.nan)}
-    return [*rows, _wave_gap(shares, problem=problem, key=gap_key)]
-
-
-def _wave_gap(
-    shares: list[tuple[Design, _Share]], *, problem: str, key: dict[str, Any]
-) -> dict[str, Any]:
-    people = {
-        "n_unweighted": min((share.n for _, share in shares), default=0),
-        "n_effective": min((share.n_effective for _, share in shares), default=0.0),
-    }
-    if len(shares) < 2 or problem:
-        return _difference(
-            "difference_points", gap=np.nan, variance=np.nan, df=0, problem=problem, **people, **key
-        )
-    df = [int(design.degrees_of_freedom(share.rows)) for design, share in shares]
-    variance = [
-        _gap_variance(design, share, influence=share.influence, df=sum(df))
-        for design, share in shares
-    ]
-    return _difference(
-        "difference_points",
-        gap=shares[0][1].value - shares[1][1].value,
-        variance=sum(variance),
-        df=sum(df),
-        problem=problem,
-        **people,
-        **key,
-    )
-
-
-def compare_item_waves(
-    design_now: Design,
-    design_before: Design,
-    *,
-    now: tuple[int, Item, pd.DataFrame],
-    before: tuple[int, Item, pd.DataFrame],
-    by: Collection[tuple[Item, Item]] = (),
-    base: str = "asked",
-    confidence: float = 0.95,
-    caveat: str = WAVE_CAVEAT,
-) -> pd.DataFrame:
-    """Compare one item of the study between two waves: base, labels, versions come from the items.
-
-    The earlier wave's answers and groups enter under the codes that mean the same now; an answer
-    or a net that means something else, whatever its code or name, is one of one wave only.
-
-    Args:
-        design_now: Design of the later wave.
-        design_before: Design of the earlier wave.
-        now: Year, item and respondents of the later wave.
-        before: Year, item and respondents of the earlier wave.
-        by: Domain variables both waves have: the later wave's item and the earlier one's.
-        base: "asked" or "answered".
-        confidence: Of intervals and verdicts.
-        caveat: What every row says.
-
-    Returns:
-        As `compare_waves`.
-    """
-    (year, item, respondents), (year_before, item_before, people_before) = now, before
-    same = match_answers(item, item_before)
-    values = item_before.indicators(people_before, base=base)
-    values = values.rename(columns=lambda code: same.get(code, f"{code}@{year_before}"))
-    values = values.loc[:, ~values.columns.duplicated()]  # a net of one code is that code
-    domains = {
-        ours.name: people_before[theirs.name].map(match_answers(ours, theirs))
-        for ours, theirs in by
-    }
-    return compare_waves(
-        design_now,
-        design_before,
-        now=WaveSide(
-            wave=year,
-            indicators=item.indicators(respondents, base=base),
-            by=respondents[[ours.name for ours, _ in by]],
-            version=item.version,
-        ),
-        before=WaveSide(
-            wave=year_before,
-            indicators=values,
-            by=pd.DataFrame(domains, index=people_before.index),
-            version=item_before.version,
-        ),
-        item=item.name,
-        labels={f"{code}@{year_before}": label for code, label in item_before.labels.items()}
-        | item.labels,
-        no_answer={*item.missing, NO_ANSWER},
-        confidence=confidence,
-        caveat=caveat,
     )

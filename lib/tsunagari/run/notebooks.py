@@ -22,8 +22,12 @@ from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
+import nbformat
+import papermill
+
 import tsunagari
-from tsunagari.study import ConfigError, KernelError, Study, SurveyError, WriteError
+from tsunagari.errors import ConfigError, KernelError, SurveyError, WriteError
+from tsunagari.study.survey import Study
 
 # The same bytes on every machine: no random hashes, one thread, one clock, one language.
 KERNEL_ENVIRONMENT = {
@@ -46,6 +50,8 @@ _SECRET = re.compile("token|key|password|secret", re.IGNORECASE)
 _NO_NOTEBOOK = (
     OSError, ValueError, LookupError, TypeError, AttributeError, SyntaxError, RecursionError
 )  # fmt: skip
+
+
 _CANNOT_WRITE = (
     errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM
 )  # fmt: skip
@@ -262,7 +268,6 @@ def run_notebook(
         KernelError: The kernel died.
     """
     papermill, manager = load_papermill(len(str(scratch)) <= LONGEST_SOCKET_FOLDER)
-    import nbformat
     from nbclient.exceptions import DeadKernelError
 
     cells = read_notebook(source)
@@ -341,7 +346,6 @@ def quicken_imports() -> None:
 def load_papermill(can_use_sockets: bool) -> tuple[Any, type]:
     """Return papermill and a kernel manager that is quiet and that no other machine can reach."""
     quicken_imports()
-    import papermill
     from jupyter_client import AsyncKernelManager
 
     logging.getLogger("papermill").setLevel(logging.CRITICAL + 1)  # its messages quote answers

@@ -15,8 +15,11 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from tsunagari.errors import ConfigError, ModelError
 from tsunagari.estimates import join, split
-from tsunagari.study import NO_ANSWER, ConfigError, Item, ModelError, Study, read_table
+from tsunagari.study.codebook import NO_ANSWER, Item
+from tsunagari.study.files import read_table
+from tsunagari.study.survey import Study
 
 COMPOSITION_ITEM = "respondents"  # of the benchmark table: who answered, in percent
 BENCHMARK_COLUMNS = (

@@ -1,0 +1,1 @@
+"""What stands in the delivered file, and who is analysed?"""

@@ -1,0 +1,1 @@
+"""In what order, whole or not at all."""

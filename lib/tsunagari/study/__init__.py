@@ -1,0 +1,1 @@
+"""What is this survey: settings, codebook, files, population, fieldwork."""

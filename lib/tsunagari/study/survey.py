@@ -1,0 +1,491 @@
+"""What is this study, and where do its files lie: study.yaml, codebook, paths, reading, writing."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import pandas as pd
+import yaml
+from pydantic import ValidationError
+
+from tsunagari.errors import ConfigError, InputError
+from tsunagari.study.codebook import (
+    CODEBOOK_COLUMNS,
+    MISSING_ROLES,
+    NO_ANSWER,
+    Codebook,
+    Item,
+    problem_list,
+    read_codebook,
+    skip_rules,
+)
+from tsunagari.study.files import (
+    processed_dir,
+    read_json,
+    read_table,
+    repository_root,
+    stamp_wave,
+    write_table,
+)
+from tsunagari.study.settings import FileFormat, Net, Part, RecordsFile, StudyFile, Wave
+
+ALIKE = str.maketrans("ヶヵ〜−—―", "ケカ~---")  # written one for the other, also by encodings
+
+
+@dataclass(frozen=True)
+class Study:
+    """One wave of one study: what it asked, how it is analysed, where its files lie.
+
+    Attributes:
+        name: Folder under data/raw.
+        year: Survey wave.
+        config: The checked study.yaml.
+        codebook: The codebook of this wave.
+    """
+
+    name: str
+    year: int
+    config: Any  # StudyFile, or RecordsFile where there is no survey
+    codebook: Codebook
+
+    @property
+    def wave(self) -> Wave:
+        """What study.yaml says of this wave."""
+        return self.config.waves[self.year]
+
+    @cached_property
+    def texts(self) -> dict[str, Any]:
+        """The study's own texts of the report: texts.yaml beside study.yaml, {} without one."""
+        path = self.raw_dir / "texts.yaml"
+        return (_read_yaml(path, yaml.SafeLoader) if path.exists() else None) or {}
+
+    @property
+    def raw_dir(self) -> Path:
+        """Folder of study.yaml, codebook and targets."""
+        return repository_root() / "data/raw" / self.name
+
+    @property
+    def wave_dir(self) -> Path:
+        """Folder of this wave's files as received."""
+        return self.raw_dir / str(self.year)
+
+    @property
+    def responses_path(self) -> Path:
+        """The answer file: the real one where it is there, else the synthetic sample.
+
+        Raises:
+            InputError: Neither is there.
+        """
+        real = self.wave_dir / self.wave.responses
+        sample = self.wave_dir / (self.wave.synthetic or self.wave.responses)
+        found = next((path for path in (real, sample) if path.exists()), None)
+        if found is None:
+            place = f"data/raw/{self.name}/{self.year}/{self.wave.responses}"
+            hint = f" {self.config.file.how_to_get}" if self.config.file.how_to_get else ""
+            raise InputError(
+                "RESPONSES_MISSING",
+                f"回答ファイル {place} がありません。そこに置いてください。{hint}",
+                f"There is no answer file {place}: put it there.",
+            )
+        if not found.is_file():
+            raise InputError(
+                "RESPONSES_FOLDER",
+                "responses がファイルではなくフォルダーです。回答ファイルを置いてください。",
+                "responses is a folder, not a file: put the answer file there.",
+            )
+        return found
+
+    @property
+    def has_survey(self) -> bool:
+        """Whether people were asked; a study of records alone has no answers, weights or tables."""
+        return isinstance(self.config, StudyFile)
+
+    @property
+    def records_dir(self) -> Path:
+        """Folder of the programmes' records; it need not be there."""
+        return self.wave_dir / "programmes"
+
+    @property
+    def is_synthetic(self) -> bool:
+        """Whether this wave's answers are the synthetic sample."""
+        return self.has_survey and self.responses_path != self.wave_dir / self.wave.responses
+
+    @property
+    def synthetic_inputs(self) -> list[str]:
+        """Names of all synthetic inputs of this wave's report, an earlier wave's included.
+
+        Of the programmes' records those that notebook 06 says it has read.
+        """
+        waves = [self] + ([self.previous] if self.previous else [])
+        answers = [f"{w.year}/{w.responses_path.name}" for w in waves if w.is_synthetic]
+        told = read_json(self.processed_dir / "published/programmes.json")
+        return answers + told.get("synthetic_files", [])
+
+    @cached_property
+    def previous(self) -> Study | None:
+        """The earlier wave that this one is compared with."""
+        if self.wave.previous is None:
+            return None
+        return open_study(self.name, self.wave.previous)
+
+    @property
+    def processed_dir(self) -> Path:
+        """Folder of results, with private/ and published/."""
+        return processed_dir(self.name, self.year)
+
+    def save(self, name: str, table: Any) -> None:
+        """Write a table or a dictionary under the processed folder.
+
+        Args:
+            name: Zone and file, such as "private/weights.parquet".
+            table: DataFrame for .parquet and .csv, dictionary for .json.
+
+        Raises:
+            ConfigError: The folder holds another wave's results; see `stamp_wave`.
+        """
+        stamp_wave(self.processed_dir, name=self.name, year=self.year)
+        write_table(self.processed_dir / name, table)
+
+    def load(self, name: str) -> Any:
+        """Read what `save` wrote under the same name; it raises what `save` does."""
+        if (path := self.processed_dir / name).exists():
+            stamp_wave(self.processed_dir, name=self.name, year=self.year)
+        return read_table(path)
+
+    @property
+    def benchmark_dir(self) -> Path:
+        """Folder of the published figures that stand beside ours."""
+        return repository_root() / "data/raw" / self.config.benchmark.table
+
+    @cached_property
+    def items(self) -> dict[str, Item]:
+        """Every item that tables can show, in questionnaire order, derived ones last."""
+        if not self.has_survey:
+            return {}
+        found = {}
+        for name, columns in self.codebook.columns.groupby("item", sort=False):
+            kind = columns["type"].iloc[0]
+            if kind in ("SA", "MA", "NUM", "OA"):
+                found[name] = self._question(name, columns)
+        return found | {name: self._derived(name) for name in self.config.derive}
+
+    def _nets(self, name: str) -> dict[str, tuple[str, tuple[str, ...]]]:
+        return {net.code: (net.label, net.of) for net in self.config.recode.get(name, ())}
+
+    def _question(self, name: str, columns: pd.DataFrame) -> Item:
+        first = columns.iloc[0]
+        codes = self.codebook.codes[self.codebook.codes["item"] == name]
+        is_missing = codes["role"].isin(MISSING_ROLES)
+        counted = codes["role"].isin(["refused", "dont_know"])
+        to_labels = codes.set_index("code")["code_label"]
+        options = to_labels[(~is_missing).to_numpy()].to_dict()
+        kept = codes[~is_missing]
+        return Item(
+            name=name,
+            label=first["label"],
+            short_label=first["short_label"],
+            kind=first["type"],
+            options=options,
+            missing=to_labels[counted.to_numpy()].to_dict(),
+            no_answer=tuple(codes.loc[codes["role"] == "no_answer", "code"]),
+            not_asked=tuple(codes.loc[codes["role"] == "not_applicable", "code"]),
+            nets=self._nets(name),
+            columns=tuple(kept["variable"]) if first["type"] == "MA" else (),
+            exclusive=tuple(codes.loc[codes["role"] == "exclusive", "code"]),
+            sensitive=bool((columns["sensitive"] == "high").any()),
+            question_no=first["question_no"],
+            version=first["version"],
+            scale=first["scale"],
+        )
+
+    def _derived(self, name: str) -> Item:
+        rule = self.config.derive[name]
+        classes = rule.bands if rule.kind == "bands" else rule.classes
+        parts = self.config.derive.get(rule.bands_of or "", rule)
+        return Item(
+            name=name,
+            label=rule.label,
+            short_label=rule.short_label or rule.label,
+            kind="NUM" if rule.kind == "sum" else "derived",
+            options={each.code: each.label for each in classes},
+            nets=self._nets(name),
+            sensitive=rule.sensitive == "high",
+            limits={b.code: (b.from_, np.inf if b.to is None else b.to) for b in rule.bands},
+            scale=parts.scale or "",
+        )
+
+    @property
+    def labels(self) -> dict[str, dict[str, str]]:
+        """Label of every code of every item."""
+        return {name: item.labels for name, item in self.items.items()}
+
+    @property
+    def axes(self) -> list[list[str]]:
+        """Every axis of the table plan as a list of variables."""
+        return [[a] if isinstance(a, str) else list(a) for a in self.config.tables.axes]
+
+
+def open_study(name: str, year: int) -> Study:
+    """Open one wave of a study and check its study file and codebook.
+
+    Args:
+        name: Folder under data/raw, such as "ehime".
+        year: Survey wave, four digits.
+
+    Returns:
+        The study.
+
+    Raises:
+        ConfigError: No such study or wave, or a mistake in study.yaml or the codebook; every
+            mistake is named with its key and what is allowed.
+    """
+    folder = repository_root() / "data/raw"
+    known = sorted(path.parent.name for path in folder.glob("*/study.yaml"))
+    if name not in known:
+        raise ConfigError(
+            "STUDY_UNKNOWN",
+            f"調査「{name}」はありません。選べるもの: {', '.join(known) or 'なし'}。",
+            f"There is no study '{name}'; choose one of: {', '.join(known) or 'none'}.",
+        )
+    config = _read_study_file(folder / name / "study.yaml")
+    if year not in config.waves:
+        waves = ", ".join(map(str, sorted(config.waves)))
+        raise ConfigError(
+            "WAVE_UNKNOWN",
+            f"調査「{name}」に {year} 年はありません。選べる年: {waves}。",
+            f"Study '{name}' has no wave {year}; choose one of: {waves}.",
+        )
+    if not isinstance(config, StudyFile):
+        nothing = pd.DataFrame(columns=[*CODEBOOK_COLUMNS])
+        return Study(name=name, year=year, config=config, codebook=Codebook(*[nothing] * 3))
+    codebook = read_codebook(folder / name / "codebook.csv", year=year)
+    skip_rules(codebook)
+    study = Study(name=name, year=year, config=config, codebook=codebook)
+    problems = _check_names(study) + _check_nets(study) + _check_encodings(config.file)
+    _raise_study_file(problems + _check_reserved(study))
+    return study
+
+
+def _raise_study_file(problems: list[str]) -> None:
+    if problems:
+        raise ConfigError(
+            "STUDY_FILE",
+            f"study.yaml に誤りがあります（{len(problems)} 件）: {problem_list(problems)}。"
+            "直してください。",
+            f"study.yaml has {len(problems)} mistake(s), listed before: mend them.",
+        )
+
+
+class _AsWritten(yaml.SafeLoader):
+    """Leaves every plain value the text it is, so that the codes Yes, 01 and 12:30 stay so."""
+
+    yaml_implicit_resolvers: ClassVar = {
+        mark: [rule for rule in rules if rule[0].endswith((":null", ":merge"))]
+        for mark, rules in yaml.SafeLoader.yaml_implicit_resolvers.items()
+    }
+
+
+def _read_yaml(path: Path, loader: type[yaml.SafeLoader]) -> Any:
+    try:
+        return yaml.load(path.read_text(encoding="utf-8"), Loader=loader)
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        mark = getattr(error, "problem_mark", None)
+        line = f"{mark.line + 1} 行目付近で" if mark else ""
+        raise ConfigError(
+            "STUDY_FILE",
+            f"{path.name} を{line}読めません。YAML（UTF-8）の書き方を直してください。",
+            f"{path.name} is not valid YAML in UTF-8: mend it at the line named before.",
+        ) from error
+
+
+def _read_study_file(path: Path) -> RecordsFile:
+    raw = _read_yaml(path, _AsWritten)
+    asks = {*StudyFile.model_fields} - {*RecordsFile.model_fields}
+    model = StudyFile if not isinstance(raw, dict) or asks & {*raw} else RecordsFile
+    try:
+        config = model.model_validate(raw)
+    except ValidationError as error:
+        problems = [_explain(mistake) for mistake in error.errors()]
+        _raise_study_file(problems)
+        raise
+    if config.study != path.parent.name:
+        _raise_study_file([f"study: フォルダー名 {path.parent.name} と同じにする (folder's name)"])
+    return config
+
+
+def _explain(mistake: dict[str, Any]) -> str:
+    """Say one pydantic mistake with its key and what is allowed."""
+    key = ".".join(str(part) for part in mistake["loc"])
+    kind = mistake["type"]
+    if kind == "missing":
+        return f"{key}: 必須です (required)"
+    if kind == "extra_forbidden":
+        allowed = _allowed_keys(mistake["loc"][:-1])
+        near = difflib.get_close_matches(str(mistake["loc"][-1]), allowed, n=1)
+        guess = f"; {near[0]} ?" if near else ""
+        return f"{key}: 知らないキー。使えるのは {', '.join(allowed)} (unknown key{guess})"
+    return f"{key}: {mistake['msg']}"
+
+
+def _allowed_keys(place: tuple[Any, ...]) -> list[str]:
+    model: Any = StudyFile
+    for part in place:
+        fields = getattr(model, "model_fields", {})
+        if part in fields:
+            inner = [fields[part].annotation]
+            while inner and not any(_is_part(each) for each in inner):
+                inner = [arg for each in inner for arg in getattr(each, "__args__", ())]
+            model = next((each for each in inner if _is_part(each)), None)
+    return [each.alias or name for name, each in getattr(model, "model_fields", {}).items()]
+
+
+def _is_part(model: Any) -> bool:
+    return isinstance(model, type) and issubclass(model, Part)
+
+
+def _check_names(study: Study) -> list[str]:
+    """Return every name in study.yaml that neither the codebook nor `derive` knows."""
+    config, columns = study.config, list(study.codebook.columns.index)
+    variables, tabulated = [*columns, *config.derive], list(study.items)
+    uses: list[tuple[str, str | None, Iterable[str]]] = []  # key, name used, names known
+    uses += [(f"columns.{key}", name, columns) for key, name in config.columns]
+    for key in ("region", "age", "age_band", "sex"):
+        uses.append((f"design.{key}", getattr(config.design, key), variables))
+    for name, rule in config.derive.items():
+        sources = (rule.bands_of, rule.recode_of, *rule.sum_of)
+        uses += [(f"derive.{name}", source, variables) for source in sources]
+    uses += [("recode", name, tabulated) for name in config.recode]
+    several = [name for name, item in study.items.items() if item.kind == "MA"]
+    uses += [("multi_answer.mentions", name, several) for name in config.multi_answer.mentions]
+    uses += [(f"indicators.{n}.item", i.item, tabulated) for n, i in config.indicators.items()]
+    uses += [("tables.axes", name, tabulated) for axis in study.axes for name in axis]
+    uses += [("tables.crosses", name, tabulated) for name in config.tables.crosses]
+    uses += [("tables.joint", name, tabulated) for pair in config.tables.joint for name in pair]
+    for axis, nets in config.tables.axis_nets.items():
+        known = study.items[axis].nets if axis in study.items else ()
+        uses += [(f"tables.axis_nets.{axis}", net, known) for net in nets]
+    uses += [("model.outcomes", name, config.indicators) for name in config.model.outcomes]
+    uses += [("model.factors", name, tabulated) for name in config.model.factors]
+    uses += [("model.reference", name, config.model.factors) for name in config.model.reference]
+    compared = config.benchmark.items if config.benchmark else {}
+    uses += [("benchmark.items", name, tabulated) for name in compared]
+    own_axes = config.benchmark.axes if config.benchmark else {}
+    uses += [(f"report.{key}", name, tabulated) for key, of in config.report for name in of]
+    uses += [("benchmark.axes", name, tabulated) for name in own_axes]
+    uses += [
+        (
+            f"waves.{year}.previous",
+            str(wave.previous) if wave.previous else None,
+            map(str, config.waves),
+        )
+        for year, wave in config.waves.items()
+    ]
+    problems = [_unknown(key, name, list(known)) for key, name, known in uses if name is not None]
+    unclear = [name for name, rule in config.derive.items() if rule.kind == "unclear"]
+    problems += [
+        f"derive.{name}: bands_of+bands, sum_of, recode_of+classes の一つ (exactly one)"
+        for name in unclear
+    ]
+    return [p for p in problems if p] + _check_codes(study) + _check_weighting(study)
+
+
+def _unknown(key: str, name: str, known: list[str]) -> str | None:
+    if name in known:
+        return None
+    near = difflib.get_close_matches(name, known, n=1)
+    guess = f"; {near[0]} ?" if near else ""
+    return f"{key}: {name} という名前はない (unknown name{guess})"
+
+
+def _check_codes(study: Study) -> list[str]:
+    """Return every code in indicators and model references that its item does not have."""
+    used = [(f"indicators.{n}.codes", i.item, i.codes) for n, i in study.config.indicators.items()]
+    used += [
+        (f"model.reference.{n}", n, [code]) for n, code in study.config.model.reference.items()
+    ]
+    found = [(key, study.items[name], codes) for key, name, codes in used if name in study.items]
+    return [
+        problem
+        for key, item, codes in found
+        for problem in (_unknown(key, code, list(item.labels)) for code in codes)
+        if problem
+    ]
+
+
+def _check_weighting(study: Study) -> list[str]:
+    weighting, kinds = study.config.weighting, study.codebook.columns["type"].to_dict()
+    kinds |= {n: "NUM" if rule.kind == "sum" else "SA" for n, rule in study.config.derive.items()}
+    wanted = [("cells", name, ("SA",)) for name in weighting.cells]
+    wanted += [("margins", name, ("SA",)) for margin in weighting.margins for name in margin.by]
+    wanted += [("strata", name, ("SA", "NUM", "OA")) for name in weighting.strata]
+    wanted += [("psu", weighting.psu, ("SA", "NUM", "OA")), ("fpc", weighting.fpc, ("NUM",))]
+    wanted += [("base_weight", weighting.base_weight, ("NUM",))]
+    problems = [
+        f"weighting.{key}: {name} の type は {'・'.join(allowed)} に (type must be one of these)"
+        for key, name, allowed in wanted
+        if name in kinds and kinds[name] not in allowed
+    ]
+    unknown = [_unknown(f"weighting.{key}", name, list(kinds)) for key, name, _ in wanted if name]
+    problems += filter(None, unknown)
+    if weighting.method == "given" and not weighting.base_weight:
+        problems.append("weighting.base_weight: method: given では必須 (required)")
+    if weighting.method == "given" and (weighting.cells or weighting.margins):
+        problems.append("weighting.cells/margins: method: given では使えない (not allowed)")
+    if weighting.method != "given" and not (weighting.cells and weighting.targets):
+        problems.append(f"weighting.cells, targets: method: {weighting.method} では必須 (required)")
+    if weighting.margins and weighting.method != "raking":
+        problems.append("weighting.margins: method: raking だけで使える (raking only)")
+    if weighting.trim_ratio and weighting.method != "raking":
+        problems.append("weighting.trim_ratio: method: raking だけで使える (raking only)")
+    return problems
+
+
+def _check_encodings(file: FileFormat) -> list[str]:
+    unknown = []
+    for name in file.encodings:
+        try:
+            "a".encode(name)
+        except (LookupError, ValueError):
+            unknown.append(name)
+    return [f"file.encodings: {n} という文字コードはない (unknown encoding)" for n in unknown]
+
+
+def _check_reserved(study: Study) -> list[str]:
+    """Return every name, code and net that estimates.csv would read as something else."""
+    problems = []
+    for name, item in study.items.items():
+        codes = (*item.options, *item.missing, *item.no_answer, *item.not_asked, *item.nets)
+        for text in (name, *codes):
+            if " x " in text or text in ("all", NO_ANSWER):
+                problems.append(f"{name}: {text} は使えない名前・コード (reserved for our tables)")
+    return problems
+
+
+def _check_nets(study: Study) -> list[str]:
+    """Return every net with unknown codes and every pair neither nested nor disjoint."""
+    problems = []
+    for name, nets in study.config.recode.items():
+        item = study.items.get(name)
+        seen: list[Net] = []
+        for net in nets:
+            unknown = [c for c in net.of if item and c not in {**item.options, **item.missing}]
+            if unknown:
+                codes = ", ".join(unknown)
+                problems.append(f"recode.{name}.{net.code}: コード {codes} がない (unknown code)")
+            if item and net.code in item.options:
+                problems.append(f"recode.{name}.{net.code}: 質問のコードと同じ名前 (name taken)")
+            for other in seen:
+                both = set(net.of) & set(other.of)
+                if both and not set(other.of) <= set(net.of):
+                    problems.append(
+                        f"recode.{name}.{net.code}: {other.code} と重なる。入れ子か別々にし、"
+                        "細かいものを先に書く (nested, finest first, or disjoint)"
+                    )
+            seen.append(net)
+    return problems
