@@ -265,6 +265,7 @@ class RecordsFile(Part):
     area: str
     people: str
     waves: dict[int, Period] = Field(min_length=1)
+    regions: dict[Code, Region] = Field(default_factory=dict)
     marks: Marks = Marks()
     disclosure: Disclosure = Disclosure()
     notes: tuple[str, ...] = ()
@@ -280,7 +281,6 @@ class StudyFile(RecordsFile):
     design: Design
     derive: dict[str, Derived] = Field(default_factory=dict)
     recode: dict[str, tuple[Net, ...]] = Field(default_factory=dict)
-    regions: dict[Code, Region] = Field(default_factory=dict)
     weighting: Weighting
     quality: tuple[QualityRule, ...] = ()
     indicators: dict[str, Indicator]
