@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from tsunagari import disclosure
-from tsunagari.programmes import records, rows, schema, track
+from tsunagari.programmes import records, resources, rows, schema, track
 from tsunagari.study.settings import Disclosure
 
 N_ORGANISATIONS, N_CALLS, TURNS = 10_000, 100_000, 3
@@ -85,7 +85,8 @@ def ours(folder: Path) -> None:
     found = records.read(folder, year=YEAR, areas=AREAS, lists=schema.declared()["lists"])
     assert found.quarantine.empty, found.sentences()
     assert len(found.table("resources")) == N_ORGANISATIONS
-    figures = track.measure_all(found, year=YEAR, confidence=0.95)
+    places = resources.places_of(AREAS, {})
+    figures = track.measure_all(found, year=YEAR, confidence=0.95, places=places)
     facts = disclosure.Questionnaire(**rows.known(found))
     rows.release(figures, partial(disclosure.suppress, settings=Disclosure(), questionnaire=facts))
 
