@@ -24,7 +24,7 @@ unexport PYTHONDONTWRITEBYTECODE PYTHONPATH PYTHONHOME PIP_TARGET PIP_PREFIX PIP
 export PIP_USER = 0
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lock report synthetic test lab lint format check bench diff release verify clean
+.PHONY: help setup lock report synthetic templates test lab lint format check bench diff release verify clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -69,6 +69,9 @@ verify: $(READY)  ## recompute hashes and repeat the attack on any release (RELE
 
 synthetic: $(READY)  ## write the synthetic sample of every wave again, by the recipe
 	@$(PY) -m tsunagari.synthetic '$(STUDY)' '$(YEAR)'
+
+templates: $(READY)  ## empty workbooks for the programmes' records
+	@$(PY) -m tsunagari.programmes.templates '$(STUDY)' '$(YEAR)'
 
 # Holds the lock of every report meanwhile: a run would lose what it works on.
 define CLEAN

@@ -28,13 +28,13 @@ import os
 import matplotlib
 matplotlib.use("agg")
 from pathlib import Path
-from tsunagari import disclosure
+from tsunagari.gate.publish import publish
 from tsunagari.run import notebooks, pipeline
 from tsunagari.study.survey import open_study
 folder = Path(pipeline.__file__).resolve().parents[2] / "notebooks"
 for step in pipeline.STEPS:
     if step == pipeline.GATE:
-        disclosure.publish(open_study("ehime", 2022))
+        publish(open_study("ehime", 2022))
         continue
     names = {"display": lambda *things: None, "__name__": "__main__"}
     for cell in notebooks.read_notebook(folder / f"{step}.ipynb"):

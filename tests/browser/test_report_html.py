@@ -10,6 +10,7 @@ from pathlib import Path
 import nbformat
 import pytest
 from tests.browser import published_sample as sample
+from tests.browser.visiting import Visit
 
 from tsunagari.report.page import Report, build_report, export_html
 from tsunagari.report.published import Published, read_published
@@ -17,17 +18,6 @@ from tsunagari.report.published import Published, read_published
 ROOT = Path(__file__).resolve().parents[2]
 NOTEBOOK = ROOT / "notebooks" / "07_report_council.ipynb"
 AUDIT = ROOT.parent / "shared" / "tools" / "audit_html.mjs"  # optional, beside the project
-BROWSERS = ("chromium", "chromium-browser", "google-chrome")
-HINT = "no Chromium: install one (Debian: apt-get install chromium fonts-noto-cjk) or set CHROMIUM"
-
-
-@pytest.fixture(scope="module")
-def chromium() -> str:
-    given = os.environ.get("CHROMIUM")
-    found = given or next((path for name in BROWSERS if (path := shutil.which(name))), None)
-    if not found:
-        (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)(HINT)
-    return found
 
 
 @pytest.fixture(scope="module")
@@ -58,45 +48,6 @@ def write_page(council: Report, path: Path, *, is_synthetic: bool = True) -> Pat
             cell.outputs = [nbformat.v4.new_output("execute_result", data=data)]
     path.write_text(export_html(notebook, is_synthetic=is_synthetic), encoding="utf-8")
     return path
-
-
-class Visit:
-    """One page with everything that it asked for and complained about."""
-
-    def __init__(self, browser, path: Path, *, width: int) -> None:
-        self.page = browser.new_page(viewport={"width": width, "height": 900})
-        self.requests, self.complaints = [], []
-        self.page.route("**/*", self._route)
-        self.page.on("console", lambda message: self._hear(message.type, message.text))
-        self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
-        self.page.on("dialog", self._close)
-        self.page.goto(path.as_uri())
-
-    def _route(self, route) -> None:
-        if route.request.is_navigation_request():
-            route.continue_()
-            return
-        self.requests.append(route.request.url[:80])
-        route.abort()
-
-    def _close(self, dialog) -> None:
-        self.complaints.append(f"dialog: {dialog.message}")
-        dialog.dismiss()
-
-    def _hear(self, kind: str, text: str) -> None:
-        if kind in ("error", "warning"):
-            self.complaints.append(text)
-
-
-@pytest.fixture(scope="module")
-def browser(chromium):
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        # CI runs as root in a container, where Chromium's own sandbox cannot start.
-        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
-        yield browser
-        browser.close()
 
 
 @pytest.fixture(params=[1280, 390])

@@ -23,6 +23,10 @@ statistics.reliability statistics.replicates statistics.verdicts statistics.benc
 statistics.gaps statistics.comparison statistics.waves statistics.merging statistics.logit
 statistics.ordinal statistics.effects statistics.imputation statistics.models
 tables
+programmes.schema programmes.cells programmes.checks programmes.records programmes.templates
+programmes.rows programmes.resources programmes.supply programmes.hsds programmes.finder
+programmes.symposium programmes.consultations programmes.supporters
+programmes.council programmes.courses programmes.ledger programmes.plan programmes.track
 gate.archive gate.words gate.questionnaire gate.linked gate.bounds gate.primary gate.hiding
 gate.rounding gate.secondary gate.checks gate.suppression gate.describe gate.publish gate.trace
 gate.attack
@@ -150,6 +154,10 @@ def test_no_path_climbs_out_of_its_folder():
         ("data/raw/ehime/2022/responses.xlsx", True),
         ("data/raw/ehime/2022/納品データ.sav", True),
         ("data/raw/ehime/2022/decisions.csv", True),
+        ("data/raw/ehime/2022/programmes/resources_synthetic.csv", False),
+        ("data/raw/ehime/2022/programmes/events_published.csv", False),
+        ("data/raw/ehime/2022/programmes/resources.xlsx", True),
+        ("data/raw/ehime/2022/programmes/supporter_people.csv", True),
         ("data/raw/ehime/2022/programmes.csv", True),
         ("data/raw/ehime/responses.csv", True),
         ("data/raw/ehime/2022/vendor/responses.csv", True),

@@ -12,7 +12,7 @@ from tsunagari.estimates import conform
 from tsunagari.gate.publish import collect_parts
 from tsunagari.gate.questionnaire import Questionnaire
 from tsunagari.gate.rounding import round_published
-from tsunagari.gate.suppression import suppress
+from tsunagari.gate.suppression import apply_reasons, suppress
 from tsunagari.study.settings import Disclosure
 from tsunagari.study.survey import open_study
 
@@ -334,3 +334,12 @@ def test_two_hidden_means_are_of_ten_people_together():
     table = pd.concat([whole, *parts], ignore_index=True).assign(measure="mean", n_cell=np.nan)
     after = suppress(table, settings=Disclosure(), questionnaire=Questionnaire())
     assert after.loc[after["status"] == HIDDEN, "domain_value"].tolist() == ["1", "2", "3"]
+
+
+def test_a_row_hidden_before_the_gate_stays_hidden():
+    rows = conform(
+        pd.DataFrame([{"table_id": "programme_x", "reason": "HIDDEN", "n_unweighted": 60}])
+    )
+    table = apply_reasons(rows, pd.Series([None]), settings=Disclosure())
+    assert table["status"].tolist() == ["suppressed"]
+    assert table["n_unweighted"].isna().all()

@@ -1,5 +1,7 @@
 """What the documents say is so: links, commands, columns and cited assumptions."""
 
+# ruff: noqa: E501 (a page as it is written)
+
 import re
 import tomllib
 from pathlib import Path
@@ -8,6 +10,7 @@ import pytest
 from packaging.requirements import Requirement
 
 from tsunagari.estimates import COLUMNS
+from tsunagari.programmes import schema
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
@@ -57,3 +60,40 @@ def test_every_dependency_has_its_reason():
     lines = project["dependencies"] + project["optional-dependencies"]["dev"]
     reasons = read("docs/dependencies.md")
     assert [line for line in lines if Requirement(line).name not in reasons] == []
+
+
+def render_records() -> str:
+    """Return docs/records.md as the declared schemas give it."""
+    lines = [
+        "# Records of programmes",
+        "",
+        "The tables that `06_track_programmes` reads from `data/raw/<study>/<year>/programmes/`, as",
+        "`lib/tsunagari/programmes/columns.csv` and `tables.yaml` declare them (a test holds this page to",
+        f"them; schema version {schema.declared()['schema_version']}). **必須**: a row without it is set aside; なるべく: blanks",
+        "are counted. 公開: may stand in a published table. A column may also be called by its other names.",
+    ]
+    shared = schema.column_rows().query("table == '*'")["name"].tolist()
+    for table in schema.tables().values():
+        private = " Private: rows are people, and none leaves." if table.is_private else ""
+        title = f"## {table.name}: {table.label}"
+        about = f"`{table.file}.xlsx`, sheet {table.label}, or `{table.name}.csv`. One row: {table.grain}. "
+        lines += ["", title, "", about + f"Key: {', '.join(table.key)}.{private}", ""]
+        lines += _column_table(c for c in table.columns.values() if c.name not in shared)
+    first = next(iter(schema.tables().values()))
+    lines += ["", "## Columns of every table", ""]
+    return "\n".join([*lines, *_column_table(first.columns[name] for name in shared), ""])
+
+
+def _column_table(columns) -> list[str]:
+    words = {"yes": "**必須**", "wanted": "なるべく", "": ""}
+    rows = [
+        f"| `{c.name}` | {c.label} | {'、'.join(c.aliases)} | {c.kind} | {c.unit} | {c.base} | "
+        f"{words[c.required]} | {c.rule.replace('|', '')} | {'公開' if c.is_public else ''} | {c.blank} |"
+        for c in columns
+    ]
+    head = ["name", "表示名", "別名", "型", "単位", "含まれる数", "必須", "値", "公開", "空欄"]
+    return ["| " + " | ".join(head) + " |", "|" + " --- |" * len(head), *rows]
+
+
+def test_records_page_is_the_declared_schemas():
+    assert read("docs/records.md") == render_records()

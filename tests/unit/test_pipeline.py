@@ -996,3 +996,17 @@ def test_a_disk_that_fills_up_leaves_the_release(released, largest_file_bytes):
     assert done.returncode == WriteError.exit_code, done.stderr
     assert "Traceback" not in done.stderr
     assert contents(released / "reports/ehime/2022") == before
+
+
+def test_steps_are_those_of_what_a_study_has():
+    def steps(name, year):
+        return pipeline.steps_of(open_study(name, year))
+
+    assert steps("tottori-city", 2022) == (pipeline.PROGRAMMES, pipeline.GATE, pipeline.REPORT)
+    assert steps("ehime", 2022) == (
+        *pipeline.SURVEY,
+        pipeline.PROGRAMMES,
+        pipeline.GATE,
+        pipeline.REPORT,
+    )
+    assert steps("eu-loneliness-fr", 2022) == pipeline.STEPS

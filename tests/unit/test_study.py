@@ -394,3 +394,13 @@ def test_refusals_of_the_source_are_no_answer_of_a_merged_variable(folder, peopl
     assert pd.isna(derived[5])
     item = survey.items["is_lonely"]
     assert item.indicators(derived.to_frame())["no_answer"].tolist()[:5] == [0, 0, 1, 1, 1]
+
+
+def test_a_study_of_records_alone_has_no_survey(monkeypatch):
+    monkeypatch.delenv("TSUNAGARI_ROOT", raising=False)
+    place = open_study("tottori-city", 2023)
+    assert not place.has_survey
+    assert place.previous.year == 2022
+    assert place.items == {}
+    assert place.synthetic_inputs == []  # until notebook 06 has read the records
+    assert open_study("ehime", 2022).has_survey

@@ -20,7 +20,7 @@ def describe_study(study: Study) -> dict[str, Any]:
         What published/about.json holds; docs/data_dictionary.md lists the keys.
     """
     config, wave = study.config, study.wave
-    return {
+    described = {
         "study": study.name,
         "year": study.year,
         "title": config.title,
@@ -28,6 +28,16 @@ def describe_study(study: Study) -> dict[str, Any]:
         "people": config.people,
         "is_synthetic": bool(study.synthetic_inputs),
         "synthetic_inputs": study.synthetic_inputs,
+        "has_survey": study.has_survey,
+        "texts": study.texts,
+        "marks": config.marks.model_dump(),
+        "disclosure": config.disclosure.model_dump(),
+        "notes": list(config.notes),
+        "min_cell_n": config.disclosure.base_minimum,
+    }
+    if not study.has_survey:
+        return described
+    return described | {
         "fieldwork": wave.fieldwork,
         "mode": config.design.mode,
         "population_date": wave.population_date,
@@ -41,12 +51,7 @@ def describe_study(study: Study) -> dict[str, Any]:
         "crosses": list(config.tables.crosses),
         "benchmark": _describe_benchmark(study),
         "report": config.report.model_dump(),
-        "texts": study.texts,
-        "marks": config.marks.model_dump(),
-        "disclosure": config.disclosure.model_dump(),
-        "notes": list(config.notes),
         "error_note": config.design.error_note,
-        "min_cell_n": config.disclosure.base_minimum,
     }
 
 

@@ -53,6 +53,8 @@ class Questionnaire:
 
 def read_questionnaire(study: Study) -> Questionnaire:
     """Return what study.yaml and the codebook say about the variables of the tables."""
+    if not study.has_survey:
+        return Questionnaire()
     items = study.items
     shares = study.config.weighting.sample_share
     axes = sorted({name for axis in study.axes for name in axis})

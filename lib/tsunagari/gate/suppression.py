@@ -12,6 +12,7 @@ from tsunagari.estimates import conform, is_kind
 from tsunagari.gate.bounds import visible_nodes
 from tsunagari.gate.checks import check_figures
 from tsunagari.gate.hiding import (
+    HIDDEN,
     hide_dependents,
     hide_ledger,
     hide_rows,
@@ -63,8 +64,8 @@ def apply_reasons(
     """Return the rows with what the gate decided done to them, and their status."""
     table = estimates.copy()
     table["status"] = status_of_base(table["n_unweighted"], settings=settings)
-    table = hide_rows(table, reasons.reindex(table.index).notna())
-    return hide_ledger(table, threshold=settings.threshold)
+    gone = reasons.reindex(table.index).notna() | (table["reason"] == HIDDEN)  # or before the gate
+    return hide_ledger(hide_rows(table, gone), threshold=settings.threshold)
 
 
 def judge(

@@ -19,6 +19,7 @@ from python_calamine import CalamineWorkbook
 from tsunagari.estimates import KEY, row_ids, split
 
 _YEARS = ("wave", "調査年")
+FINDER = "resource_finder.html"  # made of the public columns of one record, before the gate
 ROW_COLUMN = "行"  # of a sheet whose lines are rows of estimates.csv
 READ_AS_NUMBERS = (
     "estimate std_error lower upper df p_value p_adjusted n_unweighted n_effective"
@@ -161,10 +162,13 @@ def _rows_of_line(values: dict[str, Any]) -> tuple[str, ...]:
 
 
 def read_release(folder: Path) -> list[Passage]:
-    """Return every passage of the pages and workbooks in a release folder."""
+    """Return every passage of the pages and workbooks in a release folder.
+
+    The finder is left out: it holds no figure, and organisations say 定員20人 of themselves.
+    """
     passages = []
     for path in sorted(folder.iterdir()):
-        if path.suffix == ".html":
+        if path.suffix == ".html" and path.name != FINDER:
             passages += read_page(path.read_text(encoding="utf-8"), place=path.name)
         elif path.suffix == ".xlsx":
             passages += read_workbook(path)

@@ -136,12 +136,7 @@ def read_workbook(path: Path, *, sheet: str | None) -> Sheet:
         InputError: Not such a workbook, encrypted, too large unpacked, with an entity, without
             that sheet, with formulas that hold no value, or with merged cells.
     """
-    with path.open("rb") as file:
-        start = file.read(4096)
-    if start.startswith(_DISGUISES[1][0]):
-        is_locked = "EncryptedPackage".encode("utf-16-le") in path.read_bytes()
-        raise InputError("ENCRYPTED" if is_locked else "FORMAT.xls")
-    refuse_disguise(start, wanted="xlsx")
+    _refuse_other_workbook(path)
     try:
         with zipfile.ZipFile(path) as archive:
             _check_archive(archive)
@@ -160,6 +155,27 @@ def read_workbook(path: Path, *, sheet: str | None) -> Sheet:
             "ほかの行と同じく使います。"
         )
     return found
+
+
+def sheet_names(path: Path) -> list[str]:
+    """Return the names of a workbook's sheets in order; it raises what `read_workbook` does."""
+    _refuse_other_workbook(path)
+    try:
+        with zipfile.ZipFile(path) as archive:
+            _check_archive(archive)
+            return _workbook_facts(archive)["sheets"]
+    except _BROKEN as error:
+        raise InputError("FORMAT.excel") from error
+
+
+def _refuse_other_workbook(path: Path) -> None:
+    """Refuse a file that is encrypted, an old .xls or no workbook at all."""
+    with path.open("rb") as file:
+        start = file.read(4096)
+    if start.startswith(_DISGUISES[1][0]):
+        is_locked = "EncryptedPackage".encode("utf-16-le") in path.read_bytes()
+        raise InputError("ENCRYPTED" if is_locked else "FORMAT.xls")
+    refuse_disguise(start, wanted="xlsx")
 
 
 def _check_archive(archive: zipfile.ZipFile) -> None:

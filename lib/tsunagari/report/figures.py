@@ -719,3 +719,104 @@ def _alt_forest(lines: list[dict[str, Any]]) -> str:
         for line in lines
     ]
     return "".join(parts).rstrip("、")
+
+
+# --- over time, and what leads to what ------------------------------------------------------------
+
+
+def over_time(table: pd.DataFrame, *, words: Words, dates: pd.DataFrame) -> Chart:
+    """Draw monthly series with dated events as numbered lines, named in the foot.
+
+    Args:
+        table: Index month (Timestamp), one column a series in the order drawn, named as shown. A
+            missing number is hidden and leaves a gap.
+        words: Title, subtitle, foot.
+        dates: Columns `date` (Timestamp) and `label`; may have no rows.
+
+    Returns:
+        The chart.
+    """
+    top = _top(words, legend_rows=len(table.columns))
+    figure = Figure(figsize=(WIDTH_INCHES, top + 2.5))
+    axes = figure.add_axes((0.13, 0.36 / (top + 2.5), 0.83, 2.1 / (top + 2.5)))
+    styles = zip(table.columns, SERIES_COLOURS, SERIES_MARKERS, strict=False)
+    for name, colour, marker in styles:
+        axes.plot(table.index, table[name], color=colour, marker=marker, markersize=4, label=name)
+    for number, date in enumerate(dates["date"], start=1):
+        axes.axvline(date, color=GREY, linewidth=0.9, linestyle="--", zorder=0)
+        axes.annotate(str(number), (date, 1), xycoords=("data", "axes fraction"), ha="center",
+                      xytext=(-4 + 8 * (number % 2 == 0), 2), textcoords="offset points",
+                      fontsize=SMALL_POINTS)  # fmt: skip
+    axes.set_ylim(0, float(np.nanmax(table.to_numpy(float), initial=1)) * 1.1)
+    shown, month = table.index[::2], DRAWN["month"]
+    axes.set_xticks(shown, [f"{day.month}{month}" for day in shown])
+    axes.grid(visible=True, axis="y", color=RULE, linewidth=0.7)
+    for side in ("top", "right", "left"):
+        axes.spines[side].set_visible(False)
+    axes.tick_params(length=0, labelsize=SMALL_POINTS)
+    box = (0.0, 1.08, 1.0, 0.1)
+    axes.legend(loc="lower left", bbox_to_anchor=box, frameon=False, borderaxespad=0)
+    _stamp(figure, words)
+    events = "、".join(f"{n} {label}" for n, label in enumerate(dates["label"], start=1))
+    words = replace(words, foot="。".join(filter(None, [words.foot.rstrip("。"), events])))
+    months = [f"{month:%Y-%m}" for month in table.index]
+    texts = {
+        name: _row_texts(table[[name]].set_axis(["estimate"], axis=1), decimals=0) for name in table
+    }
+    rows = [f"{name}: {_alt_rows(months, said, unit='')}" for name, said in texts.items()]
+    alt = DRAWN["over_time"].format(title=words.title, rows="。".join([*rows, events]))
+    return _chart(figure, words=words, alt=alt)
+
+
+def network(nodes: pd.DataFrame, edges: pd.DataFrame, *, words: Words) -> Chart:
+    """Draw what leads to what, in layers from top to bottom.
+
+    Args:
+        nodes: Columns `name`, `label`, `layer` (0 at the top).
+        edges: Columns `from`, `to` (names) and `label`, which may be "".
+        words: Title, subtitle, foot.
+
+    Returns:
+        The chart; its alternative text says every link.
+    """
+    layers = [part for _, part in nodes.groupby("layer")]
+    row, top = 1.25, _top(words)
+    height = top + row * len(layers)
+    figure = Figure(figsize=(WIDTH_INCHES, height))
+    axes = figure.add_axes((0, 0, 1, 1))
+    axes.set_axis_off()
+    axes.set(xlim=(0, WIDTH_INCHES), ylim=(height, 0))
+    boxes: dict[str, tuple[float, float, float]] = {}
+    for number, part in enumerate(layers):
+        room = WIDTH_INCHES / len(part)
+        for place, (name, label) in enumerate(zip(part["name"], part["label"], strict=True)):
+            text = wrap(label, em=(room - 0.25) / EM_INCHES)
+            half = (text.count("\n") + 1) * EM_INCHES * 0.65 + 0.07
+            boxes[name] = x, y, half = (place + 0.5) * room, top + row * (number + 0.4), half
+            style = {
+                "facecolor": PAPER,
+                "edgecolor": SERIES_COLOURS[0],
+                "boxstyle": "square,pad=0.35",
+            }
+            axes.text(x, y, text, ha="center", va="center", bbox=style, fontsize=SMALL_POINTS)
+    depth = nodes.set_index("name")["layer"]
+    for start, end, label in zip(edges["from"], edges["to"], edges["label"], strict=True):
+        (x1, y1, half1), (x2, y2, half2) = boxes[start], boxes[end]
+        y1, y2, span = y1 + half1, y2 - half2, max(depth[end] - depth[start], 1)
+        # A link over several layers bends outwards, round the boxes between.
+        bend = 0.0 if span == 1 else (0.3 if x1 + x2 <= WIDTH_INCHES else -0.3)
+        style = {"arrowstyle": "-|>", "color": GREY, "linewidth": 1.1, "shrinkA": 0, "shrinkB": 0,
+                 "connectionstyle": f"arc3,rad={bend}"}  # fmt: skip
+        axes.annotate("", (x2, y2), xytext=(x1, y1), arrowprops=style, zorder=0)
+        if label:  # half way, of a bent link on its curve
+            x = (x1 + x2) / 2 - bend * (y2 - y1) / 2
+            y = (y1 + y2) / 2 + bend * (x2 - x1) / 2
+            axes.text(x, y, label, ha="center", va="center", fontsize=SMALL_POINTS,
+                      bbox={"facecolor": PAPER, "edgecolor": "none", "pad": 1})  # fmt: skip
+    _stamp(figure, words)
+    names = nodes.set_index("name")["label"]
+    rows = "、".join(
+        f"{names[start]} → {names[end]}" + (f"（{label}）" if label else "")
+        for start, end, label in zip(edges["from"], edges["to"], edges["label"], strict=True)
+    )
+    return _chart(figure, words=words, alt=DRAWN["network"].format(title=words.title, rows=rows))

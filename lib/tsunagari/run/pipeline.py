@@ -56,15 +56,16 @@ from tsunagari.study.survey import Study, open_study
 
 GATE = "gate"  # the step between microdata and pages; Python, not a notebook
 REPORT = "07_report_council"
-STEPS = (
+PROGRAMMES = "06_track_programmes"
+SURVEY = (
     "01_clean_responses",
     "02_weight_respondents",
     "03_describe_loneliness",
     "04_model_factors",
-    GATE,
-    REPORT,
 )
+STEPS = (*SURVEY, GATE, REPORT)  # of a survey without records of programmes
 RELEASED = ("council_report.html", "estimates.csv", "tables.xlsx")
+FINDER = "resource_finder.html"  # and this, where a study lists who helps
 MANIFEST = "manifest.json"  # of them
 
 SIGNOFF = "signoff.yaml"  # what a reviewer says of a finished release
@@ -73,6 +74,13 @@ NO_INPUT = (SIGNOFF, "recipe.yaml")  # and what makes a sample
 _RECORDS = "private/steps.json"
 _LAST = "private/last_release.csv"  # estimates of the last release that differed
 _NOTEBOOKS = "private/notebooks"
+
+
+def steps_of(study: Study) -> tuple[str, ...]:
+    """Return a wave's steps: a survey's where people were asked, 06 where there are records."""
+    survey = SURVEY if study.has_survey else ()
+    programmes = (PROGRAMMES,) if study.records_dir.is_dir() else ()
+    return (*survey, *programmes, GATE, REPORT)
 
 
 # --- what a result depends on ---------------------------------------------------------------------
@@ -103,9 +111,12 @@ def hash_inputs(study: Study) -> dict[str, str]:
     hand, records) count together under one name: what the analyst called them is nobody's business.
     """
     root = files.repository_root()
-    weighting, benchmark = study.config.weighting, study.config.benchmark
-    named = {weighting.targets, *(one.targets for one in weighting.margins)}
-    named |= {"study.yaml", "codebook.csv", "texts.yaml", *weighting.other_targets.values()}
+    benchmark = study.config.benchmark if study.has_survey else None
+    named = {"study.yaml", "codebook.csv", "texts.yaml", "population_municipalities.csv"}
+    if study.has_survey:
+        weighting = study.config.weighting
+        named |= {weighting.targets, *(one.targets for one in weighting.margins)}
+        named |= {*weighting.other_targets.values()}
     waves = [study] + ([study.previous] if study.previous else [])
     public = [path for path in study.raw_dir.iterdir() if path.is_file() and path.name in named]
     public += (root / "data/raw" / benchmark.table).glob("*.csv") if benchmark else ()
@@ -114,8 +125,9 @@ def hash_inputs(study: Study) -> dict[str, str]:
     private: dict[str, dict[str, str]] = {}
     for folder in (study.raw_dir, *(wave.wave_dir for wave in waves)):
         for name, path in _files(folder).items():
-            answers = next((w.responses_path for w in waves if w.wave_dir == folder), None)
-            if path in public or name in NO_INPUT or (answers is None and "/" in name):
+            wave = next((w for w in waves if w.wave_dir == folder), None)
+            answers = wave.responses_path if wave and wave.has_survey else None
+            if path in public or name in NO_INPUT or (wave is None and "/" in name):
                 continue
             group = f"responses{path.suffix}" if path == answers else "*"
             group = f"{folder.relative_to(root).as_posix()}/{group}"
@@ -255,7 +267,7 @@ def prepare(
     check_limits()
     study = open_study(name, year)
     folder = notebooks or PACKAGE.parents[1] / "notebooks"
-    sources = {step: folder / f"{step}.ipynb" for step in STEPS if step != GATE}
+    sources = {step: folder / f"{step}.ipynb" for step in steps_of(study) if step != GATE}
     cells = {step: read_notebook(path) for step, path in sources.items()}
     parameters = resolve_parameters(cells, given, study=study)
     _check_inputs(study)
@@ -276,12 +288,14 @@ def prepare(
 
 def _check_foreign(release: Path) -> None:
     """Refuse to replace a release folder that holds a file of the analyst's own."""
-    if foreign := sorted({*_files(release)} - {*RELEASED, MANIFEST}):
+    if foreign := sorted({*_files(release)} - {*RELEASED, FINDER, MANIFEST}):
         place, names = "/".join(release.parts[-3:]), ", ".join(foreign)
         raise WriteError("RELEASE_FOREIGN", place=place, names=names)
 
 
 def _check_inputs(study: Study) -> None:
+    if not study.has_survey:
+        return  # what records there are is read and judged by notebook 06
     waves = [study] + ([study.previous] if study.previous else [])
     weighting = study.config.weighting
     targets = [weighting.targets, *(margin.targets for margin in weighting.margins)]
@@ -309,14 +323,15 @@ def make_steps(run: Run, *, scratch: Path, force: bool = False) -> dict[str, flo
     known = {} if force else read_json(run.staging / _RECORDS)
     last = {} if force else read_json(run.processed / _RECORDS)
     records: dict[str, Any] = {}
-    first = _is_intact(known.get(STEPS[0]), key=run.key(STEPS[0], {}), folder=run.staging)
+    steps = steps_of(run.study)
+    first = _is_intact(known.get(steps[0]), key=run.key(steps[0], {}), folder=run.staging)
     if run.staging.is_symlink() or not first:
         discard(run.staging)
     files.stamp_wave(run.staging, name=run.study.name, year=run.study.year)
     seconds: dict[str, float | None] = {}
-    sizes = {step: len(run.notebooks.get(step, "1")) for step in STEPS}
+    sizes = {step: len(run.notebooks.get(step, "1")) for step in steps}
     with contextlib.closing(Progress(sizes)) as progress:
-        for step in STEPS:
+        for step in steps:
             began, seconds[step] = time.monotonic(), None
             key = run.key(step, records)
             if _is_intact(known.get(step), key=key, folder=run.staging):
@@ -404,7 +419,7 @@ def _run_step(run: Run, step: str, *, scratch: Path, progress: Progress) -> dict
 
 
 def build_release(run: Run) -> None:
-    """Write the four files of a release beside the last one, and attack them.
+    """Write the files of a release beside the last one, and attack them.
 
     Raises:
         DisclosureError: A hidden value can be told from them, or a number did not pass the gate.
@@ -427,6 +442,8 @@ def build_release(run: Run) -> None:
         (folder / "council_report.html").write_text(html, encoding="utf-8", newline="\n")
         workbook.write_workbook(rows, folder / "tables.xlsx")
     shutil.copyfile(run.staging / "published/estimates.csv", folder / "estimates.csv")
+    if (made := run.staging / "published" / FINDER).exists():
+        shutil.copyfile(made, folder / FINDER)
     files.write_table(folder / MANIFEST, _describe(run))
     signoff.seal_manifest(folder / MANIFEST)
     try:
@@ -447,10 +464,15 @@ def _lift_mark(folder: Path) -> None:
 
     signed = signoff.hash_release(folder)
     edition.lift_mark(folder)
-    outputs = {name: _digest(folder / name) for name in RELEASED}
+    outputs = _digests(folder)
     manifest = read_json(folder / MANIFEST) | {"signoff": signed, "outputs": outputs}
     files.write_table(folder / MANIFEST, manifest)
     signoff.seal_manifest(folder / MANIFEST)
+
+
+def _digests(folder: Path) -> dict[str, str]:
+    names = [name for name in (*RELEASED, FINDER) if (folder / name).exists()]
+    return {name: _digest(folder / name) for name in names}
 
 
 def _describe(run: Run) -> dict[str, Any]:
@@ -465,20 +487,20 @@ def _describe(run: Run) -> dict[str, Any]:
         "run_id": run.run_id,
         "study": run.study.name,
         "year": run.study.year,
-        "synthetic_inputs": run.study.synthetic_inputs,
+        "synthetic_inputs": read_json(run.staging / "published/about.json")["synthetic_inputs"],
         "signoff": UNSIGNED,  # or the hash that was signed
         "rows": {name: None if pd.isna(n) else int(n) for name, n in counts.items()},
         "parameters": run.parameters,
         "inputs": run.inputs,
         "environment": run.environment,
-        "outputs": {name: _digest(run.release_staging / name) for name in RELEASED},
+        "outputs": _digests(run.release_staging),
     }
 
 
 def is_released(run: Run) -> bool:
     """Whether results and release are both whole and made from exactly this run's inputs."""
     records, kept = read_json(run.processed / _RECORDS), {}
-    for step in STEPS:
+    for step in steps_of(run.study):
         if not _is_intact(records.get(step), key=run.key(step, kept), folder=run.processed):
             return False
         kept[step] = records[step]
@@ -645,6 +667,11 @@ def _parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 def _report(options: argparse.Namespace, year: int, *, notebooks: Path | None) -> None:
     name = options.study
+    if not open_study(name, year).has_survey:
+        print(
+            "調査がないため、手順 01〜04 は行いません。 / No survey: steps 01 to 04 are left out.",
+            file=sys.stderr,
+        )
     seconds = make_report(name, year, given=options.given, notebooks=notebooks, force=options.force)
     page = f"reports/{name}/{year}/council_report.html"
     if seconds is None:

@@ -13,7 +13,7 @@ from tsunagari.errors import ConfigError
 
 NO_ANSWER = "no_answer"  # asked, and no usable answer was given; never a code of a questionnaire
 
-_CODEBOOK_COLUMNS = (
+CODEBOOK_COLUMNS = (
     "question_no item variable type label short_label code code_label role min max ask_if required "
     "scale sensitive waves version certainty_wording certainty_options certainty_order source"
 ).split()
@@ -178,8 +178,8 @@ def read_codebook(path: Path, *, year: int) -> Codebook:
 
 
 def _check_codebook_columns(table: pd.DataFrame) -> list[str]:
-    lacking = [name for name in _CODEBOOK_COLUMNS if name not in table.columns]
-    unknown = [name for name in table.columns if name not in _CODEBOOK_COLUMNS]
+    lacking = [name for name in CODEBOOK_COLUMNS if name not in table.columns]
+    unknown = [name for name in table.columns if name not in CODEBOOK_COLUMNS]
     problems = [f"列 {name} がない (column missing)" for name in lacking]
     return problems + [f"列 {name} は使えない (column not allowed)" for name in unknown]
 

@@ -106,7 +106,7 @@ def read_json(path: Path) -> dict[str, Any]:
 
 
 def write_table(path: Path, table: Any) -> None:
-    """Write a table as parquet or CSV, or a dictionary as JSON; the same input, the same bytes.
+    """Write a table as parquet or CSV, a dictionary as JSON or a page; same input, same bytes.
 
     A dictionary of arrays named .npz becomes an archive of numpy, one of tables named .xlsx a
     workbook, a sheet a table. A CSV is one that Excel
@@ -127,6 +127,8 @@ def write_table(path: Path, table: Any) -> None:
     elif path.suffix == ".json":
         text = json.dumps(table, ensure_ascii=False, indent=1)
         path.write_text(text + "\n", encoding="utf-8")
+    elif path.suffix == ".html":
+        path.write_text(table, encoding="utf-8", newline="\n")
     else:
         texts = table.select_dtypes(exclude=["number", "bool"]).astype(object)
         safe = texts.map(lambda text: _FORMULA.sub("'", text) if isinstance(text, str) else text)

@@ -19,7 +19,13 @@ class Part(BaseModel):
     )
 
 
-class Wave(Part):
+class Period(Part):
+    """One year of records, without a survey."""
+
+    previous: int | None = None
+
+
+class Wave(Period):
     """One survey year: its files and when it was asked."""
 
     responses: str
@@ -29,7 +35,6 @@ class Wave(Part):
     population_date: str | None = None
     population_note: str | None = None
     benchmark_year: int | None = None
-    previous: int | None = None
     expected_rows: int | None = Field(default=None, ge=1)
 
 
@@ -252,13 +257,23 @@ class Chapters(Part):
     others: tuple[str, ...] = ()
 
 
-class StudyFile(Part):
-    """study.yaml: everything that makes one survey different from another."""
+class RecordsFile(Part):
+    """study.yaml of a place that has records of its programmes and no survey."""
 
     study: str
     title: str
     area: str
     people: str
+    waves: dict[int, Period] = Field(min_length=1)
+    regions: dict[Code, Region] = Field(default_factory=dict)
+    marks: Marks = Marks()
+    disclosure: Disclosure = Disclosure()
+    notes: tuple[str, ...] = ()
+
+
+class StudyFile(RecordsFile):
+    """study.yaml: everything that makes one survey different from another."""
+
     waves: dict[int, Wave] = Field(min_length=1)
     file: FileFormat = FileFormat()
     columns: Columns
@@ -266,14 +281,10 @@ class StudyFile(Part):
     design: Design
     derive: dict[str, Derived] = Field(default_factory=dict)
     recode: dict[str, tuple[Net, ...]] = Field(default_factory=dict)
-    regions: dict[Code, Region] = Field(default_factory=dict)
     weighting: Weighting
     quality: tuple[QualityRule, ...] = ()
     indicators: dict[str, Indicator]
     tables: Tables
     model: Model
-    marks: Marks = Marks()
-    disclosure: Disclosure = Disclosure()
     benchmark: Benchmark | None = None
     report: Chapters = Chapters()
-    notes: tuple[str, ...] = ()

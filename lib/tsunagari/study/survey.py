@@ -16,6 +16,7 @@ from pydantic import ValidationError
 
 from tsunagari.errors import ConfigError, InputError
 from tsunagari.study.codebook import (
+    CODEBOOK_COLUMNS,
     MISSING_ROLES,
     NO_ANSWER,
     Codebook,
@@ -26,12 +27,13 @@ from tsunagari.study.codebook import (
 )
 from tsunagari.study.files import (
     processed_dir,
+    read_json,
     read_table,
     repository_root,
     stamp_wave,
     write_table,
 )
-from tsunagari.study.settings import FileFormat, Net, Part, StudyFile, Wave
+from tsunagari.study.settings import FileFormat, Net, Part, RecordsFile, StudyFile, Wave
 
 ALIKE = str.maketrans("ヶヵ〜−—―", "ケカ~---")  # written one for the other, also by encodings
 
@@ -49,7 +51,7 @@ class Study:
 
     name: str
     year: int
-    config: StudyFile
+    config: Any  # StudyFile, or RecordsFile where there is no survey
     codebook: Codebook
 
     @property
@@ -92,15 +94,30 @@ class Study:
         return found
 
     @property
+    def has_survey(self) -> bool:
+        """Whether people were asked; a study of records alone has no answers, weights or tables."""
+        return isinstance(self.config, StudyFile)
+
+    @property
+    def records_dir(self) -> Path:
+        """Folder of the programmes' records; it need not be there."""
+        return self.wave_dir / "programmes"
+
+    @property
     def is_synthetic(self) -> bool:
         """Whether this wave's answers are the synthetic sample."""
-        return self.responses_path != self.wave_dir / self.wave.responses
+        return self.has_survey and self.responses_path != self.wave_dir / self.wave.responses
 
     @property
     def synthetic_inputs(self) -> list[str]:
-        """Names of all synthetic inputs of this wave's report, an earlier wave's included."""
+        """Names of all synthetic inputs of this wave's report, an earlier wave's included.
+
+        Of the programmes' records those that notebook 06 says it has read.
+        """
         waves = [self] + ([self.previous] if self.previous else [])
-        return [f"{w.year}/{w.responses_path.name}" for w in waves if w.is_synthetic]
+        answers = [f"{w.year}/{w.responses_path.name}" for w in waves if w.is_synthetic]
+        told = read_json(self.processed_dir / "published/programmes.json")
+        return answers + told.get("synthetic_files", [])
 
     @cached_property
     def previous(self) -> Study | None:
@@ -141,6 +158,8 @@ class Study:
     @cached_property
     def items(self) -> dict[str, Item]:
         """Every item that tables can show, in questionnaire order, derived ones last."""
+        if not self.has_survey:
+            return {}
         found = {}
         for name, columns in self.codebook.columns.groupby("item", sort=False):
             kind = columns["type"].iloc[0]
@@ -231,6 +250,9 @@ def open_study(name: str, year: int) -> Study:
     if year not in config.waves:
         waves = ", ".join(map(str, sorted(config.waves)))
         raise ConfigError("WAVE_UNKNOWN", name=name, year=year, waves=waves)
+    if not isinstance(config, StudyFile):
+        nothing = pd.DataFrame(columns=[*CODEBOOK_COLUMNS])
+        return Study(name=name, year=year, config=config, codebook=Codebook(*[nothing] * 3))
     codebook = read_codebook(folder / name / "codebook.csv", year=year)
     skip_rules(codebook)
     study = Study(name=name, year=year, config=config, codebook=codebook)
@@ -262,10 +284,12 @@ def _read_yaml(path: Path, loader: type[yaml.SafeLoader]) -> Any:
         raise ConfigError("STUDY_FILE.read_yaml", name=path.name, line=line) from error
 
 
-def _read_study_file(path: Path) -> StudyFile:
+def _read_study_file(path: Path) -> RecordsFile:
     raw = _read_yaml(path, _AsWritten)
+    asks = {*StudyFile.model_fields} - {*RecordsFile.model_fields}
+    model = StudyFile if not isinstance(raw, dict) or asks & {*raw} else RecordsFile
     try:
-        config = StudyFile.model_validate(raw)
+        config = model.model_validate(raw)
     except ValidationError as error:
         problems = [_explain(mistake) for mistake in error.errors()]
         _raise_study_file(problems)

@@ -199,3 +199,27 @@ def test_wrap_breaks_japanese_labels(text, em, lines):
 def test_width_counts_full_width_as_one_em():
     assert figures.width_em("年代") == 2
     assert figures.width_em("20") == pytest.approx(1.1)  # 2 x 0.55
+
+
+def months(**series):
+    index = pd.date_range("2022-04-01", periods=3, freq="MS")
+    return pd.DataFrame(series, index=index)
+
+
+def test_series_over_time_say_every_number_and_date():
+    dates = pd.DataFrame({"date": [pd.Timestamp(2022, 5, 10)], "label": ["新聞"]})
+    table = months(架電数=[120.0, 90.0, np.nan], 応答数=[80.0, 70.0, 60.0])
+    chart = figures.over_time(table, words=figures.Words("相談"), dates=dates)
+    assert "架電数: 2022-04 120、2022-05 90、2022-06 秘匿" in chart.alt
+    assert chart.words.foot == "1 新聞"
+    again = figures.over_time(table, words=figures.Words("相談"), dates=dates)
+    assert chart.svg == again.svg
+
+
+def test_network_says_every_link():
+    nodes = pd.DataFrame(
+        {"name": ["a", "b", "c"], "label": ["入口", "中間", "出口"], "layer": [0, 1, 2]}
+    )
+    edges = pd.DataFrame({"from": ["a", "b", "a"], "to": ["b", "c", "c"], "label": ["30", "", "x"]})
+    chart = figures.network(nodes, edges, words=figures.Words("流れ"))
+    assert "入口 → 中間（30）、中間 → 出口、入口 → 出口（x）" in chart.alt

@@ -1,0 +1,239 @@
+"""How far is each indicator from its target: the ledger with its verdicts in words."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import yaml
+
+from tsunagari.programmes import schema
+from tsunagari.programmes.records import Records
+from tsunagari.study.settings import Disclosure
+from tsunagari.study.survey import Study
+
+NOT_JUDGED = "not_judged"
+_MEASURES = ("share", "percent", "mean_change", "mean", "count")
+_VERDICT = {"achievement_pct": float} | dict.fromkeys(
+    ("verdict", "verdict_label", "verdict_reason"), "str"
+)
+_UP, _DOWN, _NONE = "上向き", "下向き", "なし"
+
+
+@cache
+def words() -> dict[str, Any]:
+    """Return ledger.yaml."""
+    return yaml.safe_load((schema.ROOM / "ledger.yaml").read_text(encoding="utf-8"))
+
+
+def keys_of(figures: pd.DataFrame) -> pd.Series:
+    """Return the ledger's name of each figure: table_id:item, and :item_value where it is not 1.
+
+    Example:
+        >>> rows = pd.DataFrame({"table_id": ["headline"], "item": ["lonely"], "item_value": ["1"]})
+        >>> keys_of(rows).tolist()
+        ['headline:lonely']
+    """
+    value = figures["item_value"].fillna("1").astype(str)
+    own = figures["table_id"].astype(str) + ":" + figures["item"].astype(str)
+    return own + (":" + value).where(value != "1", "")
+
+
+def pick(records: Records, figures: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows of estimates that the ledger names, of everybody, all waves."""
+    keys = set(records.table("kpi_ledger")["figure_key"]) - {""}
+    of_all = (figures["domain"] == "all") & figures["measure"].isin(_MEASURES)
+    found = figures[of_all & keys_of(figures).isin(keys)]
+    # A share of people whose count is shown too stands twice: the share is the figure.
+    order = found["measure"].map(_MEASURES.index)
+    found = found.assign(key=keys_of(found), order=order).sort_values("order", kind="stable")
+    return found.drop_duplicates(["key", "wave"]).drop(columns=["key", "order"])
+
+
+def earlier_indicators(study: Study, figures: pd.DataFrame) -> pd.DataFrame:
+    """Return the previous wave's indicators, as headline rows, out of the tables of waves."""
+    if study.wave.previous is None:
+        return figures.iloc[:0]
+    rows = figures[figures["wave"].astype(str) == str(study.wave.previous)]
+    rows = rows[(rows["domain"] == "all") & (rows["measure"] == "percent")]
+    found = []
+    for name, indicator in study.config.indicators.items():
+        nets = study.items[indicator.item].nets
+        same = [net for net, (_, codes) in nets.items() if set(codes) == set(indicator.codes)]
+        value = indicator.codes[0] if len(indicator.codes) == 1 else next(iter(same), None)
+        row = rows[(rows["item"] == indicator.item) & (rows["item_value"] == value)].head(1)
+        found.append(row.assign(table_id="headline", item=name, item_value="1"))
+    return pd.concat(found) if found else figures.iloc[:0]
+
+
+def build(
+    records: Records,
+    figures: pd.DataFrame,
+    *,
+    year: int,
+    last: Records | None = None,
+    settings: Disclosure | None = None,
+) -> pd.DataFrame:
+    """Return the ledger: declared rows, their figures, last year's, achievement and verdict.
+
+    A row with a figure key takes value, n and interval from that row of `figures`, which passed the
+    gate; nothing is typed again. A count of fewer people than the threshold that is not published
+    already is hidden. Nothing is summed: `overlaps_with` says which figures count the same people.
+
+    Args:
+        records: This year's.
+        figures: Rows of estimates of this wave and the last, hidden and rounded as published.
+        year: The wave.
+        last: Last year's records, for values that were typed.
+        settings: The study's thresholds.
+
+    Returns:
+        Public columns of kpi_ledger and those `computed` in ledger.yaml, one row an indicator.
+    """
+    settings = settings or Disclosure()
+    table = records.table("kpi_ledger").reset_index(drop=True)
+    found = pick(records, figures).assign(key=lambda rows: keys_of(rows))
+    now = found[found["wave"].astype(str) == str(year)].set_index("key")
+    before = found[found["wave"].astype(str) == str(year - 1)].set_index("key")
+    keyed = table["figure_key"].isin(now.index)
+    columns = {"actual_value": "estimate", "base_n": "n_unweighted"}
+    columns |= {"ci_low": "lower", "ci_high": "upper"}
+    for name, source in columns.items():
+        table[name] = table[name].where(~keyed, table["figure_key"].map(now[source]))
+    table["figure_row_id"] = table["figure_key"].map(now["row_id"].to_dict().get)
+    is_small = (table["unit"] == "人") & table["actual_value"].between(1, settings.base_minimum - 1)
+    hidden = (is_small & ~table["file"].str.endswith("_published.csv")) | table["figure_key"].map(
+        now["status"] == "suppressed"
+    ).eq(other=True)
+    table.loc[hidden, list(columns)] = np.nan
+    typed = pd.Series(dtype=float)
+    if last is not None:
+        typed = last.table("kpi_ledger").set_index("kpi_id")["actual_value"]
+    table["previous_value"] = table["figure_key"].map(before["estimate"]).astype(float)
+    table["previous_value"] = table["previous_value"].fillna(table["kpi_id"].map(typed))
+    judged = [
+        _judge(row, is_hidden=gone, as_of=records.as_of, settings=settings)
+        for row, gone in zip(table.to_dict("records"), hidden, strict=True)
+    ]
+    verdicts = pd.DataFrame(judged, index=table.index, columns=list(_VERDICT))
+    table = table.assign(**verdicts.astype(_VERDICT).to_dict("series"))
+    public = [c.name for c in schema.tables()["kpi_ledger"].columns.values() if c.is_public]
+    return table[[*public, *words()["computed"]]]
+
+
+def achievement(row: dict[str, Any]) -> float:
+    """Return how much of the way to the target was gone, in percent; NaN where it has no meaning.
+
+    Upwards: actual of target. Downwards: (baseline - actual) of (baseline - target), since less of
+    a small share is not "more than 100 %" of it.
+
+    Example:
+        >>> values = {"baseline_value": 8.0, "target_value": 6.0, "actual_value": 7.0}
+        >>> achievement({"direction": "下向き"} | values)
+        50.0
+    """
+    actual, target, base = row["actual_value"], row["target_value"], row["baseline_value"]
+    if row["direction"] == _UP:
+        return 100 * actual / target if target > 0 else np.nan
+    return 100 * (base - actual) / (base - target) if base > target else np.nan
+
+
+def _why_not(row: dict[str, Any], *, is_hidden: bool, settings: Disclosure) -> str:
+    """Return the first reason not to judge, "" where there is none."""
+    is_share = row["unit"] == "%"
+    reasons = {
+        "qualitative": row["goal_kind"] == "定性",
+        "hidden": is_hidden,
+        "no_actual": np.isnan(row["actual_value"]),
+        "unit_unknown": row["unit"] == "不明",
+        "no_direction": row["direction"] == _NONE,
+        "direction_blank": row["direction"] == "",
+        "no_definition": row["definition"] == "",
+        "no_base": row["base"] == "",
+        "approximate": row["is_approximate"] == "有",
+        "overlap": row["overlaps_with"] != "",
+        "n_unknown": is_share and np.isnan(row["base_n"]) and row["base_kind"] in _OF_PEOPLE,
+        "few": row["base_n"] < settings.base_reference,
+        "no_target": np.isnan(row["target_value"]),
+    }
+    return next((name for name, holds in reasons.items() if holds), "")
+
+
+_OF_PEOPLE = ("調査", "催し後アンケート", "")  # a share of answers needs their number
+
+
+def _judge(
+    row: dict[str, Any], *, is_hidden: bool, as_of: pd.Timestamp, settings: Disclosure
+) -> dict[str, Any]:
+    """Return achievement, verdict, its words and its reason for one row."""
+    said = words()
+    why_not = _why_not(row, is_hidden=is_hidden, settings=settings)
+    if why_not:
+        reason = said["not_judged"][why_not].format(n=settings.base_reference)
+        label = said["verdicts"][NOT_JUDGED].format(reason=reason)
+        judged = {"verdict": NOT_JUDGED, "verdict_label": label, "verdict_reason": reason}
+        return {"achievement_pct": np.nan} | judged
+    reached = achievement(row)
+    verdict = grade(row, reached=reached)
+    notes = ["no_interval" if np.isnan(row["ci_low"]) else "interval"]
+    if row["direction"] == _DOWN:
+        notes.append("downwards")
+    if row["target_on"] > as_of:
+        notes.append("before_date")
+    date = "" if pd.isna(row["target_on"]) else f"{row['target_on']:%Y年%-m月}"
+    label = "below_unknown" if verdict == "below" and np.isnan(row["baseline_value"]) else verdict
+    return {
+        "achievement_pct": round(reached, 1),
+        "verdict": verdict,
+        "verdict_label": said["verdicts"][label],
+        "verdict_reason": "。".join(said["notes"][name] for name in notes).format(date=date),
+    }
+
+
+def grade(row: dict[str, Any], *, reached: float) -> str:
+    """Return the grade of a row that can be judged, by its interval where it has one.
+
+    exceeded: the whole interval is better than the target. met: the value is at least the target.
+    near: the interval holds the target, or `reached` is near_pct or more. improved: the whole
+    interval is better than the baseline. below: none of these.
+
+    Args:
+        row: direction, actual_value, ci_low, ci_high, target_value, baseline_value.
+        reached: Achievement in percent.
+    """
+    sign = -1.0 if row["direction"] == _DOWN else 1.0
+    actual, target, base = (
+        sign * row[name] for name in ("actual_value", "target_value", "baseline_value")
+    )
+    low, high = sorted((sign * row["ci_low"], sign * row["ci_high"]))
+    if np.isnan(low) or np.isnan(high):
+        low = high = actual
+    if low > target:
+        return "exceeded"
+    if actual >= target:
+        return "met"
+    if high >= target or reached >= words()["near_pct"]:
+        return "near"
+    return "improved" if low > base else "below"
+
+
+def links(records: Records, ledger: pd.DataFrame) -> pd.DataFrame:
+    """Return the logic model: every link between indicators with both names and stages.
+
+    Returns:
+        from_kpi, to_kpi, why, no_multi_stage_reason, from_name, to_name, from_stage, to_stage.
+    """
+    table = records.table("kpi_links")[["from_kpi", "to_kpi", "why", "no_multi_stage_reason"]]
+    names = ledger.set_index("kpi_id")
+    for end in ("from", "to"):
+        for column, short in (("indicator_name", "name"), ("stage", "stage")):
+            table = table.assign(**{f"{end}_{short}": table[f"{end}_kpi"].map(names[column])})
+    return table
+
+
+def summary(ledger: pd.DataFrame) -> pd.DataFrame:
+    """Return how many indicators of each layer got which verdict, `verdict` in columns."""
+    table = pd.crosstab(ledger["layer"].replace("", "不明"), ledger["verdict"])
+    return table.reindex(columns=[v for v in words()["verdicts"] if v in table])
