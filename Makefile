@@ -24,10 +24,10 @@ unexport PYTHONDONTWRITEBYTECODE PYTHONPATH PYTHONHOME PIP_TARGET PIP_PREFIX PIP
 export PIP_USER = 0
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lock report synthetic templates test lab lint format check bench diff release verify clean
+.PHONY: help setup lock report synthetic templates test lab lint format check bench diff release verify coding-sheet clean
 
 help:  ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo "  STUDY and YEAR choose the survey: make report STUDY=$(STUDY) YEAR=$(YEAR)"
 
 setup: $(READY)  ## locked environment, tsunagari itself and the commit hooks
@@ -66,6 +66,9 @@ release: $(READY)  ## check a report again and record the reviewer's sign-off
 
 verify: $(READY)  ## recompute hashes and repeat the attack on any release (RELEASE=folder)
 	@$(PY) -m tsunagari.run.pipeline verify '$(RELEASE)'
+
+coding-sheet: $(READY)  ## workbooks for two coders of the free answers, in private/coding
+	@$(PY) -m tsunagari.voices.sheet '$(STUDY)' '$(YEAR)'
 
 synthetic: $(READY)  ## write the synthetic sample of every wave again, by the recipe
 	@$(PY) -m tsunagari.synthetic '$(STUDY)' '$(YEAR)'

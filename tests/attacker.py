@@ -60,7 +60,11 @@ class Facts:
         self.asked_if: dict[str, list[tuple[str, set[str]]]] = {}
         self.partial, self.must_choose, self.sensitive, self.most = set(), set(), set(), {}
         self._read_codebook(codebook)
+        self._read_themes(settings.get("themes") or {})
         self._read_settings(settings.get("derive", {}), settings.get("recode", {}))
+        if ever := (settings.get("themes") or {}).get("ever"):  # who chose one option, and who not
+            self.alias[ever["name"]] = f"{ever['item']}:{ever['never']}"
+            self.nets[ever["name"]] = {"ever": {"0"}, "never": {"1"}, NONE: {NONE}}
 
     def _read_codebook(self, codebook: list[dict]) -> None:
         columns, filters, kind = {}, {}, ""
@@ -83,6 +87,15 @@ class Facts:
         for item, text in filters.items():
             if parts := [part.split("=") for part in text.split("&") if part]:
                 self.asked_if[item] = [(columns.get(n, n), set(of.split("|"))) for n, of in parts]
+
+    def _read_themes(self, themes: dict) -> None:
+        """Themes of a free text are options of a question; who wrote nothing was not asked it."""
+        for item, question in themes.get("questions", {}).items():
+            codes = [theme["code"] for theme in question["themes"]]
+            self.options[item] = dict.fromkeys(codes, "") | {"uncoded": "exclusive"}
+            self.must_choose.add(item)
+            self.partial |= {f"{item}:{code}" for code in self.options[item]}
+            self.sensitive |= {item} if question["text"] in self.sensitive else set()
 
     def _read_settings(self, derived: dict, recode: dict) -> None:
         for name, rule in derived.items():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import pandas as pd
 
@@ -61,6 +63,8 @@ def tabulate_all(study: Study, respondents: pd.DataFrame, *, design: Design) -> 
     """
     parts = []
     for item in tabulated_items(study):
+        if item.name not in respondents:  # themes, before the texts are coded
+            continue
         values = item.indicators(respondents, base=study.config.tables.base)
         if values.notna().to_numpy().any():
             rows = percents(design, values, confidence=study.config.marks.confidence)
@@ -253,7 +257,14 @@ def _percents_and_gaps(
     return rows.assign(item=columns["item"], item_value=columns["item_value"])
 
 
-def cross_tables(study: Study, respondents: pd.DataFrame, *, design: Design) -> pd.DataFrame:
+def cross_tables(
+    study: Study,
+    respondents: pd.DataFrame,
+    *,
+    design: Design,
+    axes: list[list[str]] | None = None,
+    crosses: Sequence[str] = (),
+) -> pd.DataFrame:
     """Return every cross table of the plan, each domain also against the rest.
 
     A nested axis stands in `headline_table` alone: tables of three variables hide every count under
@@ -263,6 +274,8 @@ def cross_tables(study: Study, respondents: pd.DataFrame, *, design: Design) -> 
         study: The wave; `tables.axes` of one variable by `tables.crosses`.
         respondents: Cleaned respondents, shape (n, any).
         design: Their weights and design, n rows.
+        axes: Other axes than the plan's, with `crosses`.
+        crosses: Multi-answer items along them.
 
     Returns:
         Rows of the estimates table, `table_id` cross_<axis>__<item>: measure percent, and
@@ -270,10 +283,10 @@ def cross_tables(study: Study, respondents: pd.DataFrame, *, design: Design) -> 
         `disclosure.base_low` people (SDC-1 P3).
     """
     base = study.config.tables.base
-    items = [study.items[name] for name in study.config.tables.crosses]
+    items = [study.items[name] for name in crosses or study.config.tables.crosses]
     values = {item.name: item.indicators(respondents, base=base) for item in items}
     parts = []
-    for axis in [axis for axis in study.axes if len(axis) == 1]:
+    for axis in [axis for axis in study.axes if len(axis) == 1] if axes is None else axes:
         wanted = {name: table for name, table in values.items() if axis != [name]}
         if not wanted:
             continue
@@ -289,7 +302,9 @@ def cross_tables(study: Study, respondents: pd.DataFrame, *, design: Design) -> 
     rows["item_label"] = [
         labels[name][value] for name, value in zip(rows["item"], rows["item_value"], strict=True)
     ]
-    return _finish([rows, cross_tests(study, respondents, design=design)], study, design)
+    if axes is None:
+        rows = pd.concat([rows, cross_tests(study, respondents, design=design)], ignore_index=True)
+    return _finish([rows], study, design)
 
 
 def cross_tests(study: Study, respondents: pd.DataFrame, *, design: Design) -> pd.DataFrame:

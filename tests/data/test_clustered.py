@@ -13,7 +13,7 @@ from tsunagari.errors import SurveyError
 from tsunagari.intake import cleaning, reading
 from tsunagari.statistics import estimation, weighting
 from tsunagari.study import survey
-from tsunagari.study.codebook import _CODEBOOK_COLUMNS
+from tsunagari.study.codebook import CODEBOOK_COLUMNS
 from tsunagari.study.survey import open_study
 
 PAGE = (Path(__file__).resolve().parents[2] / "docs/new_study.md").read_text(encoding="utf-8")
@@ -41,7 +41,7 @@ def write_folder(root: Path, answers: pd.DataFrame) -> survey.Study:
     )
     (folder / "study.yaml").write_text(example, encoding="utf-8")
     table = pd.read_csv(io.StringIO(book), dtype=str, keep_default_na=False)
-    table = table.reindex(columns=_CODEBOOK_COLUMNS, fill_value="")
+    table = table.reindex(columns=CODEBOOK_COLUMNS, fill_value="")
     table.to_csv(folder / "codebook.csv", index=False)
     letters = {"lonely": ["a"]} if (answers["lonely"] == "a").any() else None
     labels = {"lonely": {1.0: "ある", 2.0: "ない"}, "stratum": {1.0: "町部", 2.0: "村部"}}

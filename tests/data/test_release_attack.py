@@ -18,6 +18,7 @@ from tsunagari.gate import questionnaire, rounding
 from tsunagari.gate.attack import attack_estimates
 from tsunagari.study.files import read_table, repository_root
 from tsunagari.study.survey import open_study
+from tsunagari.voices import answers, tabulate
 
 FRENCH = Path(__file__).parents[3] / "shared/real/eu_loneliness_2022/responses_FR.csv"
 YEARS = ["2022", "2023"]
@@ -34,6 +35,7 @@ def age_mix(root):
 def facts_of(root, year):
     folder = root / "data/raw/ehime"
     settings = yaml.safe_load((folder / "study.yaml").read_text(encoding="utf-8"))
+    settings["themes"] = yaml.safe_load((folder / "themes.yaml").read_text(encoding="utf-8"))
     with (folder / "codebook.csv").open(encoding="utf-8-sig", newline="") as file:
         lines = [r for r in csv.DictReader(file) if not r["waves"] or year in r["waves"].split()]
     return attacker.Facts(settings, lines, mix=age_mix(root))
@@ -100,6 +102,8 @@ def test_two_releases_together_tell_no_more(released, monkeypatch):
 def people_of(root, year, facts, names):
     """Return the place of every respondent among the categories of every variable, and how many."""
     people = read_table(root / f"data/processed/ehime/{year}/private/respondents.parquet")
+    survey = open_study("ehime", int(year))
+    people = tabulate.with_themes(survey, people, coded=answers.code_study(survey, people))
     places = {}
     for name in names:
         item, _, code = name.partition(":")
@@ -107,7 +111,11 @@ def people_of(root, year, facts, names):
         if code:
             codes = facts.nets[item].get(code, code.split("|"))
             width = max(map(len, facts.options[item]))
-            chosen = people[[f"{item}_{c.zfill(width)}" for c in codes]].eq(1).any(axis=1)
+            chosen = (
+                people[[f"{item}_{c.zfill(width) if c.isdigit() else c}" for c in codes]]
+                .eq(1)
+                .any(axis=1)
+            )
             answered = np.where(chosen, "1", "0")
             values = values.mask(values == "answered", answered)
         cats = {cat: place for place, cat in enumerate(facts.cats[name])}

@@ -23,6 +23,8 @@ statistics.reliability statistics.replicates statistics.verdicts statistics.benc
 statistics.gaps statistics.comparison statistics.waves statistics.merging statistics.logit
 statistics.ordinal statistics.effects statistics.imputation statistics.models
 tables
+voices.words voices.names voices.redaction voices.themes voices.answers voices.quotes voices.sheet
+voices.tabulate
 programmes.schema programmes.cells programmes.checks programmes.records programmes.templates
 programmes.rows programmes.resources programmes.supply programmes.hsds programmes.finder
 programmes.symposium programmes.consultations programmes.supporters
@@ -168,6 +170,9 @@ def test_no_path_climbs_out_of_its_folder():
         ("data/raw/ehime/study.yaml", False),
         ("data/raw/ehime/codebook.csv", False),
         ("data/raw/ehime/recipe.yaml", False),
+        ("data/raw/ehime/themes.yaml", False),
+        ("data/raw/ehime/2022/quotes.csv", True),
+        ("data/raw/ehime/2022/coding_trouble_theme_1.xlsx", True),
         ("data/raw/ehime/population.csv", False),
         ("data/raw/national/benchmarks.csv", False),
         ("lib/tsunagari/study/survey.py", False),

@@ -62,6 +62,7 @@ TOYS = {
         f"(place / 'parts/03_describe.csv').write_text({ROW})",
     ],
     "04_model_factors": ["", "STUDY", "YEAR"],
+    "05_hear_voices": ["", "STUDY", "YEAR"],
     "07_report_council": [
         "",
         "import os, sys\nfrom IPython.display import HTML\nprint('warned', file=sys.stderr)",
@@ -175,6 +176,7 @@ def test_run_releases_four_files_then_reuses_then_reruns_what_changed(released):
     assert executed(seconds) == [
         "03_describe_loneliness",
         "04_model_factors",
+        "05_hear_voices",
         "gate",
         "07_report_council",
     ]

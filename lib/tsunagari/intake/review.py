@@ -36,6 +36,8 @@ def missing_by_item(respondents: pd.DataFrame, study: Study) -> pd.DataFrame:
     for name, item in study.items.items():
         if item.kind not in ("SA", "MA", "NUM") or name in study.config.derive:
             continue
+        if name not in respondents:  # themes, coded later
+            continue
         column = respondents[name]
         if item.kind == "NUM":
             n_asked, n_refused, n_none = len(column), 0, int(column.isna().sum())

@@ -62,6 +62,7 @@ SURVEY = (
     "02_weight_respondents",
     "03_describe_loneliness",
     "04_model_factors",
+    "05_hear_voices",
 )
 STEPS = (*SURVEY, GATE, REPORT)  # of a survey without records of programmes
 RELEASED = ("council_report.html", "estimates.csv", "tables.xlsx")
@@ -112,7 +113,13 @@ def hash_inputs(study: Study) -> dict[str, str]:
     """
     root = files.repository_root()
     benchmark = study.config.benchmark if study.has_survey else None
-    named = {"study.yaml", "codebook.csv", "texts.yaml", "population_municipalities.csv"}
+    named = {
+        "study.yaml",
+        "codebook.csv",
+        "texts.yaml",
+        "themes.yaml",
+        "population_municipalities.csv",
+    }
     if study.has_survey:
         weighting = study.config.weighting
         named |= {weighting.targets, *(one.targets for one in weighting.margins)}

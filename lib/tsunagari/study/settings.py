@@ -257,6 +257,61 @@ class Chapters(Part):
     others: tuple[str, ...] = ()
 
 
+Axis = str | tuple[str, ...]  # one variable, or several nested
+
+
+class Theme(Part):
+    """One theme of free texts: the words that stand for it (docs/new_study.md)."""
+
+    code: str = Field(pattern="^[a-z][a-z0-9_]*$")
+    label: str
+    words: tuple[str, ...] = ()
+    always: tuple[str, ...] = ()
+    excluded: tuple[str, ...] = Field(default=(), alias="not")
+    examples: tuple[str, ...] = Field(min_length=1)
+    counter_examples: tuple[str, ...] = ()
+
+
+class ThemeQuestion(Part):
+    """The themes of one free text; they are counted like the options of a multi-answer question."""
+
+    text: str
+    options: str
+    label: str
+    short_label: str
+    themes: tuple[Theme, ...] = Field(min_length=1)
+
+
+class Ever(Part):
+    """Who has ever felt lonely: all but those who chose the option `never`."""
+
+    name: str
+    label: str
+    ever_label: str
+    item: str
+    never: Code
+    by: str
+
+
+class Consent(Part):
+    """The answer by which somebody allows to be quoted."""
+
+    item: str
+    code: Code
+
+
+class Themes(Part):
+    """themes.yaml: how the free texts are read, and what is tabulated of them."""
+
+    version: str
+    questions: dict[str, ThemeQuestion] = Field(min_length=1)
+    axes: tuple[Axis, ...] = ()
+    crosses: dict[str, tuple[Axis, ...]] = Field(default_factory=dict)
+    compared: str | None = None
+    ever: Ever | None = None
+    consent: Consent | None = None
+
+
 class RecordsFile(Part):
     """study.yaml of a place that has records of its programmes and no survey."""
 
@@ -287,4 +342,5 @@ class StudyFile(RecordsFile):
     tables: Tables
     model: Model
     benchmark: Benchmark | None = None
+    themes: Themes | None = None  # a file of its own, themes.yaml
     report: Chapters = Chapters()

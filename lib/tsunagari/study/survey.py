@@ -33,8 +33,9 @@ from tsunagari.study.files import (
     stamp_wave,
     write_table,
 )
-from tsunagari.study.settings import FileFormat, Net, Part, RecordsFile, StudyFile, Wave
+from tsunagari.study.settings import FileFormat, Net, Part, RecordsFile, StudyFile, Themes, Wave
 
+UNCODED = "uncoded"  # a free text without a theme of the study's dictionary
 ALIKE = str.maketrans("ヶヵ〜−—―", "ケカ~---")  # written one for the other, also by encodings
 
 
@@ -157,7 +158,7 @@ class Study:
 
     @cached_property
     def items(self) -> dict[str, Item]:
-        """Every item that tables can show, in questionnaire order, derived ones last."""
+        """Every item that tables can show: questions in order, derived ones, themes of texts."""
         if not self.has_survey:
             return {}
         found = {}
@@ -165,7 +166,8 @@ class Study:
             kind = columns["type"].iloc[0]
             if kind in ("SA", "MA", "NUM", "OA"):
                 found[name] = self._question(name, columns)
-        return found | {name: self._derived(name) for name in self.config.derive}
+        derived = {name: self._derived(name) for name in self.config.derive}
+        return found | derived | _theme_items(self.config.themes, found)
 
     def _nets(self, name: str) -> dict[str, tuple[str, tuple[str, ...]]]:
         return {net.code: (net.label, net.of) for net in self.config.recode.get(name, ())}
@@ -223,6 +225,38 @@ class Study:
         return [[a] if isinstance(a, str) else list(a) for a in self.config.tables.axes]
 
 
+def _theme_items(plan: Themes | None, items: dict[str, Item]) -> dict[str, Item]:
+    """Return the items that the answers hold only once their texts are coded."""
+    found: dict[str, Item] = {}
+    for name, question in plan.questions.items() if plan else ():
+        themes = {theme.code: theme.label for theme in question.themes}
+        codes = {**themes, UNCODED: "どのテーマにも分類できない"}
+        of = items.get(question.text)
+        found[name] = Item(
+            name=name,
+            label=question.label,
+            short_label=question.short_label,
+            kind="MA",
+            options=codes,
+            columns=tuple(f"{name}_{code}" for code in codes),
+            exclusive=(UNCODED,),
+            sensitive=of is None or of.sensitive,
+            question_no=of.question_no if of else "",
+        )
+    if plan and plan.ever:
+        of, never = items.get(plan.ever.item), plan.ever.never
+        label = of.options.get(never, never) if of else never
+        found[plan.ever.name] = Item(
+            name=plan.ever.name,
+            label=plan.ever.label,
+            short_label=plan.ever.label,
+            kind="derived",
+            options={"ever": plan.ever.ever_label, "never": label},
+            sensitive=of is None or of.sensitive,
+        )
+    return found
+
+
 def open_study(name: str, year: int) -> Study:
     """Open one wave of a study and check its study file and codebook.
 
@@ -263,7 +297,10 @@ def open_study(name: str, year: int) -> Study:
 
 def _raise_study_file(problems: list[str]) -> None:
     if problems:
-        raise ConfigError("STUDY_FILE", n=len(problems), problem_list=problem_list(problems))
+        is_theirs = all(problem.startswith("themes.") for problem in problems)
+        name = "themes.yaml" if is_theirs else "study.yaml"
+        told = problem_list(problems)
+        raise ConfigError("STUDY_FILE", name=name, n=len(problems), problem_list=told)
 
 
 class _AsWritten(yaml.SafeLoader):
@@ -285,7 +322,9 @@ def _read_yaml(path: Path, loader: type[yaml.SafeLoader]) -> Any:
 
 
 def _read_study_file(path: Path) -> RecordsFile:
-    raw = _read_yaml(path, _AsWritten)
+    raw, themes = _read_yaml(path, _AsWritten), path.with_name("themes.yaml")
+    if themes.exists() and isinstance(raw, dict):
+        raw["themes"] = _read_yaml(themes, _AsWritten)
     asks = {*StudyFile.model_fields} - {*RecordsFile.model_fields}
     model = StudyFile if not isinstance(raw, dict) or asks & {*raw} else RecordsFile
     try:
@@ -367,12 +406,49 @@ def _check_names(study: Study) -> list[str]:
         for year, wave in config.waves.items()
     ]
     problems = [_unknown(key, name, list(known)) for key, name, known in uses if name is not None]
+    problems += _check_themes(study, variables)
     unclear = [name for name, rule in config.derive.items() if rule.kind == "unclear"]
     problems += [
         f"derive.{name}: bands_of+bands, sum_of, recode_of+classes の一つ (exactly one)"
         for name in unclear
     ]
     return [p for p in problems if p] + _check_codes(study) + _check_weighting(study)
+
+
+def _check_themes(study: Study, variables: list[str]) -> list[str]:
+    """Return every name in themes.yaml that nothing else knows, or that stands twice."""
+    plan, items, kinds = study.config.themes, study.items, study.codebook.columns["type"]
+    if plan is None:
+        return []
+    texts, several = list(kinds.index[kinds == "OA"]), [n for n, i in items.items() if i.columns]
+    axes = [plan.axes, *plan.crosses.values()]
+    axes = [n for of in axes for axis in of for n in ([axis] if isinstance(axis, str) else axis)]
+    uses = [(f"themes.questions.{n}.text", q.text, texts) for n, q in plan.questions.items()]
+    uses += [
+        (f"themes.questions.{n}.options", q.options, several) for n, q in plan.questions.items()
+    ]
+    uses += [("themes.axes", name, list(items)) for name in axes]
+    uses += [("themes.crosses", name, several) for name in plan.crosses]
+    uses += [("themes.compared", name, list(items)) for name in [plan.compared] if name]
+    if plan.ever:
+        options = items[plan.ever.item].exclusive if plan.ever.item in several else ()
+        uses += [("themes.ever.item", plan.ever.item, several)]
+        uses += [("themes.ever.by", plan.ever.by, several)]
+        uses += [("themes.ever.never", plan.ever.never, list(options))]
+    if plan.consent:
+        codes = items[plan.consent.item].options if plan.consent.item in items else ()
+        uses += [("themes.consent.item", plan.consent.item, list(items))]
+        uses += [("themes.consent.code", plan.consent.code, list(codes))]
+    problems = [_unknown(*use) for use in uses]
+    taken = {*variables, *study.codebook.columns["item"]}
+    own = [*plan.questions, *([plan.ever.name] if plan.ever else ())]
+    problems += [f"themes.{n}: すでにある名前 (name taken)" for n in own if n in taken]
+    for name, question in plan.questions.items():
+        for key in ("code", "label"):
+            names = [getattr(theme, key) for theme in question.themes]
+            twice = sorted({n for n in names if names.count(n) > 1 or n == UNCODED})
+            problems += [f"themes.questions.{name}: {n} が二つある (stands twice)" for n in twice]
+    return problems
 
 
 def _unknown(key: str, name: str, known: list[str]) -> str | None:
