@@ -13,7 +13,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from tsunagari import disclosure
+from tsunagari.gate.questionnaire import Questionnaire
+from tsunagari.gate.suppression import suppress
 from tsunagari.programmes import records, resources, rows, schema, track
 from tsunagari.study.settings import Disclosure
 
@@ -87,8 +88,8 @@ def ours(folder: Path) -> None:
     assert len(found.table("resources")) == N_ORGANISATIONS
     places = resources.places_of(AREAS, {})
     figures = track.measure_all(found, year=YEAR, confidence=0.95, places=places)
-    facts = disclosure.Questionnaire(**rows.known(found))
-    rows.release(figures, partial(disclosure.suppress, settings=Disclosure(), questionnaire=facts))
+    facts = Questionnaire(**rows.known(found))
+    rows.release(figures, partial(suppress, settings=Disclosure(), questionnaire=facts))
 
 
 def main() -> int:
