@@ -36,6 +36,8 @@ _BREAKS = {"table", "tr", "td", "th", "caption", *_BLOCKS}
 _VOID = {"br", "img", "hr", "meta", "link", "input", "col", "wbr", "base"}
 _SVG = "data:image/svg+xml;base64,"
 
+FINDER = "resource_finder.html"  # made of the public columns of one record, before the gate
+
 
 # --- reading what is released ---------------------------------------------------------------------
 
