@@ -175,7 +175,7 @@ def test_small_counts_of_calls_do_not_leave(read):
         settings=Disclosure(),
         questionnaire=questionnaire.Questionnaire(**rows.known(found)),
     )
-    gated = rows.release(consultations.measure(found, year=2022), hide)
+    gated = rows.release(consultations.measure(found, year=2022), suppress)
     hidden = gated[
         (gated["item"] == "内容") & (gated["measure"] == "share") & (gated["domain"] == "all")
     ]
