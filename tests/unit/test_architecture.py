@@ -29,7 +29,7 @@ programmes.symposium programmes.consultations programmes.supporters
 programmes.council programmes.courses programmes.ledger programmes.plan programmes.track
 disclosure attack
 report.texts report.edition report.figures report.blocks report.published report.writer
-report.findings report.tables report.pictures report.page report.workbook
+report.findings report.tables report.pictures report.programmes report.page report.workbook
 run.notebooks run.release run.pipeline
 """
 MODULES = HOUSE.split()

@@ -62,6 +62,7 @@ def measure(
                 "domain": by,
                 "domain_value": cell.place_code,
                 "item_label": cell.trouble_label,
+                "reason": cell.place_label,
             }
             rows.append(_count("local", cell.trouble_code, cell.n_local, **place))
             rows.append(_count("wide", cell.trouble_code, cell.n_wide, **place))
