@@ -46,7 +46,7 @@ def measure(
 
     rows = [
         _count("registered", "1", len(table)),
-        _count("pairs", "1", len(lists.duplicates(table))),
+        _count("pairs", "1", len(lists.duplicates(table)), unit="groups"),
     ]
     for month, new, total in lists.growth(table).itertuples(index=False):
         place = {"domain": "month", "domain_value": month or "unknown"}

@@ -175,7 +175,7 @@ SUBJECTS = {  # what parts are repeated for: questions, families of them, models
     "nation_questions": lambda published: [{"item": item} for item in _nation(published)],
     "survey": lambda published: [{}] * published.has_survey,
     "programmes": lambda published: [{}] * bool(published.records),
-    "sections": lambda published: [{"programme": name} for name in published.programmes],
+    "sections": programmes.sections,
     "plan": lambda published: [{}] * bool(published.told("plan")),
     "waves": lambda published: [{}] * (published.previous is not None),
 } | {

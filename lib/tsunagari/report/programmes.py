@@ -9,9 +9,12 @@ from typing import Any
 import pandas as pd
 
 from tsunagari.disclosure import clean_text
-from tsunagari.programmes import consultations, track
+from tsunagari.programmes import consultations, schema, track
+from tsunagari.programmes.ledger import NOT_JUDGED
+from tsunagari.programmes.ledger import words as ledger_words
 from tsunagari.programmes.plan import EDITED, TEXTS, YES
 from tsunagari.programmes.records import SYNTHETIC
+from tsunagari.programmes.rows import TOP
 from tsunagari.report import figures
 from tsunagari.report.blocks import Cell, Picture
 from tsunagari.report.pictures import words
@@ -89,7 +92,8 @@ def _base(writer: Writer, row: Row | None) -> Cell:
         return Cell(MISSING if row is None else HIDDEN)
     if row["n_unweighted"] == row["n_unweighted"]:
         return Cell(base(row), rows=keys_of([row]))
-    is_unknown = row["unit"] == "percent" and not re.search(r"\d", row["reason"])
+    is_unknown = row["unit"] == "percent" and row["estimate"] == row["estimate"]
+    is_unknown &= not re.search(r"\d", row["reason"])
     return Cell(writer.texts["words"]["n_unknown"] if is_unknown else MISSING)
 
 
@@ -122,7 +126,7 @@ def kpi_words(writer: Writer, **_: Any) -> Lines:
             "reason": "。".join(filter(None, (kpi["qual_result"], kpi["verdict_reason"]))),
             "overlap": _names(published, kpi["overlaps_with"]) if kpi["overlaps_with"] else "",
             "policy": "：".join(filter(None, (kpi["direction_next"], kpi["direction_reason"]))),
-            "source": _source(writer, kpi["source"]) + kpi["source_page"],
+            "source": "　".join((_source(writer, kpi["source"]), kpi["source_page"])).strip(),
         }
         groups.setdefault(kpi["programme_name"], []).append(line)
     return Lines(groups)
@@ -137,7 +141,13 @@ def _source(writer: Writer, text: str) -> str:
 # --- a section a programme ------------------------------------------------------------------------
 
 
-def programme(writer: Writer, *, programme: str, **_: Any) -> Lines:
+def sections(published: Published) -> list[Context]:
+    """Return the programmes that have figures, in the order of the declared tables."""
+    names, found = schema.declared()["programmes"], published.items_of("programme_")
+    return [{"programme": n, "name": names[n]} for n in names if n in found and published.records]
+
+
+def programme(writer: Writer, *, programme: str, name: str, **_: Any) -> Lines:
     """The figures of a programme over everybody, or by cohort; a share without its count again."""
     published, known = writer.published, writer.texts["words"]["programme_words"]
     events = {line["event_id"]: line["event_name"] for line in published.told("events")}
@@ -156,20 +166,31 @@ def programme(writer: Writer, *, programme: str, **_: Any) -> Lines:
         group = "：".join((events[event], rest)) if event in events else row["item"]
         group = "" if is_alone and event not in events else known["groups"].get(group, group)
         label = clean_text(row["item_label"]) or known["items"].get(row["item"], row["item"])
+        if row["item_value"] == TOP:
+            label = known["together"] + label
         if row["domain"] == "cohort":
             label = f"{label}（{row['domain_value']}）"
         said = "" if is_hidden(row) else clean_text(row["reason"])
         has_digits = bool(re.search(r"\d", said))
-        remarks += [f"{label}：{said}"] if has_digits else []
+        remarks += [f"{label}：{said}。"] if has_digits else []
         sources += [part for part in row["source"].split("; ") if part != SYNTHETIC]
         groups.setdefault(group, []).append({
             "label": label, "row": row, "base": _base(writer, row), "unit": _unit(writer, row),
             "remark": "" if has_digits else said, "source": _kind_of_source(writer, row),
         })  # fmt: skip
-    context = {"remarks": sentences(f"{each}。" for each in remarks),
-               "sources": "、".join(dict.fromkeys(filter(None, sources))),
-               "name": known["names"][programme]}  # fmt: skip
+    every = [line for lines in groups.values() for line in lines]
+    same = {line["remark"] for line in every}
+    if len(same) == 1:  # said once, under the table
+        remarks += [f"{text}。" for text in same if text]
+        groups = {group: [_without(line, "remark") for line in lines]
+                  for group, lines in groups.items()}  # fmt: skip
+    named = "、".join(dict.fromkeys(filter(None, sources)))
+    context = {"remarks": sentences(remarks), "sources": named, "name": name}
     return Lines(groups, key=f"programme_{programme}", context=context)
+
+
+def _without(line: Line, name: str) -> Line:
+    return {key: known for key, known in line.items() if key != name}
 
 
 def _unit(writer: Writer, row: Row) -> str:
@@ -282,6 +303,18 @@ def decisions(published: Published, **_: Any) -> Iterator[tuple[str, Context]]:
         yield "no_decisions", {}
 
 
+def verdicts(published: Published, **_: Any) -> Iterator[tuple[str, Context]]:
+    """Yield the indicators that were judged, by their verdict."""
+    found: dict[str, list[str]] = {}
+    for kpi in published.kpis.values():
+        if kpi["verdict"] != NOT_JUDGED:
+            found.setdefault(kpi["verdict_label"], []).append(kpi["indicator_name"])
+    for verdict in filter(found.get, ledger_words()["verdicts"].values()):
+        yield "verdict_line", {"verdict": verdict, "names": found[verdict]}
+    if not found:
+        yield "no_verdicts", {}
+
+
 def homework(published: Published, **_: Any) -> Iterator[tuple[str, Context]]:
     """Yield last year's open actions and what became of each."""
     old = [line for line in published.told("actions") if line["is_from_last"] == "True"]
@@ -295,10 +328,15 @@ def section_lead(
 ) -> Iterator[tuple[str, Context]]:
     """Yield what is to be known of a programme, and which figures count the same people."""
     yield "section_notes", {"programme": programme}
+    said: set[frozenset[str]] = set()
     for kpi in published.kpis.values():
-        if kpi["programme_id"] == programme and kpi["overlaps_with"]:
+        pairs = {
+            frozenset((kpi["kpi_id"], each)) for each in kpi["overlaps_with"].split(";") if each
+        }
+        if kpi["programme_id"] == programme and not pairs <= said:
             others = _names(published, kpi["overlaps_with"])
             yield "overlap", {"name": kpi["indicator_name"], "others": others}
+            said |= pairs
 
 
 def gaps(published: Published, *, programme: str, **_: Any) -> Iterator[tuple[str, Context]]:
@@ -379,5 +417,5 @@ def _named(*made: Any) -> dict[str, Any]:
 TABLES = _named(
     actions, review, kpis, kpi_words, programme, coverage, demand, flows, meetings, plan
 )
-LINES = _named(decisions, homework, section_lead, gaps)
+LINES = _named(verdicts, decisions, homework, section_lead, gaps)
 FIGURES = _named(calls, growth, flow, logic)

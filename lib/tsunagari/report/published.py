@@ -139,11 +139,6 @@ class Published:
         return found
 
     @property
-    def programmes(self) -> list[str]:
-        """The programmes that have figures, in the order of their rows."""
-        return self.items_of("programme_") if self.records else []
-
-    @property
     def indicators(self) -> dict[str, dict[str, Any]]:
         """What is known of every indicator, by name."""
         return self.about["indicators"]
