@@ -145,6 +145,12 @@ def typed_texts(tables: Mapping[str, pd.DataFrame], *, year: int) -> pd.DataFram
     return conform(rows.assign(**told, **everybody))
 
 
+def save_tables(study: Study, tables: Mapping[str, pd.DataFrame]) -> None:
+    """Write each table as published/<name>.csv."""
+    for name, table in tables.items():
+        study.save(f"published/{name}.csv", table)
+
+
 def plain(table: pd.DataFrame) -> pd.DataFrame:
     """Return a table with its dates as ISO text, as every published CSV has them."""
     dates = table.select_dtypes("datetime").columns

@@ -14,7 +14,7 @@ from tsunagari.programmes.ledger import NOT_JUDGED
 from tsunagari.programmes.ledger import words as ledger_words
 from tsunagari.programmes.plan import EDITED, TEXTS, YES
 from tsunagari.programmes.records import SYNTHETIC
-from tsunagari.programmes.rows import TOP
+from tsunagari.programmes.rows import TOP, word
 from tsunagari.report import figures
 from tsunagari.report.blocks import Cell, Picture
 from tsunagari.report.pictures import words
@@ -78,12 +78,19 @@ def review(writer: Writer, **_: Any) -> Lines:
     return Lines({"": lines})
 
 
-def _actual(kpi: dict[str, Any]) -> Cell:
-    row = kpi["rows"].get("actual")
+def _value(row: Row | None, *, is_about: bool = False, end: str = "") -> Cell:
+    """Return a figure, with 約 where its record says that it is about so many."""
     if row is None:
         return Cell(MISSING)
-    about = FIXED["about"] if kpi["is_approximate"] == YES and not is_hidden(row) else ""
-    return Cell(about + estimate(row), interval(row), keys_of([row]))
+    is_about |= word("approximate") in row["reason"]
+    about = FIXED["about"] if is_about and not is_hidden(row) else ""
+    return Cell(about + estimate(row), end, keys_of([row]))
+
+
+def _actual(kpi: dict[str, Any]) -> Cell:
+    row = kpi["rows"].get("actual")
+    is_about = kpi["is_approximate"] == YES
+    return _value(row, is_about=is_about, end=interval(row) if row else "")
 
 
 def _base(writer: Writer, row: Row | None) -> Cell:
@@ -175,7 +182,8 @@ def programme(writer: Writer, *, programme: str, name: str, **_: Any) -> Lines:
         remarks += [f"{label}：{said}。"] if has_digits else []
         sources += [part for part in row["source"].split("; ") if part != SYNTHETIC]
         groups.setdefault(group, []).append({
-            "label": label, "row": row, "base": _base(writer, row), "unit": _unit(writer, row),
+            "label": label, "row": row, "value": _value(row),
+            "base": _base(writer, row), "unit": _unit(writer, row),
             "remark": "" if has_digits else said, "source": _kind_of_source(writer, row),
         })  # fmt: skip
     every = [line for lines in groups.values() for line in lines]
