@@ -1,4 +1,6 @@
-"""Made-up records as notebook 06 publishes them, one of each kind, for every text of their pages."""
+"""Made-up records as notebook 06 publishes them, one of each kind: every text is said."""
+
+# ruff: noqa: E501 (tables of cases)
 
 import pandas as pd
 from tests.browser import published_sample as sample
@@ -53,8 +55,8 @@ def figures():
         place("wide", "2", "382019", 0, by="municipality", name="松山市"),
         row(flow, "flow", "プラン", estimate=45, n_unweighted=64, **first),
         share(flow, "flow", "プラン", estimate=70, n_unweighted=64, **first),
-        row(flow, "flow", "中断", **first | {"status": "suppressed"}),
-        share(flow, "flow", "中断", **first | {"status": "suppressed"}),
+        row(flow, "flow", "中断", **first | {"status": "suppressed", "item_label": "中断"}),
+        share(flow, "flow", "中断", **first | {"status": "suppressed", "item_label": "中断"}),
         row(flow, "flow_days", "プラン", estimate=14, **first | {"measure": "median", "unit": "days"}),
         *(row("kpi", "K1", measure=m, unit="percent", estimate=n, item_label="届いた割合")
           for m, n in (("actual", 70), ("target", 90), ("baseline", 60), ("previous", 65),
@@ -62,6 +64,7 @@ def figures():
         row("kpi", "K1", measure="gap", unit="points", estimate=20),
         row("kpi", "K2", measure="actual", estimate=300),
         row("typed_texts", "actions 1", "what", measure="text", unit="text", reason="3団体に頼む"),
+        row("typed_texts", "actions 1", "result", measure="text", unit="text", reason="1件を紹介"),
     ]  # fmt: skip
     return conform(pd.DataFrame(found))
 
@@ -86,7 +89,7 @@ def told():
             "measure": "やり方を変えます。", "owner": "", "direction": "継続", "direction_reason": "",
             "origin": "機械の提案", "for_decision": "無"}  # fmt: skip
     action = {"what": "3団体に頼む", "owner": "県", "due_on": "2023-10-01", "state": "対応中",
-              "result": "1件", "is_from_last": "True", "is_overdue": "True"}  # fmt: skip
+              "result": "1件を紹介", "is_from_last": "True", "is_overdue": "True"}  # fmt: skip
     lines = {
         "ledger": [
             kpi(kpi_id="K1", programme_id="symposium", indicator_name="届いた割合", **judged),
@@ -111,7 +114,9 @@ def published(*, has_survey=True, **records):
     files = told() | records
     about = sample.about(is_synthetic=True)
     if has_survey:
-        return Published(pd.concat([sample.small(), figures()]), about, files)
+        rows = sample.estimates()
+        asked = rows[rows["table_id"].isin(["gt_trouble", "cross_region__trouble"])]
+        return Published(pd.concat([sample.small(), asked, figures()]), about, files)
     names = ("study", "year", "title", "area", "people", "texts", "marks", "disclosure", "notes")
     alone = {name: about[name] for name in names} | {"min_cell_n": 10, "is_synthetic": True}
     return Published(figures(), alone | {"has_survey": False, "synthetic_inputs": []}, files)

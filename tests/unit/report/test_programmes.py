@@ -48,7 +48,7 @@ class Headings(HTMLParser):
         self.found, self.is_open = [], False
         self.feed(text)
 
-    def handle_starttag(self, tag, attrs):
+    def handle_starttag(self, tag, _):
         self.is_open = tag in ("h2", "h3")
         self.found += [["", 0]] if self.is_open else []
 
@@ -153,6 +153,12 @@ def test_last_years_actions_open_the_chapter(report):
     bare = page.build_report(records_sample.published(has_survey=False, **nothing))
     assert "next_year" not in bare.chapters
     assert html(bare, "summary").count("未入力") == 2
+
+
+def test_demand_stands_beside_supply(report):
+    share, base, local, wide = cells(report, "demand")["お金"]
+    assert share[0] not in ("", "…")
+    assert (local[0], wide[0]) in {("3", "1"), ("0", "1")}
 
 
 def test_overlapping_figures_are_named_once(report):
