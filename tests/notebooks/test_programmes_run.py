@@ -15,7 +15,7 @@ pytestmark = pytest.mark.slow
 
 RAW = Path(__file__).resolve().parents[2] / "data/raw"
 SOURCE = "内閣官房 令和4年度 地方版孤独・孤立対策官民連携プラットフォーム推進事業 報告書"
-EHIME = [
+EHIME = [(f"{who}(参加)", "40") for who in ("オンライン", "対面", "個人", "支援団体")]
     ("オンライン(参加)", "40"),
     ("対面(参加)", "40"),
     ("個人(参加)", "40"),
