@@ -8,9 +8,11 @@ import pandas as pd
 import yaml
 from tests.attacker import Facts
 
-from tsunagari import disclosure, estimates, tables
+from tsunagari import estimates, tables
+from tsunagari.gate import hiding, questionnaire, rounding, suppression
 from tsunagari.intake import cleaning, reading
 from tsunagari.statistics import weighting
+from tsunagari.statistics.designs import Design
 from tsunagari.study import population
 from tsunagari.study.survey import Study
 
@@ -173,26 +175,27 @@ def read_facts(study: Study) -> Facts:
     return Facts(settings, kept)
 
 
+def weigh(study: Study) -> tuple[Study, pd.DataFrame, Design]:
+    """Return the wave with its respondents and their design."""
+    people = cleaning.clean_responses(reading.read_responses(study), study).respondents
+    targets, settings = population.load_targets(study), study.config.weighting
+    return study, people, weighting.weigh_respondents(people, targets, settings=settings)
+
+
 def make_truth(study: Study) -> pd.DataFrame:
     """Return all tables of a wave before the gate, made as the notebooks make them."""
-    people = cleaning.clean_responses(reading.read_responses(study), study).respondents
-    design = weighting.weigh_respondents(
-        people,
-        population.load_targets(study),
-        settings=study.config.weighting,
-        labels=study.labels,
-    )
+    _, people, design = now = weigh(study)
     makers = (tables.headline_table, tables.tabulate_all, tables.joint_tables, tables.cross_tables)
     parts = [make(study, people, design=design) for make in makers]
-    parts.append(tables.compare_with_previous(study, people, design=design))
+    parts += [tables.wave_tables(now, weigh(study.previous))] if study.previous else []
     return estimates.conform(pd.concat(parts, ignore_index=True))
 
 
 def pass_gate(study: Study, truth: pd.DataFrame, *, archive=()) -> pd.DataFrame:
     """Return the rows as they would be released, on their index before the gate."""
     settings = study.config.disclosure
-    known = disclosure.read_questionnaire(study)
-    reasons = disclosure.judge(truth, settings=settings, questionnaire=known, archive=archive)
-    hidden = disclosure.apply_reasons(truth, reasons, settings=settings)
-    is_left_out = disclosure.find_left_out(truth, reasons).notna()
-    return disclosure.round_published(hidden)[~is_left_out.to_numpy()]
+    known = questionnaire.read_questionnaire(study)
+    reasons = suppression.judge(truth, settings=settings, questionnaire=known, archive=archive)
+    hidden = suppression.apply_reasons(truth, reasons, settings=settings)
+    is_left_out = hiding.find_left_out(truth, reasons).notna()
+    return rounding.round_published(hidden)[~is_left_out.to_numpy()]

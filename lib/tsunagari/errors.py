@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from functools import cache
+from pathlib import Path
+from typing import Any, ClassVar, Self
 
-# --- errors -----------------------------------------------------------------------------------
+import yaml
+
+
+@cache
+def load_messages() -> dict[str, dict[str, str]]:
+    """Return messages.yaml: key, then ja and en with {places}."""
+    text = Path(__file__).with_name("messages.yaml").read_text(encoding="utf-8")
+    return yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
 
 
 class SurveyError(Exception):
@@ -14,16 +23,25 @@ class SurveyError(Exception):
     anywhere.
 
     Args:
-        code: Short stable name such as "CODE_UNKNOWN".
-        ja: The sentence in Japanese.
-        en: The same sentence in English.
+        key: Of messages.yaml; the part before a point is the code, such as CODE_UNKNOWN.
+        values: What its places are filled with.
     """
 
     exit_code: ClassVar[int] = 1
 
-    def __init__(self, code: str, ja: str, en: str) -> None:
-        super().__init__(code, ja, en)
-        self.code, self.ja, self.en = code, ja, en
+    def __init__(self, key: str, /, **values: Any) -> None:
+        super().__init__(key)
+        text = load_messages()[key]
+        self.code = key.partition(".")[0]
+        self.ja, self.en = (text[language].format(**values) for language in ("ja", "en"))
+
+    @classmethod
+    def told(cls, code: str, *, ja: str, en: str) -> Self:
+        """Return an error that was told elsewhere, such as in a kernel."""
+        error = cls.__new__(cls)
+        Exception.__init__(error, code)
+        error.code, error.ja, error.en = code, ja, en
+        return error
 
     def __str__(self) -> str:
         return f"E-{self.code}: {self.ja} / {self.en}"

@@ -75,9 +75,8 @@ class Recipe(_Part):
     faults: list[dict[str, Any]] = []
 
 
-def _mistake(key: str, ja: str, en: str) -> ConfigError:
-    ja, en = f"recipe.yaml の {key}: {ja}。直してください。", f"recipe.yaml, {key}: {en}: mend it."
-    return ConfigError("RECIPE", ja, en)
+def _mistake(place: str, key: str, /, **values: Any) -> ConfigError:
+    return ConfigError(f"RECIPE.{key}", place=place, **values)
 
 
 def _explain(error: ValidationError, place: str, *, allowed: Iterable[str]) -> ConfigError:
@@ -87,8 +86,8 @@ def _explain(error: ValidationError, place: str, *, allowed: Iterable[str]) -> C
     key = ".".join(str(part) for part in (place, *first["loc"]) if part != "")
     if first["type"] in unknown:
         listed = ", ".join(allowed)
-        return _mistake(key, f"知らないキー（使えるのは {listed}）", f"unknown, not of {listed}")
-    return _mistake(key, f"値がないか正しくない（{first['msg']}）", first["msg"])
+        return _mistake(key, "key", allowed=listed)
+    return _mistake(key, "value", why=first["msg"])
 
 
 def read_recipe(of: Study) -> Recipe:
@@ -105,14 +104,13 @@ def read_recipe(of: Study) -> Recipe:
     except ValidationError as error:
         raise _explain(error, "", allowed=[*Recipe.model_fields, *Wave.model_fields]) from error
     except OSError as error:
-        raise _mistake(of.name, "ファイルがない", "there is no such file") from error
+        raise _mistake(of.name, "file") from error
     except (UnicodeDecodeError, yaml.YAMLError) as error:
         line = mark.line + 1 if (mark := getattr(error, "problem_mark", None)) else 1
-        raise _mistake(f"{line}", "この行で UTF-8 の YAML でない", "no YAML in UTF-8") from error
+        raise _mistake(f"{line}", "yaml") from error
     wrong = sorted({of.year, *recipe.waves} - ({*of.config.waves} & {*recipe.waves}))
     if wrong:
-        key, ja = f"waves.{wrong[0]}", "study.yaml と recipe.yaml の両方に必要"
-        raise _mistake(key, ja, "needed in study.yaml and in recipe.yaml")
+        raise _mistake(f"waves.{wrong[0]}", "waves")
     return recipe
 
 
@@ -122,7 +120,7 @@ def _run(owner: People | Delivery, step: dict[str, Any], place: str) -> None:
     kind = next((key for key in step if key in kinds), None)
     if kind is None:
         key, listed = ".".join([place, *step][:2]), ", ".join(kinds)
-        raise _mistake(key, f"知らない種類（使えるのは {listed}）", f"unknown, not of {listed}")
+        raise _mistake(key, "kind", allowed=listed)
     owner.place = f"{place} ({kind}: {step[kind]})"
     method, options = getattr(owner, kind), {key: step[key] for key in step if key != kind}
     try:
@@ -131,7 +129,7 @@ def _run(owner: People | Delivery, step: dict[str, Any], place: str) -> None:
         allowed = [*inspect.signature(method).parameters][1:]
         raise _explain(error, owner.place, allowed=allowed) from error
     except (ArithmeticError, LookupError, TypeError, ValueError) as error:
-        raise _mistake(owner.place, f"作れない（{error}）", f"cannot be drawn ({error})") from error
+        raise _mistake(owner.place, "drawing", why=error) from error
 
 
 # --- chances ------------------------------------------------------------------------------------
@@ -253,16 +251,14 @@ class People:
     def _check(self, name: str, codes: Iterable[str] = ()) -> None:
         """Refuse a variable that the codebook lacks, and codes that the variable lacks."""
         if name not in self.columns.index and name not in self.codes:
-            raise _mistake(self.place, f"変数 {name} はコードブックにない", f"unknown {name}")
+            raise _mistake(self.place, "variable", name=name)
         unknown = ", ".join(code for code in codes if code not in self.codes.get(name, ()))
         if unknown:
-            raise _mistake(
-                self.place, f"{name} にコード {unknown} はない", f"{name} has no {unknown}"
-            )
+            raise _mistake(self.place, "code", name=name, code=unknown)
 
     def _column(self, name: str) -> pd.Series:
         if name not in self.table:
-            raise _mistake(self.place, f"変数 {name} がまだない", f"unknown so far: {name}")
+            raise _mistake(self.place, "order", name=name)
         return self.table[name]
 
     def _holds(self, condition: str) -> np.ndarray:
@@ -306,7 +302,7 @@ class People:
         total = sum(shares.values())
         if whole and abs(total - 100) > _SUM_GAP:
             key = f"{self.place}.shares"
-            raise _mistake(key, f"合計が 100 でなく {total:g}", f"they sum to {total:g}, not 100")
+            raise _mistake(key, "sum", total=total)
         return shares
 
     def _answers(self, name: str, given: Shares) -> tuple[np.ndarray, list[float]]:
@@ -493,7 +489,7 @@ class People:
     def day(self, name: str, *, days: int) -> None:
         """Draw a day of the fieldwork, from the wave's first day on."""
         if self.wave.first_day is None:
-            raise _mistake(f"waves.{self.of.year}.first_day", "必要", "needed")
+            raise _mistake(f"waves.{self.of.year}.first_day", "first_day")
         later = pd.to_timedelta(self.rng.integers(0, days, size=self.n), unit="D")
         self._put(name, (pd.Timestamp(self.wave.first_day) + later).strftime("%Y-%m-%d"))
 
@@ -512,7 +508,7 @@ def draw_people(of: Study, recipe: Recipe, *, n: int, rng: np.random.Generator) 
     needed = columns.index[(columns["required"] == "yes") & (columns["type"] != "ID")]
     lacking = ", ".join(name for name in needed if name not in people.table)
     if lacking:
-        raise _mistake("steps", f"{lacking} がない", f"{lacking} is drawn by none")
+        raise _mistake("steps", "lacking", names=lacking)
     return people
 
 
@@ -628,7 +624,7 @@ def make_wave(of: Study, *, n: int | None = None, seed: int | None = None) -> by
     try:
         return whole.to_csv(index=False, lineterminator="\r\n").encode(recipe.encoding)
     except UnicodeEncodeError as error:
-        raise _mistake("encoding", "表せない文字がある", "it lacks a character") from error
+        raise _mistake("encoding", "encoding") from error
 
 
 def write_waves(of: Study, root: Path, *, n: int | None = None, seed: int | None = None) -> None:
@@ -641,8 +637,7 @@ def write_waves(of: Study, root: Path, *, n: int | None = None, seed: int | None
     for year in read_recipe(of).waves:
         wave = open_study(of.name, year)
         if wave.wave.synthetic in (None, wave.wave.responses):
-            ja, en = "study.yaml に synthetic がない", "study.yaml names no file as synthetic"
-            raise _mistake(f"waves.{year}", ja, en)
+            raise _mistake(f"waves.{year}", "no_file")
         content = make_wave(wave, n=n, seed=seed)
         place = root / "data/raw" / of.name / str(year) / wave.wave.synthetic
         place.parent.mkdir(parents=True, exist_ok=True)

@@ -7,8 +7,6 @@ import pandas as pd
 
 from tsunagari.errors import ModelError
 from tsunagari.estimates import ESTIMATE_COLUMNS, INDICATOR_VALUE, join
-from tsunagari.intake.cleaning import clean_responses
-from tsunagari.intake.reading import read_responses
 from tsunagari.statistics.association import rao_scott
 from tsunagari.statistics.comparison import compare_item
 from tsunagari.statistics.designs import Design
@@ -20,9 +18,7 @@ from tsunagari.statistics.merging import binary_outcome
 from tsunagari.statistics.models import ModelReport, model_outcome
 from tsunagari.statistics.reliability import cronbach_alpha
 from tsunagari.statistics.waves import compare_item_waves
-from tsunagari.statistics.weighting import weigh_respondents
 from tsunagari.study.codebook import NO_ANSWER, Item
-from tsunagari.study.population import load_targets
 from tsunagari.study.survey import Study
 
 _SEPARATOR = "\x1f"  # between item and item_value where they share one column name
@@ -475,30 +471,6 @@ def wave_tables(
         if name in study_before.items
     ]
     return pd.concat(parts, ignore_index=True).reindex(columns=ESTIMATE_COLUMNS)
-
-
-def compare_with_previous(
-    study: Study, respondents: pd.DataFrame, *, design: Design
-) -> pd.DataFrame:
-    """Clean and weigh the earlier wave in the same way, and return `wave_tables`.
-
-    Args:
-        study: The wave; `previous` names the earlier one.
-        respondents: Cleaned respondents of this wave.
-        design: Their weights and design.
-
-    Returns:
-        Rows of the estimates table; empty where there is no earlier wave.
-    """
-    earlier = study.previous
-    if earlier is None:
-        return pd.DataFrame(columns=ESTIMATE_COLUMNS)
-    people = clean_responses(read_responses(earlier), earlier).respondents
-    targets = load_targets(earlier)
-    before = weigh_respondents(
-        people, targets, settings=earlier.config.weighting, labels=earlier.labels
-    )
-    return wave_tables((study, respondents, design), (earlier, people, before))
 
 
 # --- models ---------------------------------------------------------------------------------------

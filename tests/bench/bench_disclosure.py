@@ -15,7 +15,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from tsunagari import attack, disclosure, estimates
+from tsunagari import estimates
+from tsunagari.gate import attack, questionnaire, suppression
+from tsunagari.run import signoff
 from tsunagari.study.files import release_dir
 from tsunagari.study.settings import Disclosure
 from tsunagari.study.survey import open_study
@@ -24,7 +26,7 @@ ROOT = Path(__file__).resolve().parents[2]
 AXES = (("region",), ("age",), ("sex",), ("age", "sex"), ("household",), ("job",))
 SIZES = {"region": 3, "age": 8, "sex": 2, "household": 5, "job": 6}
 N, ITEMS = 2000, 8
-KNOWN = disclosure.Questionnaire(areas=frozenset({"region"}))
+KNOWN = questionnaire.Questionnaire(areas=frozenset({"region"}))
 
 
 def survey(rng, n_items):
@@ -75,7 +77,7 @@ def measure_report() -> dict[str, float]:
         spent = {name: float(seconds) for name, seconds in steps}
         study = open_study("ehime", 2022)
         began = time.perf_counter()
-        attack.attack_study(study, release_dir(study.name, study.year))
+        signoff.attack_study(study, release_dir(study.name, study.year))
         assault = time.perf_counter() - began
     notebooks = sum(seconds for name, seconds in spent.items() if name[0].isdigit())
     return {"notebooks": notebooks, "gate": spent["gate"], "attack": assault}
@@ -94,7 +96,7 @@ def main() -> int:
     for factor in (1, 2, 4):
         rows = tables(survey(np.random.default_rng(7), ITEMS * factor))
         began = time.perf_counter()
-        after = disclosure.suppress(rows, settings=Disclosure(), questionnaire=KNOWN)
+        after = suppression.suppress(rows, settings=Disclosure(), questionnaire=KNOWN)
         gated = time.perf_counter()
         found = attack.attack_estimates(after, rows, settings=Disclosure(), questionnaire=KNOWN)
         gate, assault = gated - began, time.perf_counter() - gated

@@ -13,8 +13,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from tsunagari import disclosure
-from tsunagari.programmes import records, rows, schema, track
+from tsunagari.gate.questionnaire import Questionnaire
+from tsunagari.gate.suppression import suppress
+from tsunagari.programmes import records, resources, rows, schema, track
 from tsunagari.study.settings import Disclosure
 
 N_ORGANISATIONS, N_CALLS, TURNS = 10_000, 100_000, 3
@@ -85,9 +86,10 @@ def ours(folder: Path) -> None:
     found = records.read(folder, year=YEAR, areas=AREAS, lists=schema.declared()["lists"])
     assert found.quarantine.empty, found.sentences()
     assert len(found.table("resources")) == N_ORGANISATIONS
-    figures = track.measure_all(found, year=YEAR, confidence=0.95)
-    facts = disclosure.Questionnaire(**rows.known(found))
-    rows.release(figures, partial(disclosure.suppress, settings=Disclosure(), questionnaire=facts))
+    places = resources.places_of(AREAS, {})
+    figures = track.measure_all(found, year=YEAR, confidence=0.95, places=places)
+    facts = Questionnaire(**rows.known(found))
+    rows.release(figures, partial(suppress, settings=Disclosure(), questionnaire=facts))
 
 
 def main() -> int:

@@ -14,7 +14,6 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -24,6 +23,7 @@ from tsunagari.statistics.designs import Design
 from tsunagari.statistics.estimation import means
 from tsunagari.statistics.replicates import bootstrap_replicates, replicate_means
 from tsunagari.statistics.weighting import weigh_respondents
+from tsunagari.study.settings import Margin, Weighting
 
 HERE = Path(__file__).resolve().parent
 SIZES = (2_000, 100_000, 1_000_000)
@@ -31,10 +31,11 @@ N_BOOTSTRAP, N_REPLICATES = 100_000, 500
 N_REPLICATES_R = 20  # R's time grows in proportion; the rest is scaled up and said so
 LEAST_TIMES_R = {"rake": 20, "mean": 20, "bootstrap": 50}  # at the largest size
 MOST_FLOOR_PASSES = 10
-PLAN = SimpleNamespace(
+PLAN = Weighting(
     method="raking",
+    label="",
     cells=["region", "age"],
-    margins=[SimpleNamespace(by=["sex"])],
+    margins=[Margin(by=["sex"], targets="")],
     base_weight="base_weight",
 )
 

@@ -20,10 +20,8 @@ def benchmarks():
 
 def test_columns_and_keys(benchmarks):
     keys = ["year", "item", "item_value", "domain", "domain_value"]
-    assert (
-        list(benchmarks.columns)
-        == ("year item item_value domain domain_value percent n base source certainty").split()
-    )
+    columns = "year item item_value domain domain_value percent n base source certainty weighting"
+    assert list(benchmarks.columns) == columns.split()
     assert not benchmarks[keys].duplicated().any()
     assert benchmarks["percent"].between(0, 100).all()
     assert set(benchmarks["base"]) == {"asked", "answered"}

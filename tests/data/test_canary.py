@@ -27,13 +27,14 @@ from tests.browser import published_sample as sample
 from tests.leaks import find_leaks
 from tests.notebooks.test_run import NOTEBOOKS, PLAN
 
-from tsunagari import attack, disclosure, estimates, synthetic
+from tsunagari import estimates, synthetic
 from tsunagari.errors import DisclosureError
+from tsunagari.gate import archive, linked, primary, rounding
 from tsunagari.intake import cleaning, reading
 from tsunagari.report.page import export_html
 from tsunagari.report.published import Published, read_published
 from tsunagari.report.workbook import write_workbook
-from tsunagari.run import notebooks, pipeline
+from tsunagari.run import notebooks, pipeline, signoff
 from tsunagari.study.codebook import NO_ANSWER
 from tsunagari.study.files import read_table, write_table
 from tsunagari.study.survey import open_study
@@ -157,13 +158,13 @@ def test_a_failing_run_says_nothing_of_an_answer(root, release, spoil, told, cap
     text = io.StringIO()
     csv.writer(text, lineterminator="\r\n").writerows(rows)
     path.write_text(text.getvalue(), encoding="utf-8", newline="")
-    before = attack.hash_release(release)
+    before = signoff.hash_release(release)
     code = pipeline.main(["report", "--study", "ehime", "--year", "2022"])
     said = capfd.readouterr()
     (tmp_path / "log").mkdir()
     (tmp_path / "log/said.txt").write_text(said.out + said.err, encoding="utf-8")
     assert find_leaks(tmp_path / "log", MARKERS.values()) == []
-    assert (code, attack.hash_release(release)) == (2, before)
+    assert (code, signoff.hash_release(release)) == (2, before)
     assert told in said.err.splitlines()[-1]
 
 
@@ -301,7 +302,7 @@ def test_page_and_workbook_are_made_where_private_and_raw_are_gone(
 
 def refuses(release: Path) -> str:
     with pytest.raises(DisclosureError) as caught:
-        attack.attack_study(open_study("ehime", 2022), release)
+        signoff.attack_study(open_study("ehime", 2022), release)
     assert caught.value.exit_code == 3
     return str(caught.value)
 
@@ -316,22 +317,22 @@ def tables(root):
 
 def shown_again(truth, published, where):
     table = published.copy()
-    visible = disclosure.round_published(truth.assign(status="published", reason=np.nan))
+    visible = rounding.round_published(truth.assign(status="published", reason=np.nan))
     table.loc[where] = visible.loc[where]
     return table
 
 
 def hidden_cells(truth, reasons, *, of):
-    is_counted = disclosure.is_counted(truth) & truth["table_id"].str.startswith("cross_")
+    is_counted = linked.is_counted(truth) & truth["table_id"].str.startswith("cross_")
     is_answer = truth["item_value"] != NO_ANSWER  # that somebody gave none may be told
     return truth.index[is_counted & is_answer & (truth["n_cell"] > 0) & (reasons == of)]
 
 
 def test_the_release_itself_withstands(release):
-    attack.attack_study(open_study("ehime", 2022), release)
+    signoff.attack_study(open_study("ehime", 2022), release)
 
 
-@pytest.mark.parametrize("reason", [disclosure.CELL_UNDER_10, disclosure.SECONDARY])
+@pytest.mark.parametrize("reason", [primary.CELL_UNDER_10, primary.SECONDARY])
 def test_one_hidden_cell_shown_again_fails(root, release, reason):
     truth, published, reasons = tables(root)
     cell = hidden_cells(truth, reasons, of=reason)[0]
@@ -383,12 +384,12 @@ def test_a_shifted_band_fails(root, release):
 
 def test_an_earlier_release_that_shows_what_is_hidden_now_fails(root, release):
     truth, published, reasons = tables(root)
-    cell = hidden_cells(truth, reasons, of=disclosure.CELL_UNDER_10)[0]
+    cell = hidden_cells(truth, reasons, of=primary.CELL_UNDER_10)[0]
     study = open_study("ehime", 2022)
-    earlier = disclosure.archive_dir(study) / "2022-000000000000"
+    earlier = archive.archive_dir(study) / "2022-000000000000"
     earlier.mkdir(parents=True)
     table = shown_again(truth, published, [cell])
     table.to_csv(earlier / "estimates.csv", index=False)
     truth.to_csv(earlier / "truth.csv", index=False)
-    write_table(disclosure.archive_index(study), disclosure.hash_archive(study))
+    write_table(archive.archive_index(study), archive.hash_archive(study))
     assert str(truth.loc[cell, "table_id"]) in refuses(release)

@@ -7,7 +7,9 @@ from functools import partial
 import pandas as pd
 import pytest
 
-from tsunagari import disclosure
+from tsunagari.gate.questionnaire import Questionnaire
+from tsunagari.gate.rounding import round_published
+from tsunagari.gate.suppression import suppress
 from tsunagari.programmes import ledger, plan, records, resources, rows, schema, track
 from tsunagari.study.survey import open_study
 
@@ -27,9 +29,9 @@ def released(name, year):
     regions = getattr(place.config, "regions", {})
     places = resources.places_of(found.context.areas, regions)
     private = track.measure_all(found, year=year, confidence=0.95, places=places)
-    known = disclosure.Questionnaire(**rows.known(found))
-    suppress = partial(disclosure.suppress, settings=place.config.disclosure, questionnaire=known)
-    return found, disclosure.round_published(rows.release(private, suppress))
+    known = Questionnaire(**rows.known(found))
+    hide = partial(suppress, settings=place.config.disclosure, questionnaire=known)
+    return found, round_published(rows.release(private, hide))
 
 
 @pytest.mark.parametrize(("name", "year"), YEARS)

@@ -13,9 +13,9 @@ import yaml
 from tests import attacker, random_survey
 from tests.side_channels import attack
 
-from tsunagari import disclosure
-from tsunagari.attack import attack_estimates
 from tsunagari.errors import DisclosureError
+from tsunagari.gate import questionnaire, rounding
+from tsunagari.gate.attack import attack_estimates
 from tsunagari.study.files import read_table, repository_root
 from tsunagari.study.survey import open_study
 
@@ -200,13 +200,13 @@ def test_what_the_second_attacker_found(seed, year, features, tmp_path, monkeypa
 @pytest.mark.parametrize("seed", [5, 8])
 def test_a_cell_shown_again_is_noticed_where_the_gate_notices(seed, tmp_path, monkeypatch):
     study, truth, published = draw(tmp_path, monkeypatch, seed=seed)
-    shown = disclosure.round_published(truth.assign(status="published"))
+    shown = rounding.round_published(truth.assign(status="published"))
     visible = published.index[published["status"] != "suppressed"]
     is_cell = ~truth.index.isin(visible) & (truth["measure"] == "percent")
     is_cell &= ~truth["item_value"].isin(["no_answer", "5"])  # 5 may stand for refused
     facts = {
         "settings": study.config.disclosure,
-        "questionnaire": disclosure.read_questionnaire(study),
+        "questionnaire": questionnaire.read_questionnaire(study),
     }
     noticed = {"gate": 0, "both": 0}
     places = random.Random(seed).sample(truth.index[is_cell].tolist(), 12)

@@ -2,7 +2,6 @@
 
 import json
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -21,6 +20,7 @@ from tsunagari.statistics.quantiles import quantiles
 from tsunagari.statistics.reliability import cronbach_alpha, design_effects
 from tsunagari.statistics.replicates import Replicates, jackknife_replicates, replicate_estimates
 from tsunagari.statistics.weighting import weigh_respondents
+from tsunagari.study.settings import Margin, Weighting
 
 HERE = Path(__file__).resolve().parent
 TRUTH = json.loads((HERE / "weighting_reference.json").read_text(encoding="utf-8"))
@@ -38,15 +38,15 @@ PEOPLE, POPULATION, MARITAL, CLUSTERS = (
 )
 
 
-def settings(**changes) -> SimpleNamespace:
+def settings(**changes) -> Weighting:
     plan = {"base_weight": "base_weight", "strata": ["region", "stratum_age"]}
-    return SimpleNamespace(**(plan | changes))
+    return Weighting(**(plan | {"label": ""} | changes))
 
 
 def weigh(name: str, **changes) -> Design:
     cells = ["region", "age", "sex"]
     raking = {"method": "raking", "cells": ["region", "age"]}
-    sex, marital = SimpleNamespace(by=["sex"]), SimpleNamespace(by=["marital"])
+    sex, marital = Margin(by=["sex"], targets=""), Margin(by=["marital"], targets="")
     plans = {
         "given": (settings(method="given", strata=[]), None),
         "stratified": (settings(method="given"), None),
@@ -220,7 +220,8 @@ def test_a_domain_inside_one_sampling_unit():
 def test_the_synthetic_sample_as_its_study_weights_it():
     people = pd.read_csv(HERE / "weighting_synthetic.csv", dtype="string")
     targets = pd.read_csv(HERE / "weighting_synthetic_population.csv", dtype={"sex": "string"})
-    plan = SimpleNamespace(
+    plan = Weighting(
+        label="",
         method="post_stratification",
         cells=["region", "age_band", "sex"],
         strata=["region", "age_band"],
@@ -254,7 +255,7 @@ def test_replicates_are_raked_again(kind):
     plan = settings(
         method="raking",
         cells=["sex"],
-        margins=[SimpleNamespace(by=["half"])],
+        margins=[Margin(by=["half"], targets="")],
         strata=["stratum"],
         psu="psu",
     )

@@ -27,10 +27,12 @@ programmes.schema programmes.cells programmes.checks programmes.records programm
 programmes.rows programmes.resources programmes.supply programmes.hsds programmes.finder
 programmes.symposium programmes.consultations programmes.supporters
 programmes.council programmes.courses programmes.ledger programmes.plan programmes.track
-disclosure attack
+gate.archive gate.words gate.questionnaire gate.linked gate.bounds gate.primary gate.hiding
+gate.rounding gate.secondary gate.checks gate.suppression gate.describe gate.publish gate.trace
+gate.attack
 report.texts report.edition report.figures report.blocks report.published report.writer
 report.findings report.tables report.pictures report.programmes report.page report.workbook
-run.notebooks run.release run.pipeline
+run.notebooks run.release run.signoff run.pipeline
 """
 MODULES = HOUSE.split()
 MAY_IMPORT = {name: set(MODULES[:position]) for position, name in enumerate(MODULES)}

@@ -10,12 +10,14 @@ import pytest
 import xlsxwriter
 from tests.leaks import find_leaks
 
-from tsunagari import attack, disclosure, estimates
+from tsunagari import estimates
 from tsunagari.errors import DisclosureError
+from tsunagari.gate import attack, questionnaire, rounding, suppression, trace
+from tsunagari.run import signoff
 from tsunagari.study.settings import Disclosure
 
 SETTINGS = Disclosure()
-KNOWN = disclosure.Questionnaire(
+KNOWN = questionnaire.Questionnaire(
     areas=frozenset({"region"}),
     codes={"age": ("20s", "30s", "40s")},
     bands={("years", "age"): {"20s": (20, 29), "30s": (30, 39), "40s": (40, 49)}},
@@ -54,8 +56,8 @@ def truth():
 
 @pytest.fixture(scope="module")
 def published(truth):
-    hidden = disclosure.suppress(truth, settings=SETTINGS, questionnaire=KNOWN)
-    return disclosure.round_published(hidden)
+    hidden = suppression.suppress(truth, settings=SETTINGS, questionnaire=KNOWN)
+    return rounding.round_published(hidden)
 
 
 def problems(published, truth, **more):
@@ -64,7 +66,7 @@ def problems(published, truth, **more):
 
 def shown_again(published, truth, where):
     table = published.copy()
-    open_rows = disclosure.round_published(truth.assign(status="published"))
+    open_rows = rounding.round_published(truth.assign(status="published"))
     table.loc[where] = open_rows.loc[where]
     return table
 
@@ -90,17 +92,17 @@ def test_a_margin_that_no_notebook_made_fails(published, truth):
 
 def test_a_margin_that_passed_the_notebooks_fails_where_it_gives_a_cell_away(truth):
     # The net of "2" and "3" is the base less the small cell; the old hiding does not cover it.
-    known = disclosure.Questionnaire(nets={"q": {"rest": ("2", "3")}})
+    known = questionnaire.Questionnaire(nets={"q": {"rest": ("2", "3")}})
     net = truth[truth["item_value"] != "1"].groupby(["domain", "domain_value"], sort=False)
     sums = net["n_cell"].sum().reset_index()
     rows = truth.merge(sums, on=["domain", "domain_value"], suffixes=("", "_net"))
     rows = rows[rows["item_value"] == "1"].assign(item_value="rest", item_label="その他")
     rows["n_cell"] = rows.pop("n_cell_net")
     whole = estimates.conform(pd.concat([truth, rows], ignore_index=True))
-    old = disclosure.suppress(truth, settings=SETTINGS, questionnaire=known)
+    old = suppression.suppress(truth, settings=SETTINGS, questionnaire=known)
     mutant = pd.concat([old, rows.assign(status="published")], ignore_index=True)
     told = attack.attack_estimates(mutant, whole, settings=SETTINGS, questionnaire=known)
-    again = disclosure.suppress(whole, settings=SETTINGS, questionnaire=known)
+    again = suppression.suppress(whole, settings=SETTINGS, questionnaire=known)
     safe = attack.attack_estimates(again, whole, settings=SETTINGS, questionnaire=known)
     assert told and not safe
 
@@ -124,11 +126,11 @@ def test_a_release_again_without_three_people_fails(published, truth):
 
 def test_the_gate_itself_heeds_what_an_earlier_release_shows(truth):
     # The archive shows 30s "1": the gate must hide the 40s instead.
-    first = disclosure.suppress(truth, settings=SETTINGS, questionnaire=KNOWN)
+    first = suppression.suppress(truth, settings=SETTINGS, questionnaire=KNOWN)
     gone = first[(first["status"] == "suppressed") & (first["domain_value"] != "20s")]
     mate = gone["domain_value"].iloc[0]
-    earlier = disclosure.round_published(truth[truth["domain_value"] == mate])
-    again = disclosure.suppress(truth, settings=SETTINGS, questionnaire=KNOWN, archive=[earlier])
+    earlier = rounding.round_published(truth[truth["domain_value"] == mate])
+    again = suppression.suppress(truth, settings=SETTINGS, questionnaire=KNOWN, archive=[earlier])
     other = again[(again["status"] == "suppressed") & (again["domain_value"] != "20s")]
     assert mate not in set(other["domain_value"])
 
@@ -165,8 +167,8 @@ def page_of(published, **texts):
 
 
 def untraced(published, page):
-    figures = attack.list_figures(published, ABOUT)
-    return [token for _, token in attack.find_untraced(attack.read_page(page), figures)]
+    figures = trace.list_figures(published, ABOUT)
+    return [token for _, token in trace.find_untraced(trace.read_page(page), figures)]
 
 
 def test_a_row_keeps_its_name_whatever_its_numbers_and_the_type_of_its_wave(published, truth):
@@ -208,13 +210,13 @@ def test_a_number_must_be_of_its_own_row_and_of_no_hidden_one(published):
 
 def test_a_label_that_is_but_a_number_of_people_excuses_nothing(published):
     about = {"variables": {"size": {"values": {"1": "4人", "2": "2人以上で働く"}}}}
-    figures = attack.list_figures(published, about)
-    found = attack.find_untraced(attack.read_page("<p>2人以上で働く人と 4人</p>"), figures)
+    figures = trace.list_figures(published, about)
+    found = trace.find_untraced(trace.read_page("<p>2人以上で働く人と 4人</p>"), figures)
     assert [token for _, token in found] == ["4"]
 
 
 def test_such_a_label_may_head_a_line_and_stand_beside_its_own_row(published):
-    figures = attack.list_figures(published, {"variables": {"q": {"values": {"1": "4人"}}}})
+    figures = trace.list_figures(published, {"variables": {"q": {"values": {"1": "4人"}}}})
     own, other = key_of(published, "1"), key_of(published, "2")
     texts = {
         "<table><tr><th>4人</th></tr></table>": [],
@@ -225,7 +227,7 @@ def test_such_a_label_may_head_a_line_and_stand_beside_its_own_row(published):
         "<p>「4人と5人」</p>": ["4", "5"],
     }
     for text, expected in texts.items():
-        found = attack.find_untraced(attack.read_page(text), figures)
+        found = trace.find_untraced(trace.read_page(text), figures)
         assert [token for _, token in found] == expected
 
 
@@ -239,7 +241,7 @@ def write_release(folder, published, *, cell):
     published.to_csv(folder / "estimates.csv", index=False)
     with xlsxwriter.Workbook(folder / "tables.xlsx") as book:
         sheet = book.add_worksheet("hidden")
-        sheet.write_row(0, 0, ["年代", "しばしばある", attack.ROW_COLUMN])
+        sheet.write_row(0, 0, ["年代", "しばしばある", trace.ROW_COLUMN])
         sheet.write_row(1, 0, ["全体", cell, key_of(published)])
         sheet.hide()
         book.add_worksheet("front").activate()
@@ -273,7 +275,7 @@ def test_a_label_like_a_number_is_named_where_it_stops_a_release(tmp_path, publi
 @pytest.mark.parametrize("text", ["", "[1, 2]", "reviewer: a: b", "reviewer: x\ndate: today"])
 def test_an_incomplete_signoff_is_refused(text):
     with pytest.raises(DisclosureError, match="SIGNOFF"):
-        attack.check_signoff(text, release_hash="0", is_synthetic=False)
+        signoff.check_signoff(text, release_hash="0", is_synthetic=False)
 
 
 # --- leaks ----------------------------------------------------------------------------------------

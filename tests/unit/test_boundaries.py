@@ -7,15 +7,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tsunagari.disclosure import (
-    Questionnaire,
-    apply_reasons,
-    collect_parts,
-    round_published,
-    suppress,
-)
 from tsunagari.errors import DisclosureError, InputError
 from tsunagari.estimates import conform
+from tsunagari.gate.publish import collect_parts
+from tsunagari.gate.questionnaire import Questionnaire
+from tsunagari.gate.rounding import round_published
+from tsunagari.gate.suppression import apply_reasons, suppress
 from tsunagari.study.settings import Disclosure
 from tsunagari.study.survey import open_study
 

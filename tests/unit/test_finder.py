@@ -10,7 +10,7 @@ from html.parser import HTMLParser
 import pytest
 from tests.browser import resource_sample as sample
 
-from tsunagari import attack
+from tsunagari.gate import trace
 from tsunagari.programmes import finder, hsds, records, resources, schema, supply
 from tsunagari.report import edition
 from tsunagari.run import pipeline
@@ -210,7 +210,7 @@ def test_what_organisations_say_of_themselves_is_no_figure_of_the_report(tmp_pat
     page = sample.page(sample.table({"description": "定員20人、年に100件の相談を受けます。"}))
     assert "定員20人" in page
     (tmp_path / finder.PAGE).write_text(page, encoding="utf-8")
-    assert attack.read_release(tmp_path) == []
-    assert attack.FINDER == pipeline.FINDER == finder.PAGE
+    assert trace.read_release(tmp_path) == []
+    assert trace.FINDER == pipeline.FINDER == finder.PAGE
     (tmp_path / "council_report.html").write_text(page, encoding="utf-8")
-    assert attack.read_release(tmp_path)
+    assert trace.read_release(tmp_path)

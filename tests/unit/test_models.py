@@ -9,9 +9,9 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from tsunagari import disclosure
 from tsunagari.errors import ModelError
 from tsunagari.estimates import ESTIMATE_COLUMNS
+from tsunagari.gate import suppression
 from tsunagari.statistics import effects, imputation, logit, merging, models, ordinal
 from tsunagari.statistics.calibration import post_stratify, rake
 from tsunagari.statistics.designs import Design
@@ -784,7 +784,7 @@ def test_a_model_of_a_clustered_study_is_shown():
     # 40 units: the design has 39 - 4 degrees of freedom, the people 1,500 - 5
     report = clustered_report(1_500, n_units=40)
     assert report.rows["df"].max() == 39 - 4
-    after = disclosure.suppress(report.rows, settings=Disclosure())
+    after = suppression.suppress(report.rows, settings=Disclosure())
     shown = after[after["measure"] == "odds_ratio"]
     assert len(shown) == 3 + 2 + 2
     assert "suppressed" not in set(shown["status"])
@@ -802,7 +802,7 @@ def test_a_model_of_few_people_for_its_coefficients_is_hidden():
         rows.loc[facts & (rows["item_value"] == "n"), "estimate"] = n
         rows.loc[facts & (rows["item_value"] == "parameters"), "estimate"] = parameters
         both = [rows, rows.assign(table_id="model_y__sensitivity")[~facts]]
-        after = disclosure.suppress(pd.concat(both, ignore_index=True), settings=Disclosure())
+        after = suppression.suppress(pd.concat(both, ignore_index=True), settings=Disclosure())
         assert set(after.loc[after["measure"] == "odds_ratio", "status"]) == {status}
 
 

@@ -497,10 +497,10 @@ def test_verify_takes_any_copy_of_a_release_and_nothing_else(released, tmp_path,
 def test_a_release_that_tells_a_hidden_value_is_not_swapped_in(released, monkeypatch, capfd):
     def tells(_study, folder):
         assert (folder / "manifest.json").is_file()
-        raise DisclosureError("RECOVERABLE", "推定できます。", "Can be told.")
+        raise DisclosureError.told("RECOVERABLE", ja="推定できます。", en="Can be told.")
 
     before = contents(released / "reports")
-    monkeypatch.setattr("tsunagari.attack.attack_study", tells)
+    monkeypatch.setattr("tsunagari.run.signoff.attack_study", tells)
     change(released, "03_describe_loneliness", source=TOYS["03_describe_loneliness"][2] + "\n")
     command = ["report", "--study", "ehime", "--year", "2022"]
     assert pipeline.main(command, notebooks=released / "notebooks") == 3
@@ -559,7 +559,7 @@ def test_a_survey_error_keeps_its_words_and_its_exit_code(released, capfd):
         released,
         "02_weight_respondents",
         source="from tsunagari.errors import ModelError\n"
-        "raise ModelError('EMPTY_CELL', 'セルが空です。', 'A cell is empty.')",
+        "raise ModelError.told('EMPTY_CELL', ja='セルが空です。', en='A cell is empty.')",
     )
     told = failure(released, ModelError, capfd)
     assert told == (
@@ -693,7 +693,7 @@ SHAPES = ["[]", "5", "null", '"text"', "{", "", "[" * 100_000, "\ud800", '{"outp
 
 def test_no_shape_of_a_file_of_ours_blocks_the_next_run(released, monkeypatch, tmp_path):
     def stop(_run, step, **_options):
-        raise ModelError("STEP", step, step)
+        raise ModelError.told("STEP", ja=step, en=step)
 
     monkeypatch.setattr(pipeline, "_run_step", stop)
     ready = pipeline.prepare("ehime", 2022, notebooks=released / "notebooks")

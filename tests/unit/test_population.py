@@ -212,7 +212,7 @@ def test_other_workbook_and_missing_places_are_named(tmp_path):
     path = write_register(tmp_path / "register.xlsx")
     with pytest.raises(InputError, match="伊予市"):
         official.read_register_workbook(path, prefecture="愛媛県", municipalities=["伊予市"])
-    with pytest.raises(InputError, match="POPULATION_MISSING"):
+    with pytest.raises(InputError, match="POPULATION_FILE_MISSING"):
         official.read_register_workbook(tmp_path / "none.xlsx", prefecture="愛媛県")
 
 

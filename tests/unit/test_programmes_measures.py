@@ -10,7 +10,8 @@ import pandas as pd
 import pytest
 from scipy.stats import t
 
-from tsunagari import disclosure
+from tsunagari.gate.questionnaire import Questionnaire
+from tsunagari.gate.suppression import suppress
 from tsunagari.programmes import (
     consultations,
     council,
@@ -146,7 +147,7 @@ def test_calls_received_and_answered_apart(read):
     assert one(found, "受付月", "2022-05")["estimate"] == pytest.approx(100 * 12 / 29)
     assert found["verdict"].isna().all()
     assert found["reason"].str.contains("良し悪し").all()
-    released = rows.release(found, partial(disclosure.suppress, settings=Disclosure()))
+    released = rows.release(found, partial(suppress, settings=Disclosure()))
     calls = consultations.series(released)
     assert calls["架電数"].tolist() == [30.0, 30.0]
     assert calls["相談件数"].tolist() == [17.0, 12.0]
@@ -170,12 +171,12 @@ def test_yearly_total_is_not_added_to_its_days(read):
 def test_small_counts_of_calls_do_not_leave(read):
     rest = [f"a,2022-04-01,月,,,{n},内容,{c}," for c, n in enumerate((40, 30, 3, 20), start=1)]
     found = read(consultations=[CALLS, "a,2022-04-01,月,,,93,合計,,", *rest])
-    suppress = partial(
-        disclosure.suppress,
+    hide = partial(
+        suppress,
         settings=Disclosure(),
-        questionnaire=disclosure.Questionnaire(**rows.known(found)),
+        questionnaire=Questionnaire(**rows.known(found)),
     )
-    gated = rows.release(consultations.measure(found, year=2022), suppress)
+    gated = rows.release(consultations.measure(found, year=2022), hide)
     hidden = gated[
         (gated["item"] == "内容") & (gated["measure"] == "share") & (gated["domain"] == "all")
     ]

@@ -6,12 +6,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tsunagari import attack, disclosure, estimates
-from tsunagari.disclosure import BASE_UNDER_10, CELL_UNDER_10, DEPENDENT, SECONDARY, TABLE
+from tsunagari import estimates
+from tsunagari.gate import archive, attack, hiding, questionnaire, rounding, suppression
+from tsunagari.gate.primary import BASE_UNDER_10, CELL_UNDER_10, DEPENDENT, SECONDARY, TABLE
 from tsunagari.study.files import write_table
 from tsunagari.study.settings import Disclosure
 
-KNOWN = disclosure.Questionnaire(
+KNOWN = questionnaire.Questionnaire(
     nets={"g": {"h:ab": ("a", "b")}},
     classes={("h", "ab"): ("g", "h:ab"), ("h", "c"): ("g", "c")},
     codes={"g": ("a", "b", "c"), "q": ("1", "2", "3")},
@@ -40,11 +41,11 @@ def shares(table_id, groups, *, item="q", measure="percent", base=None):
 def release_of(truth, *, limit, known=KNOWN):
     """Return what is released of rows, and why each row is hidden and left out."""
     settings = Disclosure(drop_table_above=limit)
-    reasons = disclosure.judge(truth, settings=settings, questionnaire=known)
-    left_out = disclosure.find_left_out(truth, reasons)
-    shown = disclosure.apply_reasons(truth, reasons, settings=settings)
-    counts = disclosure.count_left_out(shown, left_out, wave=2022)
-    released = disclosure.round_published(pd.concat([shown[left_out.isna()], counts]))
+    reasons = suppression.judge(truth, settings=settings, questionnaire=known)
+    left_out = hiding.find_left_out(truth, reasons)
+    shown = suppression.apply_reasons(truth, reasons, settings=settings)
+    counts = hiding.count_left_out(shown, left_out, wave=2022)
+    released = rounding.round_published(pd.concat([shown[left_out.isna()], counts]))
     return released, reasons, left_out
 
 
@@ -77,7 +78,7 @@ def test_differences_and_tests_of_a_hidden_share_leave_the_plan(
     table_id, measure, reason, expected
 ):
     row = shares(table_id, {"a": (50,)}, measure=measure)
-    left_out = disclosure.find_left_out(row, pd.Series([reason], dtype="str"))
+    left_out = hiding.find_left_out(row, pd.Series([reason], dtype="str"))
     assert left_out.isna().all() if expected is None else left_out.tolist() == [expected]
 
 
@@ -91,12 +92,12 @@ def test_an_answer_or_a_group_that_is_hidden_throughout_leaves_its_table(reason)
     is_hidden = (rows["item_value"] == "1") | (rows["domain_value"] == "c")
     is_hidden |= (rows["domain_value"] == "a") & (rows["item_value"] == "2")
     reasons = pd.Series(np.where(is_hidden, reason, None), dtype="str")
-    left_out = disclosure.find_left_out(rows, reasons)
+    left_out = hiding.find_left_out(rows, reasons)
     names = rows["domain_value"] + rows["item_value"]
     assert set(names[left_out == "line"]) == {"a1", "b1", "c1", "c2", "c3"}
     assert left_out.notna().sum() == 5
     # Where the page restores them, they are x again.
-    shown = disclosure.hide_rows(rows, is_hidden)
+    shown = hiding.hide_rows(rows, is_hidden)
     back = estimates.restore_lines(shown[left_out.isna()], groups=[*"abc"], answers=[*"123"])
     keys = ["domain_value", "item_value"]
     before, after = (t.set_index(keys)["status"] == "suppressed" for t in (shown, back))
@@ -109,7 +110,7 @@ def test_a_question_over_everybody_and_two_questions_jointly_keep_their_hidden_a
         ignore_index=True,
     )
     hidden = pd.Series([CELL_UNDER_10] * len(rows), dtype="str")
-    assert disclosure.find_left_out(rows, hidden).isna().all()
+    assert hiding.find_left_out(rows, hidden).isna().all()
 
 
 # --- tables that would be mostly hidden -----------------------------------------------------------
@@ -154,7 +155,7 @@ def test_a_small_cell_of_a_table_left_out_is_not_told_by_the_others():
     headline = truth["table_id"] == "headline"
     assert (reasons[headline] == SECONDARY).any()
     is_kept = released["table_id"] != "headline"
-    mutant = pd.concat([released[is_kept], disclosure.round_published(truth[headline])])
+    mutant = pd.concat([released[is_kept], rounding.round_published(truth[headline])])
     told = problems(mutant.assign(status=mutant["status"].fillna("published")), truth, limit=0.4)
     assert "cross_g__q: a hidden cell can be told too closely" in told
 
@@ -189,7 +190,7 @@ def test_every_row_is_shown_hidden_or_left_out_by_reason():
         released, _, left_out = release_of(truth, limit=limit)
         counts = released[released["table_id"] == "gate"].set_index("item")["estimate"]
         n_hidden = (released["status"] == "suppressed").sum()
-        assert counts["hidden"] == n_hidden and set(counts.index) <= set(disclosure.LEFT_OUT)
+        assert counts["hidden"] == n_hidden and set(counts.index) <= set(hiding.LEFT_OUT)
         assert counts.drop("hidden").to_dict() == left_out.value_counts().to_dict()
         n_shown = (released["status"] != "suppressed").sum() - len(counts)
         assert n_shown + counts.sum() == len(truth)
@@ -216,16 +217,16 @@ def test_a_release_that_does_not_count_what_it_lacks_fails(undo):
 
 def test_a_release_from_before_rows_were_left_out_still_verifies():
     truth = plan()
-    old = disclosure.suppress(truth, settings=Disclosure(), questionnaire=KNOWN)
-    assert problems(disclosure.round_published(old), truth) == []
+    old = suppression.suppress(truth, settings=Disclosure(), questionnaire=KNOWN)
+    assert problems(rounding.round_published(old), truth) == []
 
 
 def test_rows_that_a_signed_release_left_out_move_no_count_to_another_row(tmp_path, monkeypatch):
     monkeypatch.setenv("TSUNAGARI_ROOT", str(tmp_path))
     study, truth = SimpleNamespace(name="x"), shares("cross_g__q", GROUPS)
-    folder = disclosure.archive_dir(study) / "2022-000000000000"
+    folder = archive.archive_dir(study) / "2022-000000000000"
     write_table(folder / "truth.csv", truth)
     write_table(folder / "estimates.csv", truth.iloc[4:].assign(n_cell=np.nan, status="published"))
-    write_table(disclosure.archive_index(study), disclosure.hash_archive(study))
-    (kept,) = disclosure.read_archive(study)
+    write_table(archive.archive_index(study), archive.hash_archive(study))
+    (kept,) = archive.read_archive(study)
     assert kept["n_cell"].tolist() == [2.0, 3.0, 40.0, 30.0, 30.0]  # b's last two, and c's

@@ -11,12 +11,13 @@ import nbformat
 import pandas as pd
 import pytest
 
-from tsunagari import attack, disclosure
 from tsunagari.errors import DisclosureError
 from tsunagari.estimates import conform
+from tsunagari.gate import publish
+from tsunagari.gate.archive import read_archive
 from tsunagari.report.page import build_report
 from tsunagari.report.published import read_published
-from tsunagari.run import pipeline, release
+from tsunagari.run import pipeline, release, signoff
 from tsunagari.run.notebooks import environment
 from tsunagari.study.files import read_table
 from tsunagari.study.survey import open_study
@@ -85,7 +86,7 @@ def make_release(*ages, counts=COUNTS):
     run = pipeline.prepare("ehime", 2022)
     with environment({"TSUNAGARI_STAGING": str(run.staging)}):
         run.study.save("private/parts/03.csv", estimates(*ages, counts=counts))
-        disclosure.publish(run.study)
+        publish.publish(run.study)
         council = build_report(read_published("ehime", 2022))
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("x")])
     shown = {"text/html": council._repr_html_()}
@@ -101,10 +102,10 @@ def make_release(*ages, counts=COUNTS):
 
 def sign(study, folder, **change):
     fields = {"reviewer": "山田", "date": "2026-11-24", "data": "real"}
-    fields |= {"hash": attack.hash_release(folder)} | change
+    fields |= {"hash": signoff.hash_release(folder)} | change
     text = "".join(f"{name}: {value}\n" for name, value in fields.items() if value is not None)
     (study.wave_dir / "signoff.yaml").write_text(text, encoding="utf-8")
-    return attack.sign_release(study, folder)
+    return signoff.sign_release(study, folder)
 
 
 def kept(root):
@@ -121,10 +122,10 @@ def hidden_ages(root):
 
 def test_without_a_signoff_the_reviewer_is_told_where_and_what(root, released):
     with pytest.raises(DisclosureError) as caught:
-        attack.sign_release(*released)
+        signoff.sign_release(*released)
     told = str(caught.value)
     assert (caught.value.code, caught.value.exit_code) == ("SIGNOFF", 3)
-    fields = ("reviewer", "date", "real", "synthetic", attack.hash_release(released[1]))
+    fields = ("reviewer", "date", "real", "synthetic", signoff.hash_release(released[1]))
     assert [word for word in ("data/raw/ehime/2022/", *fields) if word not in told] == []
     assert kept(root) == []
 
@@ -155,13 +156,13 @@ def test_a_signoff_in_another_encoding_is_refused_in_words(released):
     study, folder = released
     (study.wave_dir / "signoff.yaml").write_bytes("reviewer: 山田\n".encode("cp932"))
     with pytest.raises(DisclosureError, match="UTF-8"):
-        attack.sign_release(study, folder)
+        signoff.sign_release(study, folder)
 
 
 def test_the_figures_of_a_signed_real_release_are_kept(root, released):
     study, folder = released
     assert sign(study, folder)["reviewer"] == "山田"
-    assert kept(root) == [f"2022-{attack.hash_release(folder)[:12]}"]
+    assert kept(root) == [f"2022-{signoff.hash_release(folder)[:12]}"]
     archive = root / "data/processed/ehime/releases" / kept(root)[0]
     pairs = {
         "estimates.csv": folder / "estimates.csv",
@@ -201,9 +202,9 @@ def texts(folder):
 
 def signed_edition(study, folder):
     """Let the reviewer sign and return the hash that was signed."""
-    text = f"reviewer: 山田\ndate: 2026-11-24\ndata: real\nhash: {attack.hash_release(folder)}\n"
+    text = f"reviewer: 山田\ndate: 2026-11-24\ndata: real\nhash: {signoff.hash_release(folder)}\n"
     (study.wave_dir / "signoff.yaml").write_text(text, encoding="utf-8")
-    reviewed = attack.hash_release(folder)
+    reviewed = signoff.hash_release(folder)
     assert pipeline.release_report("ehime", 2022)["reviewer"] == "山田"
     return reviewed
 
@@ -232,7 +233,7 @@ def test_a_report_says_that_it_is_not_signed_until_it_is_and_nothing_else_change
     first, last = (json.loads(text["manifest.json"]) for text in (before, after))
     assert last["signoff"] == reviewed
     assert {**first, **dict.fromkeys(own)} == {**last, **dict.fromkeys(own)}
-    attack.verify_release(study, folder)
+    signoff.verify_release(study, folder)
 
 
 def test_what_was_signed_stays_signed_when_it_is_made_again(root, released, tmp_path):
@@ -243,7 +244,7 @@ def test_what_was_signed_stays_signed_when_it_is_made_again(root, released, tmp_
     study, folder = make_release(*COUNTS)
     assert texts(folder) == signed
     assert kept(root) == [f"2022-{reviewed[:12]}"]
-    attack.verify_release(study, copy)  # the reviewer's own copy, with the mark
+    signoff.verify_release(study, copy)  # the reviewer's own copy, with the mark
     study, folder = make_release()
     assert json.loads((folder / "manifest.json").read_bytes())["signoff"] == MARK
 
@@ -316,11 +317,11 @@ def test_a_torn_or_lost_record_of_a_signed_release_stops_the_next(root, released
         shutil.rmtree(archive)
         shutil.copytree(tmp_path / "backup", archive)
         archive.with_suffix(".json").write_bytes(index)
-        assert len(disclosure.read_archive(study)) == 1
+        assert len(read_archive(study)) == 1
         spoil(archive)
         with pytest.raises(DisclosureError, match=f"E-ARCHIVE: .*{name}"):
-            disclosure.read_archive(study)
-    for step in (disclosure.publish, lambda study: attack.verify_release(study, folder)):
+            read_archive(study)
+    for step in (publish.publish, lambda study: signoff.verify_release(study, folder)):
         with pytest.raises(DisclosureError, match="E-ARCHIVE"):
             step(study)
     pipeline.release_report("ehime", 2022)  # as the message says
@@ -342,17 +343,17 @@ def test_the_record_is_of_the_results_that_the_release_was_made_from(root, relea
 @pytest.mark.parametrize("name", [*pipeline.RELEASED, "manifest.json"])
 def test_one_byte_of_any_released_file_fails(released, name):
     study, folder = released
-    attack.verify_release(study, folder)
+    signoff.verify_release(study, folder)
     path = folder / name
     whole = path.read_bytes()
     for place in range(0, len(whole), max(len(whole) // 40, 1)):
         path.write_bytes(whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :])
         with pytest.raises(DisclosureError, match="RELEASE_CHANGED") as caught:
-            attack.verify_release(study, folder)
+            signoff.verify_release(study, folder)
         assert name in str(caught.value)
     path.unlink()
     with pytest.raises(DisclosureError, match=name):
-        attack.verify_release(study, folder)
+        signoff.verify_release(study, folder)
 
 
 @pytest.mark.parametrize("name", ["memo.txt", ".hidden", "signoff.yaml", "more/table.csv"])
@@ -361,7 +362,7 @@ def test_a_file_more_than_the_manifest_names_fails(released, name):
     (folder / name).parent.mkdir(exist_ok=True)
     (folder / name).write_text("3人", encoding="utf-8")
     with pytest.raises(DisclosureError, match=name.split("/")[0]):
-        attack.verify_release(study, folder)
+        signoff.verify_release(study, folder)
 
 
 def test_a_release_with_right_hashes_that_tells_a_hidden_cell_fails(released):
@@ -372,23 +373,23 @@ def test_a_release_with_right_hashes_that_tells_a_hidden_cell_fails(released):
     manifest["outputs"]["estimates.csv"] = pipeline._digest(folder / "estimates.csv")
     text = json.dumps(manifest | {"manifest": ""})
     (folder / "manifest.json").write_text(text, encoding="utf-8")
-    attack.seal_manifest(folder / "manifest.json")
+    signoff.seal_manifest(folder / "manifest.json")
     with pytest.raises(DisclosureError, match="RECOVERABLE"):
-        attack.verify_release(study, folder)
+        signoff.verify_release(study, folder)
 
 
 def test_an_old_signed_release_is_verified_by_the_truth_kept_with_it(root, released, tmp_path):
     sign(*released)
     copy = shutil.copytree(released[1], tmp_path / "copy")
     study, folder = make_release()  # the next run shows no ages
-    assert attack.hash_release(folder) != attack.hash_release(copy)
-    attack.verify_release(study, copy)
+    assert signoff.hash_release(folder) != signoff.hash_release(copy)
+    signoff.verify_release(study, copy)
     shutil.rmtree(root / "data/processed/ehime/releases")
     (root / "data/processed/ehime/releases.json").unlink()
     with pytest.raises(
         DisclosureError, match="cross_age_band__ucla1: a row that is not in private"
     ):
-        attack.verify_release(study, copy)
+        signoff.verify_release(study, copy)
 
 
 # --- from one release to the next -----------------------------------------------------------------
@@ -401,7 +402,7 @@ def test_what_a_signed_release_showed_is_told_to_the_gate_of_the_next(root, tmp_
     study, folder = make_release(*COUNTS)
     (other,) = {"30s", "40s"} - {mate}
     assert hidden_ages(root) == {"20s", other}
-    attack.verify_release(study, folder)
+    signoff.verify_release(study, folder)
     # Hidden as if nothing had been signed: the attack reads the archive too.
     names, place = ("releases", "releases.json"), root / "data/processed/ehime"
     for name in names:
@@ -411,7 +412,7 @@ def test_what_a_signed_release_showed_is_told_to_the_gate_of_the_next(root, tmp_
     for name in names:
         (tmp_path / name).rename(place / name)
     with pytest.raises(DisclosureError, match="RECOVERABLE"):
-        attack.verify_release(study, folder)
+        signoff.verify_release(study, folder)
 
 
 def corrected(n):

@@ -336,22 +336,22 @@ def test_a_question_that_no_step_draws_is_named(minato, capsys):
     (minato / "recipe.yaml").write_text(RECIPE[:rank] + "faults: []\n", encoding="utf-8")
     assert replace > rank
     assert synthetic.main("minato", "2024") == 5
-    assert "trust, help_1, help_2, help_3 がない" in capsys.readouterr().err
+    assert "trust, help_1, help_2, help_3 がありません" in capsys.readouterr().err
 
 
 def test_no_recipe_no_yaml_and_no_place_for_the_sample(minato, capsys):
     (minato / "recipe.yaml").write_text("n: 4\nwaves: }", encoding="utf-8")
     assert synthetic.main("minato", "2024") == 5
-    assert "recipe.yaml の 2: この行で UTF-8 の YAML でない" in capsys.readouterr().err
+    assert "recipe.yaml の 2: この行で UTF-8 の YAML ではありません" in capsys.readouterr().err
     (minato / "recipe.yaml").unlink()
     assert synthetic.main("minato", "2024") == 5
-    assert "recipe.yaml の minato: ファイルがない" in capsys.readouterr().err
+    assert "recipe.yaml の minato: ファイルがありません" in capsys.readouterr().err
     (minato / "recipe.yaml").write_text(RECIPE, encoding="utf-8")
     for name in ("", "synthetic: responses.csv, "):
         text = STUDY.replace("synthetic: sample_synthetic.csv, ", name)
         (minato / "study.yaml").write_text(text, encoding="utf-8")
         assert synthetic.main("minato", "2024") == 5
-        assert "waves.2024: study.yaml に synthetic がない" in capsys.readouterr().err
+        assert "waves.2024: study.yaml に synthetic がありません" in capsys.readouterr().err
     assert synthetic.main("minato", "R6") == 5  # no such wave
     assert not (minato / "2024").exists()  # where real answers belong
 

@@ -299,11 +299,11 @@ def test_a_plan_with_nothing_to_cross_gives_no_rows(small, people, design):
 
 def test_a_table_that_cannot_be_tested_says_so(small, people, design, monkeypatch):
     def refuse(*_, **__):
-        raise ModelError("NO_TEST", "検定できない。", "No test.")
+        raise ModelError.told("NO_TEST", ja="検定できません。", en="No test.")
 
     monkeypatch.setattr(tables, "rao_scott", refuse)
     tests = tables.cross_tests(small, people, design=design)
-    assert tests["reason"].unique().tolist() == ["検定できない。"]
+    assert tests["reason"].unique().tolist() == ["検定できません。"]
     assert tests["p_value"].isna().all()
 
 

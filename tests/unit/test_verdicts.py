@@ -6,8 +6,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tsunagari import disclosure, estimates
+from tsunagari import estimates
 from tsunagari.estimates import ESTIMATE_COLUMNS
+from tsunagari.gate import publish, questionnaire, rounding, suppression
 from tsunagari.statistics import differences, estimation
 from tsunagari.statistics.designs import Design
 from tsunagari.statistics.verdicts import PENDING, find_families, give_verdicts
@@ -143,15 +144,13 @@ def published(counts, *, reasons=None):
     ]
     rows += [part.assign(table_id="cross_region__q") for part in cross]
     rows = estimates.conform(pd.concat(rows).assign(wave=2022, item="q"))
-    known = disclosure.Questionnaire(areas=frozenset({"region"}))
+    known = questionnaire.Questionnaire(areas=frozenset({"region"}))
     survey = open_study("ehime", 2022)
     if reasons is None:
-        reasons = disclosure.judge(rows, settings=survey.config.disclosure, questionnaire=known)
-    rows = disclosure.judge_differences(
-        rows, reasons, questionnaire=known, marks=survey.config.marks
-    )
-    shown = disclosure.apply_reasons(rows, reasons, settings=survey.config.disclosure)
-    return disclosure.round_published(shown), reasons
+        reasons = suppression.judge(rows, settings=survey.config.disclosure, questionnaire=known)
+    rows = publish.judge_differences(rows, reasons, questionnaire=known, marks=survey.config.marks)
+    shown = suppression.apply_reasons(rows, reasons, settings=survey.config.disclosure)
+    return rounding.round_published(shown), reasons
 
 
 def test_no_shown_number_moves_when_a_hidden_cell_takes_another_value():

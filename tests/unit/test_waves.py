@@ -3,11 +3,12 @@
 import pandas as pd
 import pytest
 
-from tsunagari import attack, disclosure, estimates
+from tsunagari import estimates
+from tsunagari.gate import attack, questionnaire, rounding, suppression
 from tsunagari.study.settings import Disclosure
 
 SETTINGS = Disclosure()
-KNOWN = disclosure.Questionnaire(codes={"age": ("young", "old"), "q": ("1", "2", "3")})
+KNOWN = questionnaire.Questionnaire(codes={"age": ("young", "old"), "q": ("1", "2", "3")})
 SMALL = {"young": (3, 47, 70), "old": (30, 40, 50)}  # 3 is under 5
 LARGE = {"young": (33, 47, 60), "old": (35, 45, 55)}
 
@@ -47,8 +48,8 @@ def gate(small):
     """Return true and published rows where one wave has the small cell."""
     before, now = (SMALL, LARGE) if small == "2022" else (LARGE, SMALL)
     truth = release_of(before, now)
-    after = disclosure.suppress(truth, settings=SETTINGS, questionnaire=KNOWN)
-    return truth, disclosure.round_published(after)
+    after = suppression.suppress(truth, settings=SETTINGS, questionnaire=KNOWN)
+    return truth, rounding.round_published(after)
 
 
 def attacked(published, truth):
@@ -75,6 +76,6 @@ def test_one_change_shown_again_tells_the_hidden_share_of_either_wave(small):
     is_change = published["measure"] == "difference_points"
     is_hidden = is_change & (published["status"] == "suppressed")
     change = published.index[is_hidden & (published["domain_value"] == "young")][0]
-    shown = disclosure.round_published(truth.assign(status="published"))
+    shown = rounding.round_published(truth.assign(status="published"))
     published.loc[change] = shown.loc[change]
     assert any("waves_q" in problem for problem in attacked(published, truth))

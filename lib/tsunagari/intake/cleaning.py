@@ -256,13 +256,7 @@ class _Rows:
         if not personal.any():
             return
         found = show_rows(self.raw.index[personal])
-        raise InputError(
-            "ID_PERSONAL",
-            f"{self.id_column} に氏名・電話番号・メールアドレスらしいものが {personal.sum()} 行"
-            f"あります（{found} 行目）。番号に置きかえた回答ファイルを受け取り直してください。",
-            f"{self.id_column} holds what looks like names, phone numbers or e-mail addresses in "
-            f"{personal.sum()} rows ({found}): ask for a file with plain numbers.",
-        )
+        raise InputError("ID_PERSONAL", id_column=self.id_column, n=personal.sum(), found=found)
 
     def _is_repeated(self, among: np.ndarray) -> np.ndarray:
         """Return where an id stands twice among some rows; by arrow, without a Python text each."""
@@ -309,13 +303,7 @@ class _Rows:
         many = max(columns.BAD_CELL_MINIMUM - 1, CONFLICT_LIMIT * len(self.raw))
         if conflict.sum() > many:
             rows = show_rows(self.raw.index[conflict])
-            raise InputError(
-                "ID_CONFLICT",
-                f"回答がちがうのに同じ {self.id_column} の行が {conflict.sum()} 行あります"
-                f"（{rows} 行目）。番号の付け方を委託先に確かめてください。",
-                f"{conflict.sum()} rows share a {self.id_column} and differ in their answers (rows "
-                f"{rows}): ask how the numbers were given.",
-            )
+            raise InputError("ID_CONFLICT", id_column=self.id_column, n=conflict.sum(), rows=rows)
 
     # who belongs to the population
 
@@ -479,9 +467,7 @@ def _find_inconsistent(rule: QualityRule, sheet: CodedSheet, *, free: np.ndarray
     unknown = [name for name, _ in parts if name not in sheet.columns]
     if unknown or not parts:
         raise ConfigError(
-            "QUALITY_RULE",
-            f"quality の when に {', '.join(unknown)} はない。直してください。",
-            f"`when` of a quality rule names {', '.join(unknown) or 'nothing'}: mend it.",
+            "QUALITY_RULE", names=", ".join(unknown), value=", ".join(unknown) or "nothing"
         )
     return coding.holds(parts, sheet.columns, n=len(free))[0] & free
 
@@ -511,12 +497,7 @@ def _refuse_second_header(sheet: CodedSheet, *, study: Study) -> None:
     kinds = study.codebook.columns["type"]
     coded = kinds.index[kinds.isin(["SA", "MA", "NUM"])]
     if len(bad) > len(coded) / 2:
-        raise InputError(
-            "HEADER_SECOND_ROW",
-            f"2 行目は回答ではなく見出しのようです（{len(bad)} 列が文字）。消してください。",
-            f"Row 2 looks like a second header, not like answers ({len(bad)} columns hold words): "
-            "delete it.",
-        )
+        raise InputError("HEADER_SECOND_ROW", n=len(bad))
 
 
 def _refuse_unknown_region(sheet: CodedSheet, rows: _Rows, *, study: Study) -> None:
@@ -531,14 +512,9 @@ def _refuse_unknown_region(sheet: CodedSheet, rows: _Rows, *, study: Study) -> N
                 wrong[positions] = True
         wrong &= (rows.reasons == 0) | (rows.reasons == rows.names.index("NO_CELL"))
         if wrong.any():
+            key = "REGION_UNKNOWN" if name == design.region else "AGE_UNKNOWN"
             found = show_rows(rows.raw.index[wrong])
-            raise InputError(
-                "REGION_UNKNOWN" if name == design.region else "AGE_UNKNOWN",
-                f"{name} に、この調査にない値が {wrong.sum()} 行（{found} 行目）。"
-                "コードブックに書き足すか、decisions.csv で直すか除いてください。",
-                f"{name} holds values this study does not have in {wrong.sum()} rows ({found}): "
-                "declare them in the codebook, or correct or exclude them in decisions.csv.",
-            )
+            raise InputError(key, name=name, n=wrong.sum(), rows=found)
 
 
 # --- results ------------------------------------------------------------------------------------
@@ -631,11 +607,7 @@ def _ledger(raw: RawResponses, quarantine: pd.DataFrame, *, n_analysed: int) -> 
     )
     n_read, n_found = raw.facts["rows"], int(ledger["n_rows"].sum())
     if n_read != n_found or quarantine["file_row"].duplicated().any():
-        raise LedgerError(
-            "LEDGER",
-            f"読んだ {n_read} 行と分析・隔離した {n_found} 行が合いません。開発者へ連絡を。",
-            f"{n_read} rows were read but {n_found} are accounted for: tell the developers.",
-        )
+        raise LedgerError("LEDGER", n_read=n_read, n_found=n_found)
     return ledger
 
 

@@ -225,24 +225,17 @@ def _refuse_bad_cells(
     many = max(BAD_CELL_MINIMUM - 1, BAD_CELL_LIMIT * n_given)
     if n_missing > max(2, UNDECLARED_MISSING_LIMIT * n_given):
         code, bad = "MISSING_CODE_UNDECLARED", missing_look
-        ja, en = "無回答の印らしい未定義のコード", "undeclared codes that look like missing marks"
     elif n_bad > many:
         code, bad = "CODE_UNKNOWN", is_bad
-        ja, en = "コードブックにない回答", "answers the codebook does not know"
     else:
         return
     rows = log.raw.index[log.counted][bad[places]]
-    share = 100 * len(rows) / n_given
-    ja_todo, en_todo = "コードブックに書き足す", "declare them in the codebook"
-    if is_option:
-        marks = "study.yaml multi_answer (chosen, unchosen, not_asked, mentions)"
-        ja_todo, en_todo = f"{marks} を見直す", f"see {marks}"
     raise InputError(
-        code,
-        f"{variable} に{ja}が {len(rows)} 件（{share:.1f}%）あります（{show_rows(rows)} 行目）。"
-        f"{ja_todo}か、ファイルを直してください。",
-        f"{variable} has {len(rows)} {en} ({share:.1f}%; rows {show_rows(rows)}): {en_todo} or "
-        "mend the file.",
+        f"{code}.option" if is_option else code,
+        variable=variable,
+        n=len(rows),
+        share=100 * len(rows) / n_given,
+        rows=show_rows(rows),
     )
 
 

@@ -112,11 +112,7 @@ def _place_decision(
 def decisions_error(problems: list[str]) -> ConfigError:
     """Return the refusal of decisions.csv that lists its problems."""
     shown = "; ".join(problems[:10]) + (" …" if len(problems) > 10 else "")
-    return ConfigError(
-        "DECISIONS",
-        f"decisions.csv に誤りがあります（{len(problems)} 件）: {shown}。直してください。",
-        f"decisions.csv has {len(problems)} mistake(s), listed before: mend them.",
-    )
+    return ConfigError("DECISIONS", n=len(problems), shown=shown)
 
 
 def refuse_bad_corrections(sheet: CodedSheet, decisions: pd.DataFrame, *, age: str | None) -> None:

@@ -142,12 +142,7 @@ def decode(data: memoryview, *, encodings: Sequence[str]) -> tuple[memoryview, s
     if start.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) or (
         len(start) > 20 and max(start[::2].count(0), start[1::2].count(0)) > len(start) // 5
     ):
-        raise InputError(
-            "ENCODING_UTF16",
-            "responses は UTF-16（Excel の「Unicode テキスト」、タブ区切り）です。"
-            "「CSV UTF-8」で保存し直してください。",
-            "responses is UTF-16 (Excel's tab-separated Unicode text): save as CSV UTF-8.",
-        )
+        raise InputError("ENCODING_UTF16")
     marked = start.startswith(codecs.BOM_UTF8)
     failures: dict[str, int] = {}
     for encoding in encodings:
@@ -202,19 +197,9 @@ def _undecodable(data: bytes, failures: dict[str, int]) -> InputError:
             other_lines.append(number)
     tried = ", ".join(failures)
     if utf8_lines and len(other_lines) > 1 and "cp932" in failures:
-        return InputError(
-            "ENCODING_MIXED",
-            f"responses には UTF-8 の行と別の文字コードの行が混ざっています"
-            f"（別の行: {show_rows(other_lines)}）。一つの文字コードで保存し直してください。",
-            f"responses mixes UTF-8 lines with lines in another encoding (those: "
-            f"{show_rows(other_lines)}): save it in one encoding.",
-        )
+        return InputError("ENCODING_MIXED", rows=show_rows(other_lines))
     return InputError(
-        "ENCODING",
-        f"responses を文字コード {tried} で読めません（{first} では {line} 行目、"
-        f"{position} バイト目）。UTF-8 で保存し直してください。",
-        f"responses cannot be read as {tried} (as {first}: line {line}, byte {position}): "
-        "save it as UTF-8.",
+        "ENCODING.undecodable", tried=tried, first=first, line=line, position=position
     )
 
 
@@ -229,11 +214,7 @@ def note_marks(text: memoryview, *, facts: dict[str, Any]) -> None:
     found = re.search(b"\n" + codecs.BOM_UTF8, text) or re.search(b"\r" + codecs.BOM_UTF8, text)
     if found:
         line = len(bytes(text[: found.start()]).splitlines()) + 1
-        raise InputError(
-            "BOM_INSIDE",
-            f"responses の {line} 行目に BOM があります。二つのファイルがつながっています。",
-            f"responses has a byte-order mark at line {line}: two files were joined there.",
-        )
+        raise InputError("BOM_INSIDE", line=line)
 
 
 def _unmarked(text: memoryview) -> memoryview:
@@ -275,13 +256,7 @@ def _split_header(text: memoryview, *, study: Study) -> tuple[list[str], int, st
         raise header_joined()  # a quote within the names swallows the first records
     if n_known == 0:
         likely = max(DELIMITERS, key=line.count)
-        raise InputError(
-            "HEADER_UNKNOWN",
-            f"responses の 1 行目に、コードブックの変数名が一つもありません"
-            f"（区切りは {DELIMITERS[likely]} らしい）。1 行目を変数名にしてください。",
-            f"Line 1 of responses holds no variable of the codebook (its separator looks like "
-            f"{DELIMITERS[likely]}): make line 1 the variable names.",
-        )
+        raise InputError("HEADER_UNKNOWN", value=DELIMITERS[likely])
     return names, min(end + 1, len(text)), delimiter
 
 
@@ -629,13 +604,7 @@ def _swallows(record: str, shape: _Shape) -> bool:
 
 
 def _unclosed(row: int) -> InputError:
-    return InputError(
-        "QUOTE_UNCLOSED",
-        f'responses の {row} 行目の引用符 " が閉じていません。後の行が飲みこまれます。'
-        "閉じて保存し直してください。",
-        f'A quote " opened in row {row} of responses is never closed and swallows the rows after '
-        "it: close it.",
-    )
+    return InputError("QUOTE_UNCLOSED", row=row)
 
 
 def _judge_rejected(parsed: _Parsed, shape: _Shape, *, records: _Records) -> pd.DataFrame:
@@ -658,13 +627,7 @@ def _judge_rejected(parsed: _Parsed, shape: _Shape, *, records: _Records) -> pd.
         widths = {n for row, n in parsed.bad if row in set(wrong["file_row"])}
         found = ", ".join(map(str, sorted(widths)[:5]))
         rows = show_rows(wrong["file_row"])
-        raise InputError(
-            "CSV_SHAPE",
-            f"responses: 項目は {shape.named} 個のはずが {found} 個の行が {len(wrong)} 行あります"
-            f"（{rows} 行目）。区切りと引用符を直してください。",
-            f"responses: expected {shape.named} fields, found {found} in {len(wrong)} rows "
-            f"({rows}): mend delimiters and quotes.",
-        )
+        raise InputError("CSV_SHAPE", named=shape.named, found=found, n=len(wrong), rows=rows)
     return rejected
 
 
@@ -683,11 +646,7 @@ class _LineReader:
             return []
         with self.path.open("rb") as file:
             if hashlib.file_digest(file, "sha256").hexdigest() != self.facts["sha256"]:
-                raise InputError(
-                    "INPUT_CHANGED",
-                    "responses が読みこみの途中で変わりました。もう一度実行してください。",
-                    "responses changed while it was being read: run again.",
-                )
+                raise InputError("INPUT_CHANGED")
             if not self.as_delivered:
                 text = _unmarked(_to_utf8(_load(self.path), self.facts["encoding"]))
                 file = io.BytesIO(_plain(text))

@@ -39,11 +39,7 @@ def derive_variables(respondents: pd.DataFrame, study: Study) -> pd.DataFrame:
         ready = [n for n, rule in waiting.items() if not set(_sources(rule)) & set(waiting)]
         if not ready:
             names = ", ".join(waiting)
-            raise ConfigError(
-                "DERIVE_CIRCLE",
-                f"derive が輪になっています: {names}。直してください。",
-                f"derive goes round in a circle: {names}. Mend it.",
-            )
+            raise ConfigError("DERIVE_CIRCLE", names=names)
         for name in ready:
             rule = waiting.pop(name)
             table = {**{n: respondents[n] for n in _inputs(rule, respondents, study)}, **derived}
@@ -108,22 +104,12 @@ def _sum(name: str, rule: Derived, *, table: Mapping[str, pd.Series], study: Stu
     scales = {str(columns.loc[item, "scale"]) for item in rule.sum_of if item in columns.index}
     wanted = {rule.scale} if rule.scale else scales
     if scales != wanted or len(scales) > 1:
-        raise ConfigError(
-            "SCALE_MIXED",
-            f"{name} の合計に、ちがう版の尺度が混ざっています（{', '.join(sorted(scales))}）。"
-            "版のちがう項目は合計できません。",
-            f"{name} would add up items of different scale versions "
-            f"({', '.join(sorted(scales))}): they cannot be summed.",
-        )
+        raise ConfigError("SCALE_MIXED", name=name, names=", ".join(sorted(scales)))
     codes = [[float(code) for code in study.items[item].options] for item in rule.sum_of]
     lowest, highest = sum(map(min, codes)), sum(map(max, codes))
     if rule.from_ not in (None, lowest) or rule.to not in (None, highest):
         raise ConfigError(
-            "SCALE_RANGE",
-            f"{name} の範囲は study.yaml では {rule.from_:g}〜{rule.to:g}、コードブックの番号では"
-            f" {lowest:g}〜{highest:g} です。どちらかを直してください。",
-            f"{name} runs from {rule.from_:g} to {rule.to:g} in study.yaml and from {lowest:g} to "
-            f"{highest:g} by the codebook: mend one of them.",
+            "SCALE_RANGE", name=name, start=rule.from_, end=rule.to, lowest=lowest, highest=highest
         )
     index = table[rule.sum_of[0]].index
     total = np.zeros(len(index))
@@ -138,12 +124,6 @@ def _recode(name: str, rule: Derived, *, table: Mapping[str, pd.Series], study: 
     merged = {code: group.code for group in rule.classes for code in group.of}
     left_out = [code for code in item.options if code not in merged]
     if left_out:
-        raise ConfigError(
-            "RECODE_INCOMPLETE",
-            f"derive.{name} の classes に {item.name} のコード {', '.join(left_out)} がありません。"
-            "すべてのコードを入れてください。",
-            f"derive.{name} leaves out codes {', '.join(left_out)} of {item.name}: put every code "
-            "into a class.",
-        )
+        raise ConfigError("RECODE_INCOMPLETE", name=name, item=item.name, names=", ".join(left_out))
     none = dict.fromkeys((*item.missing, *item.no_answer, NO_ANSWER), NO_ANSWER)
     return table[rule.recode_of].map({**none, **merged}).astype("str")

@@ -115,15 +115,7 @@ def refuse_disguise(data: bytes, *, wanted: str) -> None:
     elif found is None and wanted != "csv":
         found = "文字だけのファイル (plain text)"
     if found is not None and not found.startswith(_WANTED[wanted] or ("\0",)):
-        raise _not_right(ja=f"は {wanted} ではなく {found} です", en=f"is {found}")
-
-
-def _not_right(*, ja: str, en: str, code: str = "FORMAT") -> InputError:
-    return InputError(
-        code,
-        f"responses {ja}。正しいファイルを置き直してください。",
-        f"responses {en}. Put the right file there.",
-    )
+        raise InputError("FORMAT.disguise", wanted=wanted, found=found)
 
 
 # --- Excel --------------------------------------------------------------------------------------
@@ -154,9 +146,7 @@ def read_workbook(path: Path, *, sheet: str | None) -> Sheet:
         book = CalamineWorkbook.from_path(path)
         cells = book.get_sheet_by_name(name).to_python(skip_empty_area=False)
     except _BROKEN as error:
-        raise _not_right(
-            ja="を Excel ファイルとして読めません", en="cannot be read as Excel"
-        ) from error
+        raise InputError("FORMAT.excel") from error
     found = _to_sheet(cells, errors, facts=facts | {"sheet": name})
     hidden = [row for row in hidden if 2 <= row < len(found.rows) + 2]
     if hidden:
@@ -175,9 +165,7 @@ def sheet_names(path: Path) -> list[str]:
             _check_archive(archive)
             return _workbook_facts(archive)["sheets"]
     except _BROKEN as error:
-        raise _not_right(
-            ja="を Excel ファイルとして読めません", en="cannot be read as Excel"
-        ) from error
+        raise InputError("FORMAT.excel") from error
 
 
 def _refuse_other_workbook(path: Path) -> None:
@@ -186,9 +174,7 @@ def _refuse_other_workbook(path: Path) -> None:
         start = file.read(4096)
     if start.startswith(_DISGUISES[1][0]):
         is_locked = "EncryptedPackage".encode("utf-16-le") in path.read_bytes()
-        ja = "はパスワードで暗号化されています" if is_locked else "は旧形式の Excel（.xls）です"
-        en = "is encrypted" if is_locked else "is an old .xls workbook"
-        raise _not_right(ja=ja, en=en, code="ENCRYPTED" if is_locked else "FORMAT")
+        raise InputError("ENCRYPTED" if is_locked else "FORMAT.xls")
     refuse_disguise(start, wanted="xlsx")
 
 
@@ -196,17 +182,13 @@ def _check_archive(archive: zipfile.ZipFile) -> None:
     """Refuse a workbook that unpacks to too much, or that defines entities of its own."""
     if sum(part.file_size for part in archive.infolist()) > UNPACKED_LIMIT_BYTES:
         limit = UNPACKED_LIMIT_BYTES // 1_000_000
-        raise _not_right(
-            ja=f"は展開すると {limit} MB をこえます（空の書式だけの行がありませんか）",
-            en=f"unpacks to more than {limit} MB (are there rows of formats only?)",
-            code="RESOURCE_LIMIT",
-        )
+        raise InputError("RESOURCE_LIMIT", limit=limit)
     for part in archive.namelist():
         if part.endswith((".xml", ".rels")):
             with archive.open(part) as file:
                 start = file.read(_PROLOG_BYTES).replace(b"\0", b"")  # so UTF-16 hides nothing
                 if b"<!" in start.replace(b"<!--", b"").replace(b"<![CDATA[", b""):
-                    raise _not_right(ja="に DTD があります", en="holds a DTD")
+                    raise InputError("FORMAT.dtd")
 
 
 def _workbook_facts(archive: zipfile.ZipFile) -> dict[str, Any]:
@@ -234,19 +216,8 @@ def _choose_sheet(sheet: str | None, names: list[str]) -> str:
         return sheet
     listed = ", ".join(names)
     if sheet is None:
-        raise InputError(
-            "SHEET_AMBIGUOUS",
-            f"responses にシートが {len(names)} 枚あります（{listed}）。study.yaml の "
-            "waves.<年>.sheet に名前を書いてください。",
-            f"responses has {len(names)} sheets ({listed}): name one as waves.<year>.sheet in "
-            "study.yaml.",
-        )
-    raise InputError(
-        "SHEET_MISSING",
-        f"responses にシート {sheet} がありません（あるのは {listed}）。study.yaml の "
-        "waves.<年>.sheet を直してください。",
-        f"responses has no sheet {sheet} (it has: {listed}): mend waves.<year>.sheet.",
-    )
+        raise InputError("SHEET_AMBIGUOUS", n=len(names), listed=listed)
+    raise InputError("SHEET_MISSING", sheet=sheet, listed=listed)
 
 
 def _sheet_part(archive: zipfile.ZipFile, name: str) -> bytes:
@@ -281,20 +252,9 @@ def _check_sheet(part: bytes, *, name: str) -> tuple[dict[tuple[int, int], str],
                 hidden.append(int(element.get("r", "0")))
             element.clear()
     if empty:
-        raise InputError(
-            "EXCEL_FORMULA",
-            f"responses のシート {name} に、値のない数式が {len(empty)} 個あります"
-            f"（{show_rows(empty)}）。Excel で開いて値として保存してください。",
-            f"responses has {len(empty)} formulas without values ({show_rows(empty)}): open it in "
-            "Excel and save them as values.",
-        )
+        raise InputError("EXCEL_FORMULA", name=name, n=len(empty), rows=show_rows(empty))
     if merged:
-        raise InputError(
-            "EXCEL_MERGED",
-            f"responses のシート {name} に結合セルがあります（{show_rows(merged)}）。結合を解いて"
-            "ください。",
-            f"responses has merged cells ({show_rows(merged)}): unmerge them.",
-        )
+        raise InputError("EXCEL_MERGED", name=name, rows=show_rows(merged))
     return errors, hidden
 
 
@@ -394,18 +354,9 @@ def read_labelled(path: Path, *, kind: str, encodings: Sequence[str]) -> Sheet:
         except subprocess.TimeoutExpired:
             done = None
         if done == _NO_ENCODING_FITS:
-            raise InputError(
-                "ENCODING",
-                f"responses の文字コードが {', '.join(encodings)} のどれでもありません。study.yaml "
-                "の file.encodings に書いてください。",
-                f"responses is in none of the encodings {', '.join(encodings)}: name its own under "
-                "file.encodings in study.yaml.",
-            )
+            raise InputError("ENCODING", names=", ".join(encodings))
         if done != 0:
-            raise _not_right(
-                ja=f"を {name} ファイルとして読めません（壊れているか、途中で切れています）",
-                en=f"cannot be read as {name}: it is broken or cut short",
-            )
+            raise InputError("FORMAT.labelled", name=name)
         about = json.loads((Path(folder) / "about.json").read_text(encoding="utf-8"))
         table = pd.read_parquet(Path(folder) / "table.parquet")
     _refuse_equal_labels(about["labels"])
@@ -416,11 +367,7 @@ def _refuse_equal_labels(labels: dict[str, dict[str, str]]) -> None:
     for variable, names in labels.items():
         shown = [name for name in names.values() if name]
         if len(set(shown)) < len(shown):
-            raise _not_right(
-                ja=f"の {variable} で、二つのコードに同じ値ラベルが付いています",
-                en=f"gives two codes of {variable} the same value label",
-                code="LABEL_REPEATED",
-            )
+            raise InputError("LABEL_REPEATED", variable=variable)
 
 
 def convert_labelled(path: Path, folder: Path, *, kind: str, encodings: Sequence[str]) -> None:

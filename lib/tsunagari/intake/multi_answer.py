@@ -44,13 +44,7 @@ def code_multiple(item: str, *, book: Book, log: CellLog) -> tuple[np.ndarray, n
             seen[kind if kind in seen else "no_answer"] |= (kinds == kind)[places]
         has_blank |= any(each == Judgement() for each in found)
     if book.marks.unchosen != "" and has_blank and not seen["0"].any() and chosen.any():
-        raise InputError(
-            "MULTI_ANSWER_CODING",
-            f'{item} は選ばなかった選択肢が空白です。study.yaml の multi_answer.unchosen を "" に'
-            "するか、ファイルを直してください。",
-            f'{item} leaves unchosen options blank: set multi_answer.unchosen to "" in study.yaml '
-            "or mend the file.",
-        )
+        raise InputError("MULTI_ANSWER_CODING", item=item)
     _settle_exclusive(item, variables, chosen=chosen, book=book, log=log)
     status = _multi_status(variables, chosen=chosen, seen=seen, book=book)
     outside = seen["not_applicable"] & ~chosen.any(axis=0)
@@ -195,21 +189,8 @@ def _refuse_other_answers(
         differ |= pair[0] != pair[1]
     rows = given.index[differ & counted]
     if len(rows):
-        raise InputError(
-            "MULTI_ANSWER_TWICE",
-            f"{item} は一つのセルと選択肢ごとの列の両方にあり、{len(rows)} 行で答えがちがいます"
-            f"（{show_rows(rows)} 行目）。正しい方だけを残したファイルを受け取り直してください。",
-            f"{item} stands in one cell and in a column an option, and {len(rows)} rows differ "
-            f"({show_rows(rows)}): ask for a file with the right ones only.",
-        )
+        raise InputError("MULTI_ANSWER_TWICE", item=item, n=len(rows), rows=show_rows(rows))
 
 
 def _unsplit(item: str, rows: pd.Index) -> InputError:
-    return InputError(
-        "MULTI_ANSWER_SEPARATOR",
-        f"{item} は一つのセルに複数の回答があり、{len(rows)} 行を分けられません"
-        f"（{show_rows(rows)} 行目）。study.yaml の multi_answer と、選択肢のコード・ラベルを"
-        "確かめてください。",
-        f"{item} holds several answers in one cell and {len(rows)} rows cannot be split "
-        f"({show_rows(rows)}): see multi_answer in study.yaml, and the options' codes and labels.",
-    )
+    return InputError("MULTI_ANSWER_SEPARATOR", item=item, n=len(rows), rows=show_rows(rows))

@@ -55,11 +55,7 @@ def read_responses(study: Study) -> RawResponses:
     """
     path = study.responses_path
     if path.stat().st_size == 0:
-        raise InputError(
-            "RESPONSES_EMPTY",
-            "responses が空（0 バイト）です。受け取り直してください。",
-            "responses is empty (0 bytes): fetch it again.",
-        )
+        raise InputError("RESPONSES_EMPTY.read_responses")
     kind = study.config.file.format
     if kind == "csv":
         return read_csv(path, study)
@@ -78,12 +74,7 @@ def _from_sheet(path: Path, sheet: Sheet, *, study: Study) -> RawResponses:
     if not sheet.rows:
         raise no_rows()
     if not known_names(study) & {tidy_name(name) for name in sheet.header}:
-        raise InputError(
-            "HEADER_UNKNOWN",
-            "responses の 1 行目に、コードブックの変数名が一つもありません。1 行目を変数名にして"
-            "ください。",
-            "Row 1 of responses holds no variable of the codebook: make row 1 the names.",
-        )
+        raise InputError("HEADER_UNKNOWN.from_sheet")
     columns = match_columns(sheet.header, facts=facts, study=study)
     _refuse_number_ids(sheet, columns, study=study)
     width = len(sheet.header)
@@ -116,13 +107,7 @@ def _from_sheet(path: Path, sheet: Sheet, *, study: Study) -> RawResponses:
 def _refuse_wide(rows: np.ndarray, *, n_rows: int) -> None:
     """Refuse a sheet with values outside the named columns in more rows than a CSV may have."""
     if len(rows) > max(1, BAD_LINE_LIMIT * n_rows):
-        raise InputError(
-            "SHEET_SHAPE",
-            f"responses: 列名のない列に値のある行が {len(rows)} 行あります（{show_rows(rows)} "
-            "行目）。その列を消すか、列名を付けてください。",
-            f"responses: {len(rows)} rows hold values in columns without a name "
-            f"({show_rows(rows)}): delete those columns or name them.",
-        )
+        raise InputError("SHEET_SHAPE", n=len(rows), rows=show_rows(rows))
 
 
 def _refuse_number_ids(sheet: Sheet, columns: dict[int, str], *, study: Study) -> None:
@@ -131,15 +116,7 @@ def _refuse_number_ids(sheet: Sheet, columns: dict[int, str], *, study: Study) -
     header = next((sheet.header[place] for place, n in columns.items() if n == wanted), None)
     rows = sheet.numeric.get(header or "", [])
     if rows:
-        raise InputError(
-            "ID_NUMBER",
-            f"responses の {wanted} が数値です（{len(rows)} 行: {show_rows(rows[:5])} 行目）。"
-            "先頭の 0 や 16 桁目からの数字が失われている恐れがあるので、文字列の列で受け取り直して"
-            "ください。",
-            f"responses: {wanted} holds numbers, not text ({len(rows)} rows: "
-            f"{show_rows(rows[:5])}); leading zeros or digits after the 15th may be lost: ask for "
-            "a text column.",
-        )
+        raise InputError("ID_NUMBER", wanted=wanted, n=len(rows), rows=show_rows(rows[:5]))
 
 
 def _note_labels(sheet: Sheet, *, facts: dict[str, Any], study: Study) -> None:

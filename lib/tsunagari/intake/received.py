@@ -64,11 +64,7 @@ def start_facts(data: bytes | memoryview, *, study: Study) -> dict[str, Any]:
 
 def no_rows() -> InputError:
     """Return the error for a file with a header and no record that fits it."""
-    return InputError(
-        "RESPONSES_EMPTY",
-        "responses に回答が 1 行もありません（列名に合う行が 0 行）。受け取り直してください。",
-        "responses holds 0 rows that fit its header: fetch it again.",
-    )
+    return InputError("RESPONSES_EMPTY")
 
 
 def tidy_name(name: str) -> str:
@@ -139,30 +135,12 @@ def match_columns(header: Sequence[str], *, facts: dict[str, Any], study: Study)
 
 def header_joined() -> InputError:
     """Return the refusal of a header that is one cell."""
-    return InputError(
-        "HEADER_JOINED",
-        "responses の 1 行目に列名のほかに回答も入っているようです。列名の行の後の改行と引用符を"
-        "確かめて保存し直してください。",
-        "Line 1 of responses seems to hold answers besides the names: check the line break and "
-        "the quotes after the header.",
-    )
+    return InputError("HEADER_JOINED")
 
 
 def _columns_error(code: str, names: list[str]) -> InputError:
     listed = ", ".join(names[:ROWS_SHOWN]) + (" …" if len(names) > ROWS_SHOWN else "")
-    ja, en = {
-        "COLUMN_REPEATED": ("同じ名前の列があります", "has columns of the same name"),
-        "COLUMN_MISSING": ("コードブックの変数の列がありません", "lacks columns of the codebook"),
-        "COLUMN_UNKNOWN": (
-            "コードブックにない列があります",
-            "has columns the codebook does not know",
-        ),
-    }[code]
-    return InputError(
-        code,
-        f"responses に{ja}（{len(names)} 列）: {listed}。列名かコードブックを直してください。",
-        f"responses {en} ({len(names)}): {listed}. Mend the column names or the codebook.",
-    )
+    return InputError(code, n=len(names), names=listed)
 
 
 # --- what every format must pass ----------------------------------------------------------------
@@ -180,13 +158,7 @@ def finish_table(table: pd.DataFrame, *, facts: dict[str, Any], study: Study) ->
     refuse_garbled(table, facts=facts)
     expected = study.wave.expected_rows
     if expected is not None and expected != facts["rows"]:
-        raise InputError(
-            "ROW_COUNT",
-            f"responses は {facts['rows']} 行で、study.yaml の expected_rows {expected} と"
-            "ちがいます。送信の途中で切れていないか確かめてください。",
-            f"responses has {facts['rows']} rows where study.yaml expects {expected}: see "
-            "whether the file was cut.",
-        )
+        raise InputError("ROW_COUNT", rows=facts["rows"], expected=expected)
     blank = pd.Series("", index=table.index, dtype="str")
     return table.assign(**dict.fromkeys(facts["absent_columns"], blank))
 
@@ -244,20 +216,4 @@ def _looks_garbled(text: str) -> bool:
 
 def _garbled(code: str, column: pd.Series, bad: list[str]) -> InputError:
     rows = column.index[column.isin(bad)]
-    ja, en = {
-        "ENCODING_PRIVATE_USE": (
-            "外字（私用領域の文字）があります。Shift_JIS-2004 のファイルを cp932 として読んだ疑い",
-            "holds private-use characters, as when a Shift_JIS-2004 file is read as cp932",
-        ),
-        "ENCODING_MOJIBAKE": (
-            "文字化け（UTF-8 を cp932 として読んだ形）があります",
-            "holds UTF-8 text that was read as cp932",
-        ),
-    }[code]
-    return InputError(
-        code,
-        f"responses の {column.name} に{ja}（{len(rows)} 行: {show_rows(rows)} 行目）。元の"
-        "データを UTF-8 で書き出し直してください。",
-        f"responses: {column.name} {en} ({len(rows)} rows: {show_rows(rows)}). Export the "
-        "original again as UTF-8.",
-    )
+    return InputError(code, name=column.name, n=len(rows), rows=show_rows(rows))

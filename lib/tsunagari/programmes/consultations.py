@@ -108,8 +108,10 @@ def notices(records: Records) -> pd.DataFrame:
     )
 
 
-def _label(day: pd.Timestamp) -> str:
-    return f"{day:%Y-%m}"
+def _months(rows: pd.DataFrame) -> pd.Series:
+    """Return the month of each row, as 2022-04."""
+    months, found = pd.factorize(rows["period_start"].dt.to_period("M"))
+    return pd.Series(found.astype(str).to_numpy()[months], index=rows.index)
 
 
 def _rates(totals: pd.DataFrame, *, confidence: float, told: dict) -> Iterator[dict[str, Any]]:
@@ -128,7 +130,7 @@ def _rates(totals: pd.DataFrame, *, confidence: float, told: dict) -> Iterator[d
     yield rate(both)
     daily = totals[totals["period_kind"] == "日"].dropna(subset=[OFFERED, ANSWERED])
     fine = daily if len(daily) else both[both["period_kind"] == "月"]
-    for month, rows in fine.groupby(fine["period_start"].map(_label)):
+    for month, rows in fine.groupby(_months(fine)):
         yield rate(rows, domain="month", domain_value=month)
     for day, rows in daily.groupby(daily["period_start"].dt.day_of_week):
         yield rate(rows, domain="weekday", domain_value=DAYS[day])
@@ -139,7 +141,7 @@ def _when(totals: pd.DataFrame, *, told: dict) -> Iterator[dict[str, Any]]:
     talked = totals.dropna(subset=[TALKED])
     daily = talked[talked["period_kind"] == "日"]
     fine = daily if len(daily) else talked[talked["period_kind"] == "月"]
-    by_month = fine.groupby(fine["period_start"].map(_label))[TALKED].sum()
+    by_month = fine.groupby(_months(fine))[TALKED].sum()
     by_day = (
         daily.groupby(daily["period_start"].dt.day_of_week)[TALKED]
         .sum()
@@ -163,7 +165,7 @@ def _breakdowns(table: pd.DataFrame, records: Records, *, told: dict) -> Iterato
         multiple = (rows["categories_multiple"] == "有").any()
         frames = [({}, rows)]
         if kind == "月":
-            months = rows.groupby(rows["period_start"].map(_label))
+            months = rows.groupby(_months(rows))
             frames += [({"domain": "month", "domain_value": m}, part) for m, part in months]
         for domain, part in frames:
             counts = part.groupby("category", sort=False)[TALKED].sum()

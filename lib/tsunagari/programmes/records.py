@@ -111,7 +111,7 @@ class _Sheet:
 def error(code: str, **told: Any) -> InputError:
     """Return an error of texts.yaml with its blanks filled."""
     text = schema.texts()["errors"][code]
-    return InputError(code, text["ja"].format(**told), text["en"].format(**told))
+    return InputError.told(code, **{each: text[each].format(**told) for each in ("ja", "en")})
 
 
 def load(study: Study) -> Records:
@@ -223,8 +223,8 @@ def _named(name: str) -> Iterator[None]:
     try:
         yield
     except SurveyError as problem:
-        texts = [text.replace("responses", name) for text in (problem.ja, problem.en)]
-        raise type(problem)(problem.code, *texts) from problem
+        ja, en = (text.replace("responses", name) for text in (problem.ja, problem.en))
+        raise type(problem).told(problem.code, ja=ja, en=en) from problem
 
 
 def _read_csv(path: Path, table: str) -> _Sheet:

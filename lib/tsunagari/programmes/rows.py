@@ -93,7 +93,7 @@ def release(
 
     Args:
         private: Figures of the records, with `n_cell` where people are counted.
-        suppress: `disclosure.suppress` with its settings and the facts of `known`.
+        suppress: `gate.suppression.suppress` with its settings and the facts of `known`.
 
     Returns:
         The rows, and one of measure count for each share of counted people; `n_cell` is blank.
@@ -113,7 +113,7 @@ def release(
 
 
 def known(records: Records) -> dict[str, Any]:
-    """Return what `disclosure.Questionnaire` must know of the programmes' figures.
+    """Return what `gate.questionnaire.Questionnaire` must know of the programmes' figures.
 
     A top box is a net of its question's answers; where several may be given each is a yes or
     no of its own. What calls are about, and who called, is sensitive.

@@ -151,11 +151,7 @@ def to_svg(figure: Figure) -> str:
     if missing:
         points = sorted({int(n) for text in missing for n in re.findall(r"Glyph (\d+)", text)})
         names = ", ".join(f"U+{point:04X}" for point in points)
-        raise ConfigError(
-            "GLYPH_MISSING",
-            f"図の文字 {names} はフォントにありません。ラベルを別の字にしてください。",
-            f"The font lacks the character(s) {names} of a figure's label: use another.",
-        )
+        raise ConfigError("GLYPH_MISSING", names=names)
     text = target.getvalue().decode()
     text = re.sub(r"<\?xml.*?\?>\s*|<!DOCTYPE.*?>\s*|<!--.*?-->\s*", "", text, flags=re.DOTALL)
     text = re.sub(r"\s*<metadata>.*?</metadata>", "", text, flags=re.DOTALL)

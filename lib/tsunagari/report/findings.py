@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from tsunagari.disclosure import clean_text
+from tsunagari.gate.words import clean_text
 from tsunagari.report.published import (
     Published,
     Row,

@@ -199,13 +199,7 @@ def _check_part(part: Part, texts: Mapping[str, Any], *, context: Context) -> No
     except (AttributeError, KeyError, StopIteration, TypeError):
         is_right = False
     if not is_right:
-        raise ConfigError(
-            "TEXT_PART",
-            f"texts.yaml の章の部品 {str(part)[:60]} は使えません。"
-            "元の章（lib/tsunagari/report/ja.yaml）にある部品を、同じ each の下に書いてください。",
-            f"The part {str(part)[:60]} of a chapter in texts.yaml cannot be used: use those of "
-            "lib/tsunagari/report/ja.yaml, under the same each.",
-        )
+        raise ConfigError("TEXT_PART", value=str(part)[:60])
 
 
 # --- the page -------------------------------------------------------------------------------------
@@ -268,11 +262,7 @@ def export_html(notebook: NotebookNode, *, is_synthetic: bool) -> str:
     """
     outputs = [o for cell in notebook.cells for o in cell.get("outputs", [])]
     if any(output["output_type"] == "error" for output in outputs):
-        raise KernelError(
-            "HTML_OF_FAILED_RUN",
-            "失敗したノートブックからはページを作りません。先に実行を成功させてください。",
-            "No page is made from a notebook that failed: make it run first.",
-        )
+        raise KernelError("HTML_OF_FAILED_RUN")
     shown = "".join("".join(o["data"].get("text/html", "")) for o in outputs if "data" in o)
     found = re.search(r"<h1>(.*?)(?:<small>(.*?)</small>)?</h1>", shown)
     title, subtitle = map(html.unescape, found.groups("") if found else ("", ""))

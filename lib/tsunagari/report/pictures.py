@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from tsunagari.disclosure import clean_text
 from tsunagari.estimates import split
+from tsunagari.gate.words import clean_text
 from tsunagari.report import figures
 from tsunagari.report.blocks import Picture
 from tsunagari.report.findings import sides, sure_effects, visible

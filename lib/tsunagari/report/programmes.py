@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from tsunagari.disclosure import clean_text
+from tsunagari.gate.words import clean_text
 from tsunagari.programmes import consultations, schema, track
 from tsunagari.programmes.ledger import NOT_JUDGED
 from tsunagari.programmes.ledger import words as ledger_words

@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from tsunagari.disclosure import clean_text
 from tsunagari.errors import InputError
 from tsunagari.estimates import (
     ESTIMATE_COLUMNS,
@@ -22,6 +21,7 @@ from tsunagari.estimates import (
     restore_lines,
     split,
 )
+from tsunagari.gate.words import clean_text
 from tsunagari.statistics.comparison import UNVERIFIED
 from tsunagari.statistics.verdicts import ABOVE, BELOW, HIGHER, LOWER
 from tsunagari.study.codebook import NO_ANSWER
@@ -381,11 +381,7 @@ def read_published(study: str, year: int) -> Published:
     check_wave(f"{about.get('study')} {about.get('year')}", name=study, year=year)
     lacking = [name for name in ESTIMATE_COLUMNS if name not in estimates.columns]
     if lacking:
-        raise InputError(
-            "PUBLISHED_COLUMNS",
-            f"published/estimates.csv に列 {', '.join(lacking)} がありません。作り直してください。",
-            f"published/estimates.csv lacks {', '.join(lacking)}: run the gate again.",
-        )
+        raise InputError("PUBLISHED_COLUMNS", names=", ".join(lacking))
     has_records = (folder / "programmes.json").exists()
     told = {name: read_table(folder / f"{name}.csv") for name in RECORDS if has_records}
     return Published(estimates=estimates, about=about, records=told)

@@ -13,7 +13,7 @@ from typing import Any
 
 import pandas as pd
 
-from tsunagari.disclosure import clean_text
+from tsunagari.gate.words import clean_text
 from tsunagari.report.blocks import Cell, Table
 from tsunagari.report.published import (
     Row,

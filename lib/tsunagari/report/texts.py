@@ -48,10 +48,4 @@ def _override(known: Any, own: Any, *, at: str) -> Any:
 
 def _refuse(place: str) -> ConfigError:
     place = place.rstrip(".") or "texts.yaml"
-    return ConfigError(
-        "TEXT_KEY",
-        f"texts.yaml の {place} は使えません。報告の元の文章（lib/tsunagari/report/ja.yaml）に"
-        "ある名前で、同じ形（文、一覧など）で書いてください。",
-        f"{place} in texts.yaml is no text of the report that a study may change, or one of "
-        "another kind: use the names and kinds of lib/tsunagari/report/ja.yaml.",
-    )
+    return ConfigError("TEXT_KEY", place=place)

@@ -10,9 +10,9 @@ import numpy as np
 import pandas as pd
 import xlsxwriter
 
-from tsunagari.attack import ROW_COLUMN
-from tsunagari.disclosure import clean_text
 from tsunagari.estimates import ESTIMATE_COLUMNS
+from tsunagari.gate.trace import ROW_COLUMN
+from tsunagari.gate.words import clean_text
 from tsunagari.report.edition import UNSIGNED
 from tsunagari.report.findings import limits
 from tsunagari.report.published import Published, records

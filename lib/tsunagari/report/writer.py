@@ -12,9 +12,9 @@ from jinja2.runtime import Context
 from jinja2.sandbox import SandboxedEnvironment
 from markupsafe import Markup, escape
 
-from tsunagari.disclosure import clean_text
 from tsunagari.errors import ConfigError, SurveyError
 from tsunagari.estimates import is_whole
+from tsunagari.gate.words import clean_text
 from tsunagari.report.published import Published, Row, is_aged, is_hidden, is_sure, keys_of, mark_of
 from tsunagari.report.texts import FIXED, own_texts
 
@@ -183,12 +183,7 @@ class Writer:
         except SurveyError:
             raise
         except Exception as error:  # a text may do anything; which one is wrong is what helps
-            raise ConfigError(
-                "TEXT",
-                f"報告の文章を作れません（{error}）。texts.yaml のこの文を直してください: "
-                f"{str(template)[:60]}",
-                f"A text of the report cannot be filled ({error}): mend it in texts.yaml.",
-            ) from error
+            raise ConfigError("TEXT", error=error, value=str(template)[:60]) from error
 
     @pass_context
     def _text(self, context: Context, name: str) -> Markup:

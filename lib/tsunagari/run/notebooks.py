@@ -102,10 +102,10 @@ class Parameter:
         if not is_allowed:
             raise ConfigError(
                 "PARAMETER",
-                f"パラメーター {self.name} の値が使えません。使えるのは {self.kind}: "
-                f"{self.allowed}（{self.comment}）。",
-                f"The value of parameter {self.name} is not allowed; "
-                f"allowed is {self.kind}: {self.allowed}.",
+                name=self.name,
+                kind=self.kind,
+                allowed=self.allowed,
+                comment=self.comment,
             )
         return value
 
@@ -159,23 +159,13 @@ def read_notebook(path: Path) -> tuple[Cell, ...]:
         )
         names = "|".join(read_parameters(cells))
     except _NO_NOTEBOOK as error:
-        raise ConfigError(
-            "NOTEBOOK",
-            f"ノートブック {path.name} を読めません。notebooks フォルダーを元に戻してください。",
-            f"The notebook {path.name} cannot be read: restore the notebooks folder.",
-        ) from error
+        raise ConfigError("NOTEBOOK", name=path.name) from error
     tagged = [place for place, cell in enumerate(cells) if "parameters" in cell.tags]
     sets = re.compile(rf"^(?:{names})[ \t]*(?::[^=\n]*)?=(?!=)", flags=re.MULTILINE)
     setting = [place for place, cell in enumerate(cells)
                if cell.kind == "code" and sets.search(cell.source)]  # fmt: skip
     if tagged != [1] or setting != [1] or not {"STUDY", "YEAR"} <= set(names.split("|")):
-        raise ConfigError(
-            "NOTEBOOK_PARAMETERS",
-            f"ノートブック {path.name} では、2 番目のセルだけにタグ parameters を付け、"
-            "STUDY・YEAR などの値はそこだけで決めてください。そうでないと指定した年が届きません。",
-            f"In {path.name} the second cell alone must carry the tag parameters and set STUDY, "
-            "YEAR and the others: otherwise the year that is asked for does not arrive.",
-        )
+        raise ConfigError("NOTEBOOK_PARAMETERS", name=path.name)
     return cells
 
 
@@ -225,26 +215,15 @@ def resolve_parameters(
 def _split_parameter(text: str, known: set[str]) -> tuple[str, str]:
     name, equals, value = text.partition("=")
     if _SECRET.search(name):
-        raise ConfigError(
-            "PARAMETER_SECRET",
-            f"パラメーター {name} は使えません。鍵や暗証番号はパラメーターで渡せません。",
-            f"Parameter {name} is refused: a key, token or password is never a parameter.",
-        )
+        raise ConfigError("PARAMETER_SECRET", name=name)
     if name in known and not equals:
-        raise ConfigError(
-            "PARAMETER_VALUE",
-            f"パラメーター {name} に値がありません。{name}=値 の形で書いてください。",
-            f"Parameter {name} has no value: write {name}=VALUE.",
-        )
+        raise ConfigError("PARAMETER_VALUE", name=name)
     if name not in known:
         near = difflib.get_close_matches(name.upper(), known, n=1)
         choices = ", ".join(sorted(known)) or "なし none"
-        hint = "--study と --year で指定します。" if name in ("STUDY", "YEAR") else ""
-        raise ConfigError(
-            "PARAMETER_UNKNOWN",
-            f"パラメーター {name} はありません。{hint}使えるのは {choices}。",
-            f"There is no parameter {name}" + (f"; did you mean {near[0]}?" if near else "."),
-        )
+        key = ".option" if name in ("STUDY", "YEAR") else ".near" if near else ""
+        told = {"name": name, "choices": choices, "near": "".join(near)}
+        raise ConfigError(f"PARAMETER_UNKNOWN{key}", **told)
     return name, value
 
 
@@ -293,11 +272,7 @@ def run_notebook(
         raise explain_failure(where, error, kept=output) from None
     except (DeadKernelError, RuntimeError):
         where = _place(source.stem, cells, index=progress.cell_index)
-        raise KernelError(
-            "KERNEL_DIED",
-            f"{where}: 計算プロセスが落ちました（メモリー不足など）。前回のレポートはそのままです",
-            "the kernel died (out of memory, for example); the last release is untouched",
-        ) from None
+        raise KernelError("KERNEL_DIED", where=where) from None
     nbformat.write(_strip(notebook), output)
     # papermill takes sys.exit(0) for success and leaves the rest of the notebook out.
     if (last := _first_left_out(notebook)) is not None:
@@ -480,7 +455,7 @@ def explain_failure(where: str, error: Any, *, kept: Path) -> SurveyError:
     told = re.fullmatch(r"E-([A-Z0-9_]+): (.+)", " ".join(str(error.evalue).split()))
     if error.ename in own and told:
         ja, _, en = told.group(2).partition(" / ")
-        return own[error.ename](told.group(1), f"{where}: {ja}", en)
+        return own[error.ename].told(told.group(1), ja=f"{where}: {ja}", en=en)
     number = re.match(r"\[Errno (\d+)\]", str(error.evalue))
     if known := _known_cause(where, str(error.ename), number=int(number.group(1)) if number else 0):
         return known
@@ -493,23 +468,11 @@ def explain_failure(where: str, error: Any, *, kept: Path) -> SurveyError:
 def _known_cause(where: str, name: str, *, number: int) -> SurveyError | None:
     """Return what an exception of that class and error number says of the machine, if anything."""
     if name.endswith("MemoryError") or number == errno.ENOMEM:
-        return KernelError(
-            "MEMORY",
-            f"{where}: メモリーが足りません。ほかのプログラムを終えるか、メモリーの多い機械で実行"
-            "してください。前回のレポートはそのままです",
-            "out of memory: end other programs or use a machine with more; "
-            "the last release is untouched",
-        )
+        return KernelError("MEMORY", where=where)
     if number not in _CANNOT_WRITE:
         return None
     why = os.strerror(number)
-    return WriteError(
-        "WRITE",
-        f"{where}: 結果を書き込めません（{why}）。空き容量（TMPDIR も）と書き込みの権限を確かめて"
-        "ください。前回のレポートはそのままです",
-        f"results cannot be written ({why}): check free space, of TMPDIR too, and permissions; "
-        "the last release is untouched",
-    )
+    return WriteError("WRITE", where=where, why=why)
 
 
 @contextlib.contextmanager
@@ -518,7 +481,7 @@ def blame(step: str) -> Iterator[None]:
     try:
         yield
     except SurveyError as error:
-        raise type(error)(error.code, f"{step}: {error.ja}", error.en) from None
+        raise type(error).told(error.code, ja=f"{step}: {error.ja}", en=error.en) from None
     except Exception as error:
         raise explain_exception(step, error) from None
 
@@ -546,8 +509,5 @@ def _unexpected(where: str, *, name: str, line: str = "", kept: Path | None = No
     place = "/".join(kept.parts[-4:]) if kept else ""  # .staging-2022/private/notebooks/01_...
     more = f"。くわしくは {place}（外に出さないでください）" if kept else ""
     return SurveyError(
-        "UNEXPECTED",
-        f"{where}: 予期しないエラー{at} で止まりました{more}。前回のレポートはそのままです",
-        f"stopped by an unexpected{at}{f'; see {place}' if kept else ''}; "
-        "the last release is untouched",
+        "UNEXPECTED", where=where, at=at, more=more, value=f"; see {place}" if kept else ""
     )

@@ -290,13 +290,7 @@ def _check_foreign(release: Path) -> None:
     """Refuse to replace a release folder that holds a file of the analyst's own."""
     if foreign := sorted({*_files(release)} - {*RELEASED, FINDER, MANIFEST}):
         place, names = "/".join(release.parts[-3:]), ", ".join(foreign)
-        raise WriteError(
-            "RELEASE_FOREIGN",
-            f"{place} にレポートのものではないファイルがあります: {names}。"
-            "data/processed など別の場所に移してから、もう一度実行してください。",
-            f"{place} holds files that are none of a report's, named before: move them elsewhere "
-            "and run again.",
-        )
+        raise WriteError("RELEASE_FOREIGN", place=place, names=names)
 
 
 def _check_inputs(study: Study) -> None:
@@ -309,12 +303,7 @@ def _check_inputs(study: Study) -> None:
     for path in [*called, *(study.raw_dir / name for name in targets if name)]:
         if not path.is_file() or path.stat().st_size == 0:
             place = called.get(path, path).relative_to(files.repository_root())
-            raise InputError(
-                "FILE_EMPTY" if path.is_file() else "FILE_MISSING",
-                f"{place} が{'空です' if path.is_file() else 'ありません'}。"
-                "届いたファイルをもう一度置いてください。",
-                f"{place} is {'empty' if path.is_file() else 'missing'}: put the file there again.",
-            )
+            raise InputError("FILE_EMPTY" if path.is_file() else "FILE_MISSING", place=place)
 
 
 # --- running the steps ----------------------------------------------------------------------------
@@ -408,10 +397,10 @@ def _run_step(run: Run, step: str, *, scratch: Path, progress: Progress) -> dict
     progress.start(step)
     with environment(KERNEL_ENVIRONMENT | zone):
         if step == GATE:
-            from tsunagari import disclosure
+            from tsunagari.gate import publish
 
             with blame(step):
-                disclosure.publish(run.study)
+                publish.publish(run.study)
         else:
             run_notebook(
                 run.sources[step],
@@ -421,11 +410,7 @@ def _run_step(run: Run, step: str, *, scratch: Path, progress: Progress) -> dict
                 progress=progress,
             )
     if hash_inputs(run.study) != run.inputs or hash_environment() != run.environment:
-        raise InputError(
-            "INPUT_CHANGED",
-            "実行中に入力ファイルかプログラムが変わりました。もう一度実行してください。",
-            "An input file or the code changed during the run: run again.",
-        )
+        raise InputError("INPUT_CHANGED.run_step")
     made = {name: path for name, path in _files(run.staging).items() if name not in before}
     return {name: _digest(path) for name, path in made.items()}
 
@@ -441,8 +426,8 @@ def build_release(run: Run) -> None:
     """
     quicken_imports()
 
-    from tsunagari import attack
     from tsunagari.report import page, published, workbook
+    from tsunagari.run import signoff
 
     folder = run.release_staging
     discard(folder)
@@ -460,29 +445,29 @@ def build_release(run: Run) -> None:
     if (made := run.staging / "published" / FINDER).exists():
         shutil.copyfile(made, folder / FINDER)
     files.write_table(folder / MANIFEST, _describe(run))
-    attack.seal_manifest(folder / MANIFEST)
+    signoff.seal_manifest(folder / MANIFEST)
     try:
         with environment({"TSUNAGARI_STAGING": str(run.staging)}), blame("attack"):
-            attack.attack_study(run.study, folder)
+            signoff.attack_study(run.study, folder)
     except SurveyError:
         shutil.rmtree(folder)  # what failed the attack lies about nowhere
         raise
     # The very release that was signed stays signed when it is made again.
-    if read_json(run.release / MANIFEST).get("signoff") == attack.hash_release(folder):
+    if read_json(run.release / MANIFEST).get("signoff") == signoff.hash_release(folder):
         _lift_mark(folder)
 
 
 def _lift_mark(folder: Path) -> None:
     """Make of a release its signed edition, whose manifest holds the hash that was signed."""
-    from tsunagari import attack
     from tsunagari.report import edition
+    from tsunagari.run import signoff
 
-    signed = attack.hash_release(folder)
+    signed = signoff.hash_release(folder)
     edition.lift_mark(folder)
     outputs = _digests(folder)
     manifest = read_json(folder / MANIFEST) | {"signoff": signed, "outputs": outputs}
     files.write_table(folder / MANIFEST, manifest)
-    attack.seal_manifest(folder / MANIFEST)
+    signoff.seal_manifest(folder / MANIFEST)
 
 
 def _digests(folder: Path) -> dict[str, str]:
@@ -623,19 +608,15 @@ def release_report(name: str, year: int) -> dict[str, str]:
         DisclosureError: The release was changed or tells a hidden cell, or the sign-off is not of
             this release.
     """
-    from tsunagari import attack
+    from tsunagari.run import signoff
 
     study, folder = open_study(name, year), files.release_dir(name, year)
     if not (folder / MANIFEST).is_file():
-        raise InputError(
-            "RELEASE_MISSING",
-            f"reports/{name}/{year} がありません。make report を先に実行してください。",
-            f"There is no reports/{name}/{year}: run make report first.",
-        )
+        raise InputError("RELEASE_MISSING", name=name, year=year)
     with locked(study.processed_dir):
-        attack.verify_release(study, folder, is_signing=True)
-        signed = attack.sign_release(study, folder)
-        if attack.reviewed_hash(folder) == attack.hash_release(folder):
+        signoff.verify_release(study, folder, is_signing=True)
+        signed = signoff.sign_release(study, folder)
+        if signoff.reviewed_hash(folder) == signoff.hash_release(folder):
             discard(staging(folder))
             shutil.copytree(folder, staging(folder))
             _lift_mark(staging(folder))
@@ -653,16 +634,12 @@ def verify_report(folder: Path) -> None:
         InputError: It is no release.
         DisclosureError: A file was changed, or a hidden value can be told.
     """
-    from tsunagari import attack
+    from tsunagari.run import signoff
 
     manifest = read_json(folder / MANIFEST)
     if not isinstance(manifest.get("study"), str) or not isinstance(manifest.get("year"), int):
-        raise InputError(
-            "RELEASE_MISSING",
-            f"{folder.name} に manifest.json がありません。公表物のフォルダーを指定してください。",
-            f"There is no manifest.json in {folder.name}: name the folder of a release.",
-        )
-    attack.verify_release(open_study(manifest["study"], manifest["year"]), folder)
+        raise InputError("RELEASE_MISSING.verify_report", name=folder.name)
+    signoff.verify_release(open_study(manifest["study"], manifest["year"]), folder)
 
 
 # --- command line ---------------------------------------------------------------------------------
@@ -726,7 +703,7 @@ def main(arguments: Sequence[str] | None = None, *, notebooks: Path | None = Non
     except SurveyError as error:
         failure, code = error, error.exit_code
     except KeyboardInterrupt as stop:
-        failure = SurveyError("STOPPED", "中止しました", "stopped; the last release is untouched")
+        failure = SurveyError("STOPPED")
         code = 128 + (stop.args or _STOPS)[0]  # as a shell counts
     except Exception as error:
         failure = explain_exception(options.command, error)
@@ -741,11 +718,7 @@ def _run_command(options: argparse.Namespace, *, notebooks: Path | None) -> None
         print(f"検証しました / verified: {options.folder}")
         return
     if not re.fullmatch("[0-9]{4}", options.year):
-        raise ConfigError(
-            "YEAR",
-            "--year は西暦 4 桁で指定してください（例 2022）。",
-            "--year takes four digits, such as 2022.",
-        )
+        raise ConfigError("YEAR")
     year = int(options.year)
     if options.command == "report":
         _report(options, year, notebooks=notebooks)

@@ -45,11 +45,7 @@ def locked(processed: Path) -> Iterator[Path]:
     except Timeout as error:
         told = read_json(note)
         who = f"pid {told.get('pid', '?')}, {told.get('started', '?')}"
-        raise LockedError(
-            "LOCKED",
-            f"同じレポートを別の実行が作成中です（{who}）。終わってからもう一度実行してください。",
-            f"Another run is making the same report ({who}): run again when it has ended.",
-        ) from error
+        raise LockedError("LOCKED", who=who) from error
     try:
         left = str(read_json(note).get("scratch"))
         discard(note)
@@ -75,13 +71,7 @@ def _scratch(left: str) -> Iterator[Path]:
             if shutil.disk_usage(folder).free < SCRATCH_BYTES:
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         except OSError as error:
-            raise WriteError(
-                "TEMP_FOLDER",
-                f"一時フォルダー（TMPDIR）が使えません（{error.strerror}）。"
-                "空き容量と権限を確かめてください。",
-                f"The temporary folder (TMPDIR) cannot be used ({error.strerror}): "
-                "check free space and permissions.",
-            ) from error
+            raise WriteError("TEMP_FOLDER", strerror=error.strerror) from error
         yield folder
 
 
@@ -103,11 +93,7 @@ def discard(path: Path) -> None:
             path.unlink(missing_ok=True)
     except OSError as error:
         place = "/".join(path.parts[-3:])
-        raise WriteError(
-            "LEFT_OVER",
-            f"前の実行の残り {place} を消せません。消してから、もう一度実行してください。",
-            f"{place}, left by an earlier run, cannot be deleted: delete it and run again.",
-        ) from error
+        raise WriteError("LEFT_OVER", place=place) from error
 
 
 def aside(target: Path) -> Path:
@@ -181,13 +167,7 @@ def check_limits() -> None:
     for limit, name, needed, size, unit in _LIMITS:
         found = resource.getrlimit(limit)[0]
         if found != resource.RLIM_INFINITY and found < needed * size:
-            raise KernelError(
-                "LIMIT",
-                f"シェルの上限 {name} が {found // size:,} {unit} で足りません。{needed:,} 以上に"
-                "して、もう一度実行してください。",
-                f"The limit {name} is {found // size:,} {unit}: raise it to {needed:,} or more and "
-                "run again.",
-            )
+            raise KernelError("LIMIT", name=name, value=found // size, unit=unit, needed=needed)
 
 
 def check_writable(target: Path, *, root: Path) -> None:
@@ -203,15 +183,7 @@ def check_writable(target: Path, *, root: Path) -> None:
     place = target.relative_to(root)
     inside = [root.joinpath(*place.parts[: count + 1]) for count in range(len(place.parts))]
     if any(path.is_symlink() for path in inside):
-        raise WriteError(
-            "OUTPUT_LINK",
-            f"{place} の途中にリンクがあります。ふつうのフォルダーに替えてください。",
-            f"There is a link on the way to {place}: replace it by an ordinary folder.",
-        )
+        raise WriteError("OUTPUT_LINK", place=place)
     nearest = next(path for path in reversed([root, *inside[:-1]]) if path.exists())
     if not nearest.is_dir() or not os.access(nearest, os.W_OK | os.X_OK):
-        raise WriteError(
-            "OUTPUT_FOLDER",
-            f"{place} に書き込めません。フォルダーの権限を確かめてください。",
-            f"{place} cannot be written: check the folder's permissions.",
-        )
+        raise WriteError("OUTPUT_FOLDER", place=place)

@@ -42,11 +42,7 @@ def rao_scott(design: Design, rows: pd.Series, *, columns: pd.Series) -> pd.Data
     row, n_rows = _compact(row, answered)
     column, n_columns = _compact(column, answered)
     if n_rows < 2 or n_columns < 2:
-        raise ModelError(
-            "ONE_CATEGORY",
-            "独立性の検定には、どちらの質問にも 2 つ以上の回答の種類が要る。",
-            "A test of independence needs two or more answers to either question.",
-        )
+        raise ModelError("ONE_CATEGORY")
     _refuse_one_unit(design, answered, codes=(row, column))
     shape = (n_rows, n_columns)
     cells = np.zeros((design.n, n_rows * n_columns))
@@ -78,11 +74,7 @@ def _refuse_one_unit(design: Design, rows: np.ndarray, *, codes: Sequence[np.nda
     if unit is not None and any(
         (pd.Series(unit[rows]).groupby(code[rows]).nunique() < 2).any() for code in codes
     ):
-        raise ModelError(
-            "NO_TEST",
-            "1つの抽出単位だけの区分があり、独立性の検定ができない。コードをまとめる。",
-            "A code lies inside one sampling unit, so there is no test of independence; merge it.",
-        )
+        raise ModelError("NO_TEST")
 
 
 def _compact(codes: np.ndarray, answered: np.ndarray) -> tuple[np.ndarray, int]:
@@ -121,8 +113,4 @@ def _second_order_f(
 
 
 def _no_test() -> ModelError:
-    return ModelError(
-        "NO_TEST",
-        "空のセルが多いため独立性の検定ができない。コードをまとめる。",
-        "Too many empty cells for a test of independence; merge codes.",
-    )
+    return ModelError("NO_TEST.no_test")

@@ -203,13 +203,7 @@ def _match(theirs: str, ours: Item, *, book: Mapping[str, Item], shown: set[str]
            given: Mapping[str, str | None]) -> dict[str, str]:  # fmt: skip
     """Return our code of each of theirs, and refuse what the table shows and we cannot place."""
     if theirs not in book:
-        raise ConfigError(
-            "BENCHMARK_CODEBOOK",
-            f"全国値の codebook.csv に {theirs} がありません（本調査の {ours.name}）。"
-            "書き足すか、benchmark から外してください。",
-            f"The benchmark's codebook.csv lacks {theirs} (our {ours.name}): add it there or take "
-            "it out of `benchmark`.",
-        )
+        raise ConfigError("BENCHMARK_CODEBOOK", theirs=theirs, name=ours.name)
     item = book[theirs]
     found = match_answers(ours, item, given=given)
     absent = {code for code, mine in given.items() if mine is None}
@@ -221,13 +215,7 @@ def _match(theirs: str, ours: Item, *, book: Mapping[str, Item], shown: set[str]
         listed = "尺度の版 (scale version)" if scale else "・".join(item.labels[c] for c in lost)
         listed = listed or ", ".join(wrong)
         raise ConfigError(
-            "BENCHMARK_MEANING",
-            f"全国値の {theirs}（{item.label}）の「{listed}」が、本調査の {ours.name} のどれに"
-            f"あたるか分かりません。同じ意味なら study.yaml の benchmark.answers.{theirs} に"
-            "「全国のコード: 本調査のコード」（ないものは null）と書いてください。",
-            f"What the nation publishes of {theirs} (listed before) means none of the answers of "
-            f"our {ours.name}: where one is the same, write benchmark.answers.{theirs} in "
-            "study.yaml, their code: our code, or null.",
+            "BENCHMARK_MEANING", theirs=theirs, label=item.label, listed=listed, name=ours.name
         )
     return found
 
@@ -267,30 +255,19 @@ def check_benchmark(benchmark: pd.DataFrame) -> pd.DataFrame:
     lacking = [column for column in BENCHMARK_COLUMNS if column not in benchmark]
     if lacking:
         names = ", ".join(lacking)
-        raise ModelError(
-            "BENCHMARK_COLUMNS",
-            f"全国値の表に列 {names} がありません。",
-            f"The benchmark table lacks the columns {names}.",
-        )
-    table = benchmark.astype(
-        {name: "string" for name in BENCHMARK_COLUMNS if name not in ("year", "percent", "n")}
-    )
+        raise ModelError("BENCHMARK_COLUMNS", names=names)
+    text = [name for name in BENCHMARK_COLUMNS if name not in ("year", "percent", "n")]
+    table = benchmark.assign(weighting=benchmark.get("weighting", ""))
+    table = table.astype(dict.fromkeys((*text, "weighting"), "string"))
     for column in ("year", "percent", "n"):
         table[column] = pd.to_numeric(table[column], errors="coerce").astype(float)
-    text = [name for name in BENCHMARK_COLUMNS if name not in ("year", "percent", "n")]
-    table[text] = table[text].fillna("")
+    table[[*text, "weighting"]] = table[[*text, "weighting"]].fillna("")
     wrong = ~table["percent"].between(0, 100) | (table["n"] <= 0) | table["year"].isna()
-    for code, bad, ja, en in (
-        ("BENCHMARK_VALUES", wrong, "年・割合・人数が範囲外", "a year, percent or n out of range"),
-        ("BENCHMARK_DUPLICATES", table.duplicated(_KEYS), "重複した行", "duplicate rows"),
-    ):
+    twice = table.duplicated(_KEYS)
+    for key, bad in (("BENCHMARK_VALUES", wrong), ("BENCHMARK_DUPLICATES", twice)):
         if bad.any():
             where = ", ".join(str(i + 2) for i in np.flatnonzero(bad)[:10])
-            raise ModelError(
-                code,
-                f"全国値の表に{ja}があります(行 {where})。直してください。",
-                f"The benchmark table has {en} (rows {where}): put them right.",
-            )
+            raise ModelError(key, rows=where)
     return table.astype({"year": "Int64"})
 
 

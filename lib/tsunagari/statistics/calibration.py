@@ -88,14 +88,7 @@ def rake_cells(
     if best is not None:
         return best
     gap, margin = _worst_gap(sums * factors, table, totals)
-    raise ModelError(
-        "RAKING_NOT_CONVERGED",
-        f"レイキングが {rounds} 回で収束しない (周辺 {margin + 1} 番目で相対誤差 {gap:.1e})。"
-        "回答者のいない組合せが原因のことが多い。コードをまとめるか、周辺を減らす。",
-        f"Raking did not converge in {rounds} rounds (margin number {margin + 1} is off by "
-        f"{gap:.1e}); combinations without respondents are the usual cause: collapse codes or "
-        "drop a margin.",
-    )
+    raise ModelError("RAKING_NOT_CONVERGED", rounds=rounds, value=margin + 1, gap=gap)
 
 
 def _worst_gap(
@@ -169,11 +162,7 @@ def rake_and_trim(
     if excess > TRIM_ACCEPTED:
         n_over = int((weights > cap * (1 + TRIM_ACCEPTED)).sum())
         raise ModelError(
-            "TRIM_NOT_CONVERGED",
-            f"重みの上限 (平均の {trim_ratio:g} 倍) と周辺が {TRIM_ROUNDS} 回で両立しない "
-            f"(上限超え {n_over} 件)。上限を上げるか、コードをまとめる。",
-            f"The cap of {trim_ratio:g} times the mean and the margins do not go together in "
-            f"{TRIM_ROUNDS} rounds ({n_over} weights above it); raise the cap or collapse codes.",
+            "TRIM_NOT_CONVERGED", trim_ratio=trim_ratio, TRIM_ROUNDS=TRIM_ROUNDS, n_over=n_over
         )
     return weights, touched
 

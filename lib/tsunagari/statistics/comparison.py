@@ -35,7 +35,6 @@ MODE_CAVEAT = (
     "本調査は割り当てたウェブ回答、全国調査は郵送で依頼した無作為標本で、方式の違いによる差を含む。"
 )
 UNWEIGHTED_CAVEAT = "全国の公表値は無加重。"
-PUBLISHED_UNWEIGHTED_YEARS = frozenset({2022, 2023})  # shown for these only: whole counts fit
 # How far the people of an age mix may be from those of the figure it is used for: a question asked
 # of some people only has another mix, while item nonresponse and another year stay well within.
 MIX_TOLERANCE = 0.10
@@ -223,7 +222,8 @@ def compare_with_benchmark(
     rows = []
     for cell in _cells(compared, frame=frame, nested=nested):
         rows += _compare_cell(compared, cell)
-    caveat += UNWEIGHTED_CAVEAT if year in PUBLISHED_UNWEIGHTED_YEARS else ""
+    mine = table[(table["year"] == year) & (table["item"] == item)]
+    caveat += UNWEIGHTED_CAVEAT if (mine["weighting"] == "unweighted").any() else ""
     facts = {"table_id": f"national_{item}", "item": item, "wave": wave}
     facts["weighting"] = design.scheme
     return finish_rows(
@@ -240,12 +240,7 @@ def _domains(age: pd.Series, *, by: pd.DataFrame | None, n: int) -> pd.DataFrame
     for name in by if by is not None else ():
         frame[name] = by[name].astype("string").fillna("").to_numpy(str)
     if len(frame) != n:
-        raise ModelError(
-            "COMPARISON_LENGTH",
-            f"行数が合いません(指標 {n}、年代 {len(frame)})。同じ回答者の表から作ってください。",
-            f"Numbers of rows differ (indicators {n}, ages {len(frame)}): make both from the same "
-            "respondents.",
-        )
+        raise ModelError("COMPARISON_LENGTH", n=n, n_2=len(frame))
     return frame
 
 

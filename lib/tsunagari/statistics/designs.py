@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -76,19 +76,11 @@ class Design:
         wrong = [name for name, part in parts.items() if part is not None and len(part) != self.n]
         if wrong:
             names = ", ".join(wrong)
-            raise ModelError(
-                "DESIGN_LENGTH",
-                f"設計の列 {names} の行数が重み {self.n} 行と合わない。同じ回答者の表から作る。",
-                f"{names} do not have the {self.n} rows of the weights; take them from one table.",
-            )
+            raise ModelError("DESIGN_LENGTH", names=names, n=self.n)
         self._check_codes()
         if self.lonely_psu not in LONELY_PSU_RULES:
             allowed = ", ".join(LONELY_PSU_RULES)
-            raise ConfigError(
-                "LONELY_PSU_UNKNOWN",
-                f"lonely_psu は {allowed} のどれか。",
-                f"lonely_psu must be one of {allowed}.",
-            )
+            raise ConfigError("LONELY_PSU_UNKNOWN", allowed=allowed)
         if not self.parts:
             object.__setattr__(self, "parts", (None,) * len(self.margins))
         if self.margins and not self.totals:
@@ -107,13 +99,7 @@ class Design:
             if rows.any():
                 where = ", ".join(str(row + 1) for row in np.flatnonzero(rows)[:SHOWN_CELLS])
                 n = int(rows.sum())
-                raise ModelError(
-                    "DESIGN_VALUES",
-                    f"設計の {name} に、値がないか人数の分からない行が {n} 行ある (行 {where})。"
-                    "値を直すか、その行を除外する。",
-                    f"{n} rows have no {name} or no population for it (rows {where}); correct it "
-                    "or leave those rows out.",
-                )
+                raise ModelError("DESIGN_VALUES", name=name, n=n, where=where)
 
     @property
     def n(self) -> int:
@@ -280,6 +266,28 @@ class Design:
         return _distinct(group, units.row_psu[inside], n_groups) - n_strata
 
 
+_OF_ROWS = ("weights", "base_weights", "strata", "psu", "fpc")
+_OF_MARGINS = ("margins", "totals", "parts")
+
+
+def pack(design: Design) -> dict[str, np.ndarray]:
+    """Return a design as named arrays, to be saved; the cells' tables are left out."""
+    arrays = {name: getattr(design, name) for name in _OF_ROWS}
+    arrays |= {f"{n}_{m}": a for n in _OF_MARGINS for m, a in enumerate(getattr(design, n))}
+    arrays |= {name: np.array(getattr(design, name)) for name in ("lonely_psu", "scheme")}
+    return {name: array for name, array in arrays.items() if array is not None}
+
+
+def unpack(arrays: Mapping[str, np.ndarray]) -> Design:
+    """Return the design that `pack` made arrays of."""
+    n_margins = sum(name.startswith("margins_") for name in arrays)
+    return Design(
+        **{name: arrays.get(name) for name in _OF_ROWS},
+        **{n: tuple(arrays.get(f"{n}_{m}") for m in range(n_margins)) for n in _OF_MARGINS},
+        **{name: str(arrays[name]) for name in ("lonely_psu", "scheme")},
+    )
+
+
 def _mean_matrix(group: np.ndarray, weights: np.ndarray) -> sparse.csr_array:
     """Return the matrix (C, C) that puts the weighted mean of its group in each code's place."""
     member = sparse.csr_array((np.ones(len(group)), (np.arange(len(group)), group)))
@@ -345,13 +353,7 @@ def _sampling_units(design: Design) -> _Units:
     scale = left * np.where(n_psu > 1, n_psu / np.maximum(n_psu - 1, 1), 1.0)
     lone = (n_psu == 1) & (left > 0)
     if lone.any() and design.lonely_psu == "fail":
-        raise ModelError(
-            "LONELY_PSU",
-            f"{len(n_psu)} 層のうち {lone.sum()} 層に抽出単位が 1 つしかなく、分散を計算できない。"
-            "層をまとめるか、lonely_psu を指定する。",
-            f"{lone.sum()} of {len(n_psu)} strata hold a single sampling unit, so no variance can "
-            "be computed; collapse strata or name a lonely_psu rule.",
-        )
+        raise ModelError("LONELY_PSU", n=len(n_psu), n_2=lone.sum())
     if design.lonely_psu == "certainty":
         scale = np.where(lone, 0.0, scale)
     return _Units(stratum, row_psu, n_psu, scale)
@@ -365,13 +367,7 @@ def sampling_fractions(fpc: np.ndarray, *, strata: np.ndarray, n_psu: np.ndarray
     good = np.isfinite(fpc).all() and (fpc > 0).all() and (fpc == value[strata]).all()
     fraction = value if (fpc <= 1).all() else n_psu / np.where(value > 0, value, np.nan)
     if not (good and (fraction <= 1 + CERTAINTY).all()):
-        raise ModelError(
-            "FPC",
-            "有限母集団修正 (fpc) は層の中で同じ正の有限の値で、標本の抽出単位数以上でなければ"
-            "ならない。",
-            "The finite population correction must be one positive, finite value in each stratum, "
-            "not below the number of sampled units.",
-        )
+        raise ModelError("FPC")
     return np.minimum(fraction, 1)
 
 
@@ -433,9 +429,5 @@ def check_weights(
     kind = "行" if file_rows is None else "ファイルの行"
     kind_en = "rows" if file_rows is None else "file rows"
     raise ModelError(
-        "WEIGHT_NOT_POSITIVE",
-        f"重み {name} に、欠測・無限大・0・負の値が {int(bad.sum())} 件ある ({kind} {shown})。"
-        "値を直すか、その行を除外してから重みを付ける。",
-        f"{int(bad.sum())} values of weight {name} are missing, infinite, zero or negative "
-        f"({kind_en} {shown}); correct them or leave those rows out before weighting.",
+        "WEIGHT_NOT_POSITIVE", name=name, n=int(bad.sum()), kind=kind, shown=shown, kind_en=kind_en
     )

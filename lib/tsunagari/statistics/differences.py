@@ -112,11 +112,7 @@ def _all_differences(
     for which, answered in base_groups(values):
         base = make_base(design, domains, answered=answered)
         if len(base.index) < 2:
-            raise ModelError(
-                "ONE_DOMAIN",
-                "比べる相手の領域がない (回答のある領域が 1 つだけ)。",
-                "There is nothing to compare with: only one domain has answers.",
-            )
+            raise ModelError("ONE_DOMAIN")
         number = np.where(answered[:, None], values[:, which], 0.0)
         figures = _against_rest(design, base, number, unit=unit, confidence=confidence)
         part = make_grid(base, [columns[c] for c in which], design=design, **figures)

@@ -59,11 +59,7 @@ def make_domains(by: pd.DataFrame | pd.Series | None, n: int) -> Domains:
         values = [(*value, str(level)) for value in values for level in levels]
     present = np.unique(codes[codes >= 0])
     if len(present) == 0:
-        raise ModelError(
-            "NO_DOMAIN",
-            "どの回答者も領域に入っていない。領域の変数を確かめる。",
-            "No respondent belongs to a domain; look at the domain variables.",
-        )
+        raise ModelError("NO_DOMAIN")
     position = np.full(len(values) + 1, -1, dtype=np.int64)
     position[present] = np.arange(len(present))
     names = tuple(join(values[code]) for code in present)
@@ -72,11 +68,7 @@ def make_domains(by: pd.DataFrame | pd.Series | None, n: int) -> Domains:
 
 def length_error(name: str, found: int, *, n: int) -> ModelError:
     """Return the refusal of a column that has not one value a respondent."""
-    return ModelError(
-        "ROWS_DIFFER",
-        f"{name} は {found} 行で、重みの {n} 行と合わない。同じ回答者の表から作る。",
-        f"{name} has {found} rows and the weights {n}; take both from one table of respondents.",
-    )
+    return ModelError("ROWS_DIFFER", name=name, found=found, n=n)
 
 
 def as_values(table: pd.DataFrame | pd.Series, n: int, *, name: str) -> pd.DataFrame:
@@ -85,22 +77,13 @@ def as_values(table: pd.DataFrame | pd.Series, n: int, *, name: str) -> pd.DataF
     if len(table) != n:
         raise length_error(name, len(table), n=n)
     if table.shape[1] == 0:
-        raise ModelError(
-            "NO_COLUMNS",
-            f"{name} に列が 1 つもない。回答の選択肢がある質問か確かめる。",
-            f"{name} has no columns; see whether the question has answers to count.",
-        )
+        raise ModelError("NO_COLUMNS", name=name)
     if not all(dtype == "float64" for dtype in table.dtypes):
         table = table.astype("Float64").astype(float)
     infinite = np.isinf(table.to_numpy())
     if infinite.any():
         listed = ", ".join(str(column) for column in table.columns[infinite.any(axis=0)])
-        raise ModelError(
-            "NOT_FINITE",
-            f"{listed} に無限大の値が {int(infinite.sum())} 件ある。値を直すか欠測にする。",
-            f"{int(infinite.sum())} values of {listed} are infinite; correct them or leave them "
-            "missing.",
-        )
+        raise ModelError("NOT_FINITE", listed=listed, n=int(infinite.sum()))
     return table
 
 
@@ -114,11 +97,7 @@ def as_indicators(table: pd.DataFrame | pd.Series, n: int) -> pd.DataFrame:
 def check_indicators(values: np.ndarray) -> None:
     """Refuse values other than 0, 1 and missing."""
     if not np.isin(values[~np.isnan(values)], (0.0, 1.0)).all():
-        raise ModelError(
-            "NOT_AN_INDICATOR",
-            "割合の計算に 0・1 以外の値がある。数値には means を使う。",
-            "Percents need 0 and 1 only; use means for numbers.",
-        )
+        raise ModelError("NOT_AN_INDICATOR")
 
 
 def base_groups(values: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
@@ -291,13 +270,7 @@ def make_grid(
 def with_left_out(rows: pd.DataFrame, left_out: pd.DataFrame) -> pd.DataFrame:
     """Return rows with the number of people whom they leave out."""
     if rows.empty:
-        raise ModelError(
-            "ONE_PERSON_DOMAIN",
-            f"回答者が 1 人だけの領域しかなく ({len(left_out)} 件)、誤差を計算できない。"
-            "領域をまとめる。",
-            f"Every domain holds a single respondent ({len(left_out)}), so no error can be "
-            "computed; merge domains.",
-        )
+        raise ModelError("ONE_PERSON_DOMAIN", n=len(left_out))
     if len(left_out):
         rows.attrs["left_out"] = left_out.assign(reason="ONE_PERSON_DOMAIN").to_dict("records")
     return rows
@@ -311,8 +284,4 @@ def make_side(design: Design, mask: np.ndarray) -> Base:
 
 def no_answers() -> ModelError:
     """Return the refusal of a table that nobody answered."""
-    return ModelError(
-        "NO_ANSWERS",
-        "回答が 1 件もないので推定できない。質問の対象と無回答を確かめる。",
-        "There is no answer to estimate from; look at who was asked and who answered.",
-    )
+    return ModelError("NO_ANSWERS")

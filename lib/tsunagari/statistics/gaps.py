@@ -107,11 +107,7 @@ def standardise_by_age(
     """
     total = float(sum(mix.values()))
     if not total > 0 or min(mix.values()) < 0:
-        raise ModelError(
-            "STANDARD_MIX",
-            "標準とする年齢構成の値が負か、合計が0です。全国値の表を確かめてください。",
-            "The standard age mix has a negative part or sums to 0: check the benchmark table.",
-        )
+        raise ModelError("STANDARD_MIX")
     values = np.asarray(values, dtype=float)
     bands = age.astype("string").fillna("").to_numpy(str)
     within = np.ones(len(values), dtype=bool) if rows is None else rows
@@ -127,11 +123,7 @@ def standardise_by_age(
         influence += part / total * share.influence
     if empty:
         names = ", ".join(empty)
-        raise ModelError(
-            "STANDARD_EMPTY_BAND",
-            f"年齢調整に使う年代 {names} に回答者がいません。年代を統合してください。",
-            f"Nobody answered in the age bands {names} of the standard: merge the bands.",
-        )
+        raise ModelError("STANDARD_EMPTY_BAND", names=names)
     return estimate, influence
 
 

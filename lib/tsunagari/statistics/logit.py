@@ -34,14 +34,7 @@ class SeparationError(ModelError):
 
     def __init__(self, outcome_name: str, *, levels: Sequence[tuple[str, str]]) -> None:
         names = ", ".join(f"{factor}={level}" for factor, level in levels)
-        super().__init__(
-            "MODEL_SEPARATION",
-            f"{outcome_name} のモデルは、次の区分で答えがはっきり分かれ、係数が定まりません: "
-            f"{names}。study.yaml の recode で区分を統合するか、要因を外してください。",
-            f"In the model of {outcome_name} these levels separate the answers, so that there is "
-            f"no finite coefficient: {names}. Merge the levels in the study's recode tree or take "
-            "the factor out.",
-        )
+        super().__init__("MODEL_SEPARATION", outcome_name=outcome_name, names=names)
         self.levels = tuple(levels)
 
 
@@ -241,13 +234,7 @@ def model_df_of(design: Design, rows: np.ndarray, *, n_parameters: int, name: st
     """Return the residual degrees of freedom of a model."""
     df = int(design.degrees_of_freedom(rows)) - n_parameters + 1
     if df < 1:
-        raise ModelError(
-            "MODEL_DF",
-            f"{name} のモデルは係数 {n_parameters}個に対して調査設計の自由度が足りません。"
-            "要因を減らしてください。",
-            f"The design has too few degrees of freedom for the {n_parameters} coefficients of the "
-            f"model of {name}: use fewer factors.",
-        )
+        raise ModelError("MODEL_DF", name=name, n_parameters=n_parameters)
     return df
 
 
@@ -257,24 +244,14 @@ def _check_lengths(
     answers = np.asarray(outcome, dtype=float)
     n = len(design.weights)
     if len(answers) != n or len(factors) != n:
-        raise ModelError(
-            "MODEL_LENGTH",
-            f"行数が合いません(設計 {n}、目的変数 {len(answers)}、要因 {len(factors)})。"
-            "同じ回答者の表から作ってください。",
-            f"Numbers of rows differ (design {n}, outcome {len(answers)}, factors {len(factors)}): "
-            "make all three from the same respondents.",
-        )
+        raise ModelError("MODEL_LENGTH", n=n, n_2=len(answers), n_3=len(factors))
     return {name: text_codes(factors[name]) for name in factors}, answers
 
 
 def _refuse_other_values(outcome: np.ndarray) -> None:
     answers = np.asarray(outcome, dtype=float)
     if not np.isin(answers[~np.isnan(answers)], (0.0, 1.0)).all():
-        raise ModelError(
-            "MODEL_OUTCOME_VALUES",
-            "目的変数に 0 と 1 以外の値があります。該当を 1、非該当を 0 にしてください。",
-            "The outcome has values other than 0 and 1: code the event 1 and its absence 0.",
-        )
+        raise ModelError("MODEL_OUTCOME_VALUES")
 
 
 def _complete_rows(
@@ -304,10 +281,11 @@ def _complete_rows(
         by_factor_en = ", ".join(f"{factor} {n}" for factor, n in missing.items())
         raise ModelError(
             "LISTWISE_DELETION",
-            f"{outcome_name} のモデルで、要因の無回答により {n_before}人が {n_after}人に減ります"
-            f"({by_factor_ja})。無回答の多い要因を外してください。",
-            f"Missing answers take the model of {outcome_name} from {n_before} to {n_after} people "
-            f"({by_factor_en}): take out the factors with many missing answers.",
+            outcome_name=outcome_name,
+            n_before=n_before,
+            n_after=n_after,
+            by_factor_ja=by_factor_ja,
+            by_factor_en=by_factor_en,
         )
     if missing:
         text = "どれかの要因に答えがない人を除いた(要因ごとの人数は重複を含む)。"
@@ -363,26 +341,12 @@ def _name_terms(terms: pd.DataFrame, *, columns: Iterable[int]) -> str:
 def _refuse_small(matrix: np.ndarray, *, name: str, limits: Limits) -> None:
     n, p = matrix.shape
     if p == 1:
-        raise ModelError(
-            "MODEL_NO_FACTOR",
-            f"{name} のモデルに2区分以上の要因が残りません。要因か統合の木を見直してください。",
-            f"No factor with two levels is left in the model of {name}: look at the factors or "
-            "the recode tree.",
-        )
+        raise ModelError("MODEL_NO_FACTOR", name=name)
     if n < limits.base_n:
-        raise ModelError(
-            "MODEL_BASE_TOO_SMALL",
-            f"{name} のモデルに使えるのは {n}人で、{limits.base_n}人に足りません。"
-            "要因を減らしてください。",
-            f"The model of {name} has {n} people, fewer than {limits.base_n}: use fewer factors.",
-        )
+        raise ModelError("MODEL_BASE_TOO_SMALL", name=name, n=n, base_n=limits.base_n)
     if n - p < limits.residual_df:
         raise ModelError(
-            "MODEL_DF",
-            f"{name} のモデルは {n}人に係数 {p}個で、残りの自由度が {limits.residual_df} に"
-            "足りません。要因を減らすか区分を統合してください。",
-            f"The model of {name} has {p} coefficients for {n} people, fewer than "
-            f"{limits.residual_df} residual degrees of freedom: use fewer factors or merge levels.",
+            "MODEL_DF.refuse_small", name=name, n=n, p=p, residual_df=limits.residual_df
         )
 
 
@@ -394,13 +358,7 @@ def _refuse_collinear(matrix: np.ndarray, *, terms: pd.DataFrame, outcome_name: 
         return
     involved = np.flatnonzero(np.abs(null).max(axis=1) > 1e-6)
     names = _name_terms(terms, columns=involved)
-    raise ModelError(
-        "COLLINEARITY",
-        f"{outcome_name} のモデルで次の区分が互いに決まってしまいます: {names}。"
-        "どれかの要因を外すか、区分を統合してください。",
-        f"In the model of {outcome_name} these levels determine one another: {names}. Take out one "
-        "of the factors or merge levels.",
-    )
+    raise ModelError("COLLINEARITY", outcome_name=outcome_name, names=names)
 
 
 def refuse_separation(
@@ -487,11 +445,7 @@ def refuse_no_maximum(
     """Refuse a likelihood without a maximum."""
     if np.isfinite(coefficients).all() and np.abs(mean_score).max() <= _SCORE_TOLERANCE:
         return
-    raise ModelError(
-        "MODEL_NOT_CONVERGED",
-        f"{outcome_name} のモデルの計算が収束しません。要因を減らすか区分を統合してください。",
-        f"The model of {outcome_name} does not converge: use fewer factors or merge levels.",
-    )
+    raise ModelError("MODEL_NOT_CONVERGED", outcome_name=outcome_name)
 
 
 def _coefficient_influence(

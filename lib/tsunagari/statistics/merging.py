@@ -40,13 +40,7 @@ def build_factors(respondents: pd.DataFrame, items: Iterable[Item]) -> pd.DataFr
     factors = {}
     for item in items:
         if item.kind not in ("SA", "derived"):
-            raise ModelError(
-                "MODEL_FACTOR_KIND",
-                f"要因 {item.name} は単一回答ではないため、モデルに入れられません。"
-                "選択肢の列か区分した変数を指定してください。",
-                f"The factor {item.name} is not a single-answer item: name an option's column or "
-                "a banded variable.",
-            )
+            raise ModelError("MODEL_FACTOR_KIND", name=item.name)
         codes = respondents[item.name].astype("string")
         factors[item.name] = codes.where(codes.isin(list(item.options)))
     return pd.DataFrame(factors, index=respondents.index)
@@ -295,42 +289,21 @@ def _refuse_unusable(state: _Merging, *, outcome_name: str, minimum: int) -> Non
         if not (codes[~np.isnan(state.outcome)] != "").any():
             raise_all_missing(factor)
     if not state.complete.any():
-        raise ModelError(
-            "MODEL_NO_COMPLETE_ROWS",
-            f"{outcome_name} のモデルで、すべての要因に答えた人がいません。"
-            "要因を減らしてください。",
-            f"Nobody answered every factor of the model of {outcome_name}: use fewer factors.",
-        )
+        raise ModelError("MODEL_NO_COMPLETE_ROWS", outcome_name=outcome_name)
     refuse_one_class(state.outcome[state.complete], outcome_name=outcome_name)
     if state.rarer < 2 * minimum:
-        raise ModelError(
-            "TOO_FEW_EVENTS",
-            f"{outcome_name} に該当する人(または該当しない人)が少なく({2 * minimum}人未満)、"
-            "どの要因も2区分に分けられません。モデルを外すか、回答を統合してください。",
-            f"Fewer than {2 * minimum} people are in the rarer class of {outcome_name}, so that no "
-            "factor can have two levels: leave the model out or merge answers of the outcome.",
-        )
+        raise ModelError("TOO_FEW_EVENTS", outcome_name=outcome_name, value=2 * minimum)
 
 
 def refuse_one_class(answers: np.ndarray, *, outcome_name: str) -> None:
     """Refuse an outcome that everybody or nobody has."""
     if len(answers) == 0 or answers.min() == answers.max():
-        raise ModelError(
-            "ONE_CLASS_OUTCOME",
-            f"{outcome_name} の値が全員同じです({len(answers)}人)。モデルは計算できません。"
-            "指標の定義を確かめてください。",
-            f"Everybody has the same value of {outcome_name} ({len(answers)} people): there is no "
-            "model to fit; check the indicator's definition.",
-        )
+        raise ModelError("ONE_CLASS_OUTCOME", outcome_name=outcome_name, n=len(answers))
 
 
 def raise_all_missing(factor: str) -> None:
     """Refuse a factor that nobody answered."""
-    raise ModelError(
-        "ALL_MISSING_PREDICTOR",
-        f"要因 {factor} に使える回答が1件もありません。study.yaml の要因から外してください。",
-        f"The factor {factor} has no usable answer at all: take it out of the study's factors.",
-    )
+    raise ModelError("ALL_MISSING_PREDICTOR", factor=factor)
 
 
 def _merge_thin(

@@ -62,11 +62,7 @@ def quantiles(
         qrule = "math").
     """
     if not all(0 < p < 1 for p in probabilities):
-        raise ConfigError(
-            "PROBABILITY",
-            "分位の確率 probabilities は 0 と 1 の間 (両端を除く) で書く。",
-            "probabilities of quantiles must lie strictly between 0 and 1.",
-        )
+        raise ConfigError("PROBABILITY")
     table = as_values(values, design.n, name="values")
     domains = make_domains(by, design.n)
     parts, left_out = [], []

@@ -80,11 +80,7 @@ def design_effects(
 
 
 def _constant(name: str) -> ModelError:
-    return ModelError(
-        "CONSTANT",
-        f"{name}: 回答がすべて同じ値なので計算できない。",
-        f"{name}: all answers are the same, so it cannot be computed.",
-    )
+    return ModelError("CONSTANT", name=name)
 
 
 def cronbach_alpha(design: Design, items: pd.DataFrame) -> pd.DataFrame:
@@ -108,11 +104,7 @@ def cronbach_alpha(design: Design, items: pd.DataFrame) -> pd.DataFrame:
     if not complete.any():
         raise no_answers()
     if table.shape[1] < 2:
-        raise ModelError(
-            "ONE_ITEM",
-            "信頼性係数には 2 つ以上の項目が要る。",
-            "Cronbach's alpha needs two or more items.",
-        )
+        raise ModelError("ONE_ITEM")
     base = make_side(design, complete)
     answers = table[complete]
     schemes = {"weighted": design.weights[complete], "unweighted": np.ones(int(complete.sum()))}

@@ -83,11 +83,7 @@ def bootstrap_replicates(
         R survey: as.svrepdesign(type = "subbootstrap").
     """
     if n_replicates < 2:
-        raise ConfigError(
-            "REPLICATES",
-            "n_replicates は 2 以上にする。",
-            "n_replicates must be 2 or more.",
-        )
+        raise ConfigError("REPLICATES")
     units = design._units
     n_psu, n_strata = units.n_psu, len(units.n_psu)
     drawn = np.where(units.scale > 0, n_psu - 1, 0)

@@ -25,6 +25,7 @@ from tsunagari.statistics.designs import (
     joint_codes,
     sampling_fractions,
 )
+from tsunagari.study.settings import Collapse, Margin, Weighting
 
 MARGIN_SUM_TOLERANCE = 1e-3  # relative gap between margin sums; smaller ones are rounding
 
@@ -36,7 +37,7 @@ def weigh_respondents(
     respondents: pd.DataFrame,
     targets: pd.DataFrame | Sequence[pd.DataFrame] | None,
     *,
-    settings: Any,
+    settings: Weighting,
     labels: Mapping[str, Mapping[str, str]] | None = None,
 ) -> Design:
     """Return the design with weights as the study file says.
@@ -60,38 +61,26 @@ def weigh_respondents(
         ConfigError: Method, column or margins do not fit.
 
     Example:
-        >>> from types import SimpleNamespace
         >>> people = pd.DataFrame({"region": ["N", "N", "S"]})
         >>> adults = pd.DataFrame({"region": ["N", "S"], "population": [100, 80]})
-        >>> plan = SimpleNamespace(method="post_stratification", cells=["region"])
+        >>> plan = Weighting(method="post_stratification", label="", cells=("region",))
         >>> weigh_respondents(people, adults, settings=plan).weights.tolist()
         [50.0, 50.0, 80.0]
     """
-    plan = _Plan.of(settings)
     if len(respondents) == 0:
-        raise InputError(
-            "NO_RESPONDENTS",
-            "回答者が 0 人なので重みを付けられない。取り込みの結果を確かめる。",
-            "There are no respondents to weight; look at the result of cleaning.",
-        )
-    base = _base_weights(respondents, plan)
-    units = _unit_columns(respondents, plan)
-    if plan.method == "given":
-        return Design(weights=base, scheme=f"given: {plan.base_weight}", **units)
-    if plan.method not in ("post_stratification", "raking"):
-        raise ConfigError(
-            "WEIGHTING_METHOD",
-            "weighting.method は post_stratification, raking, given のどれか。",
-            "weighting.method must be post_stratification, raking or given.",
-        )
-    margins = _margins(respondents, targets, plan=plan, base=base, labels=labels or {})
+        raise InputError("NO_RESPONDENTS")
+    base = _base_weights(respondents, settings)
+    units = _unit_columns(respondents, settings)
+    if settings.method == "given":
+        return Design(weights=base, scheme=f"given: {settings.base_weight}", **units)
+    margins = _margins(respondents, targets, plan=settings, base=base, labels=labels or {})
     codes, totals = tuple(m.codes for m in margins), tuple(m.totals for m in margins)
     touched = np.zeros(len(base), dtype=bool)
-    if plan.method == "post_stratification":
+    if settings.method == "post_stratification":
         weights = post_stratify(base, codes[0], totals=totals[0])
-        _check_cap(weights, margins[0], plan=plan, labels=labels or {})
-    elif plan.trim_ratio:
-        weights, touched = rake_and_trim(base, codes, totals=totals, trim_ratio=plan.trim_ratio)
+        _check_cap(weights, margins[0], plan=settings, labels=labels or {})
+    elif settings.trim_ratio:
+        weights, touched = rake_and_trim(base, codes, totals=totals, trim_ratio=settings.trim_ratio)
     else:
         weights = rake(base, codes, totals=totals)
     return Design(
@@ -100,7 +89,7 @@ def weigh_respondents(
         margins=codes,
         totals=totals,
         parts=tuple(m.parts for m in margins),
-        scheme=f"{plan.method}: " + " + ".join(join(m.by) for m in margins),
+        scheme=f"{settings.method}: " + " + ".join(join(m.by) for m in margins),
         cells=tuple(m.table for m in margins),
         n_trimmed=int(touched.sum()),
         **units,
@@ -111,7 +100,7 @@ def alternative_designs(
     respondents: pd.DataFrame,
     targets: pd.DataFrame | Sequence[pd.DataFrame] | None,
     *,
-    settings: Any,
+    settings: Weighting,
     other_targets: Mapping[str, pd.DataFrame] | None = None,
 ) -> dict[str, Design]:
     """Return the study's design among those it could have chosen, for a table of sensitivity.
@@ -131,56 +120,30 @@ def alternative_designs(
     Raises:
         SurveyError: As `weigh_respondents`.
     """
-    plan = _Plan.of(settings)
-    own = weigh_respondents(respondents, targets, settings=plan)
+    own = weigh_respondents(respondents, targets, settings=settings)
     ones = np.ones(own.n)
     bare = {"margins": (), "totals": (), "parts": (), "cells": (), "n_trimmed": 0}
     designs = [replace(own, weights=ones, base_weights=ones, scheme="unweighted", **bare)]
-    if plan.method != "given":
+    if settings.method != "given":
         table = targets if isinstance(targets, pd.DataFrame) else targets[0]
-        known = [name for name in plan.cells if name in table.columns]
-        plain = replace(plan, method="post_stratification", margins=(), trim_ratio=None)
+        known = [name for name in settings.cells if name in table.columns]
+        plain = settings.model_copy(
+            update={"method": "post_stratification", "margins": (), "trim_ratio": None}
+        )
         for length in range(2, len(known) + 1):
-            variant = replace(plain, cells=tuple(known[:length]))
+            variant = plain.model_copy(update={"cells": tuple(known[:length])})
             designs.append(weigh_respondents(respondents, table, settings=variant))
         if len(known) > 2:
-            rest = tuple(_OneMargin((name,)) for name in known[2:])
-            variant = replace(plain, method="raking", cells=tuple(known[:2]), margins=rest)
+            rest = tuple(Margin(by=(name,), targets="") for name in known[2:])
+            raked = {"method": "raking", "cells": tuple(known[:2]), "margins": rest}
+            variant = plain.model_copy(update=raked)
             designs.append(weigh_respondents(respondents, table, settings=variant))
         for name, other in (other_targets or {}).items():
-            design = weigh_respondents(respondents, other, settings=plan)
+            design = weigh_respondents(respondents, other, settings=settings)
             designs.append(replace(design, scheme=f"{design.scheme} ({name})"))
     named = {design.scheme: design for design in designs}
     named.pop(own.scheme, None)
     return named | {own.scheme: own}
-
-
-@dataclass(frozen=True)
-class _OneMargin:
-    by: tuple[str, ...]
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Plan:
-    """The weighting part of a study file, with what it may leave out filled in."""
-
-    method: str
-    cells: Sequence[str] = ()
-    strata: Sequence[str] = ()
-    psu: str | None = None
-    fpc: str | None = None
-    base_weight: str | None = None
-    sample_share: Mapping[str, Sequence[str]] | None = None
-    collapse: Sequence[Any] = ()
-    minimum_cell_n: int = 1
-    trim_ratio: float | None = None
-    margins: Sequence[Any] = ()
-    lonely_psu: str = "collapse"
-
-    @classmethod
-    def of(cls, settings: Any) -> _Plan:
-        given = {name: getattr(settings, name, None) for name in cls.__dataclass_fields__}
-        return cls(**{name: value for name, value in given.items() if value is not None})
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -194,22 +157,14 @@ class _Margin:
 
 def _column(respondents: pd.DataFrame, name: str, *, key: str) -> pd.Series:
     if name not in respondents.columns:
-        raise ConfigError(
-            "WEIGHTING_COLUMN",
-            f"weighting.{key} の変数 {name} が回答者の表にない。",
-            f"Variable {name} of weighting.{key} is not in the table of respondents.",
-        )
+        raise ConfigError("WEIGHTING_COLUMN", key=key, name=name)
     return respondents[name]
 
 
-def _base_weights(respondents: pd.DataFrame, plan: _Plan) -> np.ndarray:
+def _base_weights(respondents: pd.DataFrame, plan: Weighting) -> np.ndarray:
     if plan.base_weight is None:
         if plan.method == "given":
-            raise ConfigError(
-                "WEIGHTING_BASE",
-                "weighting.method が given のときは base_weight に重みの列を書く。",
-                "With weighting.method given, base_weight must name the column of weights.",
-            )
+            raise ConfigError("WEIGHTING_BASE")
         return np.ones(len(respondents))
     column = _column(respondents, plan.base_weight, key="base_weight")
     base = pd.to_numeric(column, errors="coerce").to_numpy(dtype=float, na_value=np.nan)
@@ -229,17 +184,11 @@ def _text(respondents: pd.DataFrame, names: Sequence[str], *, key: str) -> pd.Da
             where = np.flatnonzero(missing)[:SHOWN_CELLS]
             rows = respondents["file_row"].to_numpy()[where] if "file_row" in respondents else where
             shown = ", ".join(str(row) for row in rows)
-            raise InputError(
-                "NO_CELL",
-                f"{name} に値のない回答者が {int(missing.sum())} 人いて、重みを付けられない "
-                f"(行 {shown})。取り込みで除外する。",
-                f"{int(missing.sum())} respondents have no {name} and cannot be weighted (rows "
-                f"{shown}); quarantine them in cleaning.",
-            )
+            raise InputError("NO_CELL", name=name, n=int(missing.sum()), shown=shown)
     return table
 
 
-def _unit_columns(respondents: pd.DataFrame, plan: _Plan) -> dict[str, Any]:
+def _unit_columns(respondents: pd.DataFrame, plan: Weighting) -> dict[str, Any]:
     """Return strata, PSUs and fpc of the design, lone strata collapsed."""
     units: dict[str, Any] = {}
     if plan.lonely_psu != "collapse":
@@ -306,11 +255,7 @@ def collapse_lone_strata(
     codes, table = joint_codes(factors)
     n_units = np.bincount(_stratum_of_units(codes, psu), minlength=len(table))
     if n_units.sum() < 2:
-        raise ModelError(
-            "ONE_SAMPLING_UNIT",
-            "抽出単位が 1 つしかなく、誤差を計算できない。",
-            "There is a single sampling unit, so no error can be computed.",
-        )
+        raise ModelError("ONE_SAMPLING_UNIT")
     free = np.ones(len(table), dtype=bool)
     if certain is not None:
         free[codes[certain]] = False
@@ -329,11 +274,7 @@ def _merge_lone(table: np.ndarray, n_units: np.ndarray, *, free: np.ndarray) -> 
         stratum = lone[0]
         others = np.flatnonzero((sizes > 0) & free & (np.arange(len(table)) != stratum))
         if len(others) == 0:
-            raise ModelError(
-                "LONELY_PSU",
-                "抽出単位が 1 つの層に、まとめる相手の層がない。",
-                "A stratum with one sampling unit has no other stratum to join.",
-            )
+            raise ModelError("LONELY_PSU.merge_lone")
         kin = others[(table[others, :-1] == table[stratum, :-1]).all(axis=1)]
         pool = kin if len(kin) else others
         near = [*pool[pool < stratum][-1:], *pool[pool > stratum][:1]]
@@ -344,7 +285,7 @@ def _margins(
     respondents: pd.DataFrame,
     targets: pd.DataFrame | Sequence[pd.DataFrame] | None,
     *,
-    plan: _Plan,
+    plan: Weighting,
     base: np.ndarray,
     labels: Mapping[str, Mapping[str, str]],
 ) -> list[_Margin]:
@@ -353,18 +294,10 @@ def _margins(
     if plan.method == "raking":
         groups += [tuple(margin.by) for margin in plan.margins]
     if not groups[0]:
-        raise ConfigError(
-            "WEIGHTING_CELLS",
-            "weighting.cells に、重みを付けるセルの変数を書く。",
-            "weighting.cells must name the variables of the weighting cells.",
-        )
+        raise ConfigError("WEIGHTING_CELLS")
     tables = [targets] * len(groups) if isinstance(targets, pd.DataFrame) else list(targets or [])
     if len(tables) != len(groups):
-        raise ConfigError(
-            "WEIGHTING_TARGETS",
-            f"母集団の表が {len(tables)} 個で、周辺 {len(groups)} 個に足りない。",
-            f"{len(tables)} tables of population for {len(groups)} margins; give one each.",
-        )
+        raise ConfigError("WEIGHTING_TARGETS", n=len(tables), n_2=len(groups))
     margins = [
         _margin(respondents, table, by=by, plan=plan, base=base, labels=labels)
         for by, table in zip(groups, tables, strict=True)
@@ -381,11 +314,7 @@ def _match_sums(margins: list[_Margin]) -> list[_Margin]:
         if gap > 100 * MARGIN_SUM_TOLERANCE:
             name, first = join(margin.by), join(margins[0].by)
             raise ConfigError(
-                "MARGIN_SUM",
-                f"周辺 {name} の合計 {other:,.10g} 人と {first} の合計 {whole:,.10g} 人は "
-                f"{gap:.3g} % 違い、0.1 % を超える。同じ母集団・同じ時点の表にそろえる。",
-                f"Margin {name} sums to {other:,.10g} persons and {first} to {whole:,.10g}: "
-                f"{gap:.3g} % apart, more than 0.1 %; take both from one population and date.",
+                "MARGIN_SUM", name=name, other=other, first=first, whole=whole, gap=gap
             )
     return [replace(m, totals=m.totals * (whole / m.totals.sum())) for m in margins]
 
@@ -395,7 +324,7 @@ def _margin(
     targets: pd.DataFrame,
     *,
     by: tuple[str, ...],
-    plan: _Plan,
+    plan: Weighting,
     base: np.ndarray,
     labels: Mapping[str, Mapping[str, str]],
 ) -> _Margin:
@@ -405,7 +334,7 @@ def _margin(
         sample = _collapse(sample, rule)
         population = _collapse(population, rule)
     population = population.groupby(list(by), as_index=False, sort=True)["population"].sum()
-    shares = {v: {str(c) for c in codes} for v, codes in (plan.sample_share or {}).items()}
+    shares = {v: {str(c) for c in codes} for v, codes in plan.sample_share.items()}
     shares = {v: codes for v, codes in shares.items() if v in by}
     if shares:
         population = _add_sample_shares(population, sample, base=base, shares=shares)
@@ -451,37 +380,27 @@ def _population(targets: pd.DataFrame, by: tuple[str, ...]) -> pd.DataFrame:
     missing = [name for name in (*by, "population") if name not in targets.columns]
     if missing:
         names = ", ".join(missing)
-        raise ConfigError(
-            "TARGET_COLUMN",
-            f"母集団の表に列 {names} がない。",
-            f"The table of population lacks the columns {names}.",
-        )
+        raise ConfigError("TARGET_COLUMN", names=names)
     population = targets[[*by, "population"]].copy()
     population[list(by)] = population[list(by)].astype("string")
     values = pd.to_numeric(population["population"], errors="coerce").astype(float)
     bad = ~(values >= 0) | ~np.isfinite(values) | population[list(by)].isna().any(axis=1)
     if bad.any() or values.sum() == 0:
         n_bad = int(bad.sum()) or len(bad)
-        raise ConfigError(
-            "TARGET_NOT_NUMBER",
-            f"母集団の表に、コードのない行や、人数が空・負・無限大・全部 0 の行が {n_bad} 行ある。",
-            f"{n_bad} rows of the table of population lack a code or a finite number of persons, "
-            "not negative and not 0 in every row.",
-        )
+        raise ConfigError("TARGET_NOT_NUMBER", n_bad=n_bad)
     population["population"] = values
     return population
 
 
-def _collapse(table: pd.DataFrame, rule: Any) -> pd.DataFrame:
+def _collapse(table: pd.DataFrame, rule: Collapse) -> pd.DataFrame:
     """Return the table with the rule's codes merged into one, where its condition holds."""
-    where = dict(getattr(rule, "where", None) or {})
-    if rule.variable not in table.columns or any(name not in table.columns for name in where):
+    if not {rule.variable, *rule.where} <= {*table.columns}:
         return table
-    hit = table[rule.variable].isin([str(code) for code in rule.codes])
-    for name, codes in where.items():
-        hit &= table[name].isin([str(code) for code in codes])
+    hit = table[rule.variable].isin(rule.codes)
+    for name, codes in rule.where.items():
+        hit &= table[name].isin(codes)
     merged = table.copy()
-    merged.loc[hit, rule.variable] = "+".join(str(code) for code in rule.codes)
+    merged.loc[hit, rule.variable] = "+".join(rule.codes)
     return merged
 
 
@@ -541,42 +460,26 @@ def _check_cells(
     *,
     totals: np.ndarray,
     counts: np.ndarray,
-    plan: _Plan,
+    plan: Weighting,
     labels: Mapping[str, Mapping[str, str]],
 ) -> None:
     """Refuse cells with respondents and no population, and the reverse, and thin ones."""
     no_people = (counts > 0) & (totals <= 0)
     if no_people.any():
         cells = _name_cells(table, no_people, labels)
-        raise ModelError(
-            "CELL_WITHOUT_POPULATION",
-            f"回答者がいるのに母集団が 0 人のセルが {int(no_people.sum())} 個ある: {cells}。"
-            "母集団の表、または weighting.sample_share を直す。",
-            f"{int(no_people.sum())} weighting cells have respondents and no population: {cells}; "
-            "correct the table of population or weighting.sample_share.",
-        )
+        raise ModelError("CELL_WITHOUT_POPULATION", n=int(no_people.sum()), cells=cells)
     empty = (counts == 0) & (totals > 0)
     if empty.any():
         cells = _name_cells(table, empty, labels)
-        raise ModelError(
-            "CELL_WITHOUT_RESPONDENTS",
-            f"回答者が 0 人の割付セルが {int(empty.sum())} 個ある: {cells}。"
-            "weighting.collapse で隣のコードとまとめる。",
-            f"{int(empty.sum())} weighting cells have population and no respondents: {cells}; "
-            "merge them with a neighbour in weighting.collapse.",
-        )
+        raise ModelError("CELL_WITHOUT_RESPONDENTS", n=int(empty.sum()), cells=cells)
     thin = (counts > 0) & (counts < plan.minimum_cell_n)
-    for variable, codes in (plan.sample_share or {}).items():
+    for variable, codes in plan.sample_share.items():
         if variable in table.columns:
             thin &= ~table[variable].isin([str(code) for code in codes]).to_numpy()
     if thin.any():
         cells = _name_cells(table, thin, labels)
         raise ModelError(
-            "CELL_TOO_THIN",
-            f"回答者が {plan.minimum_cell_n} 人未満の割付セルが {int(thin.sum())} 個ある: "
-            f"{cells}。weighting.collapse で隣のコードとまとめる。",
-            f"{int(thin.sum())} weighting cells have fewer than {plan.minimum_cell_n} respondents: "
-            f"{cells}; merge them with a neighbour in weighting.collapse.",
+            "CELL_TOO_THIN", minimum_cell_n=plan.minimum_cell_n, n=int(thin.sum()), cells=cells
         )
 
 
@@ -584,7 +487,7 @@ def _check_cap(
     weights: np.ndarray,
     margin: _Margin,
     *,
-    plan: _Plan,
+    plan: Weighting,
     labels: Mapping[str, Mapping[str, str]],
 ) -> None:
     """Under post-stratification a cap cannot be kept: name the cells to collapse."""
@@ -594,13 +497,7 @@ def _check_cap(
     if over.any():
         which = np.bincount(margin.codes[over], minlength=len(margin.totals)) > 0
         cells = _name_cells(margin.table[list(margin.by)], which, labels)
-        raise ModelError(
-            "CAP_NEEDS_COLLAPSE",
-            f"事後層化では重みに上限を付けられない (付け直すと元に戻る)。上限を超えるセル "
-            f"{int(which.sum())} 個をまとめる: {cells}。",
-            f"Post-stratification cannot keep a cap on weights (re-weighting undoes it); collapse "
-            f"the {int(which.sum())} cells above it: {cells}.",
-        )
+        raise ModelError("CAP_NEEDS_COLLAPSE", n=int(which.sum()), cells=cells)
 
 
 # --- diagnostics ----------------------------------------------------------------------------------

@@ -159,19 +159,11 @@ def read_codebook(path: Path, *, year: int) -> Codebook:
             with its file row.
     """
     if not path.exists():
-        raise ConfigError(
-            "CODEBOOK_MISSING",
-            f"コードブック {path.name} が {path.parent.name} にありません。置いてください。",
-            f"There is no codebook {path.name} in {path.parent.name}: put it there.",
-        )
+        raise ConfigError("CODEBOOK_MISSING", name=path.name, name_2=path.parent.name)
     try:
         table = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig")
     except (UnicodeDecodeError, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
-        raise ConfigError(
-            "CODEBOOK_UNREADABLE",
-            f"コードブック {path.name} を UTF-8 の CSV として読めません。保存し直してください。",
-            f"The codebook {path.name} cannot be read as a UTF-8 CSV: save it again.",
-        ) from error
+        raise ConfigError("CODEBOOK_UNREADABLE", name=path.name) from error
     table.index = pd.RangeIndex(2, len(table) + 2, name="file_row")
     problems = _check_codebook_columns(table)
     if not problems:
@@ -180,10 +172,7 @@ def read_codebook(path: Path, *, year: int) -> Codebook:
         problems = _check_codebook_rows(kept)
     if problems:
         raise ConfigError(
-            "CODEBOOK",
-            f"コードブック {path.name} に誤りがあります（{len(problems)} 件）: "
-            f"{problem_list(problems)}。直してください。",
-            f"The codebook {path.name} has {len(problems)} mistake(s), listed before: mend them.",
+            "CODEBOOK", name=path.name, n=len(problems), problem_list=problem_list(problems)
         )
     return _split_codebook(kept, table)
 
@@ -269,11 +258,7 @@ def parse_condition(text: str, *, where: str) -> list[Condition]:
     for part in filter(None, (each.strip() for each in text.split("&"))):
         name, equals, codes = part.partition("=")
         if not equals or not codes.strip():
-            raise ConfigError(
-                "CONDITION",
-                f"{where} の条件を読めません。「変数=コード|コード & 変数=コード」の形で。",
-                f"The condition of {where} cannot be read: write variable=code|code & ... .",
-            )
+            raise ConfigError("CONDITION", where=where)
         parts.append((name.strip(), tuple(code.strip() for code in codes.split("|"))))
     return parts
 
@@ -298,11 +283,7 @@ def skip_rules(codebook: Codebook) -> dict[str, list[Condition]]:
         ]
         if not ready:
             left = ", ".join(v for v in rules if v not in ordered)
-            raise ConfigError(
-                "SKIP_RULE",
-                f"ask_if が輪になっています: {left}。直してください。",
-                f"ask_if goes round in a circle: {left}. Mend it.",
-            )
+            raise ConfigError("SKIP_RULE", left=left)
         ordered.update({v: rules[v] for v in ready})
     return ordered
 
@@ -320,8 +301,4 @@ def _check_filters(rules: dict[str, list[Condition]], codebook: Codebook) -> Non
             wrong = [code for code in codes if code not in known[name]] if is_filter else [name]
             if wrong:
                 listed = ", ".join(wrong)
-                raise ConfigError(
-                    "SKIP_RULE",
-                    f"{variable} の ask_if の {listed} はコードブックにない。直してください。",
-                    f"ask_if of {variable} names {listed}, which the codebook lacks: mend it.",
-                )
+                raise ConfigError("SKIP_RULE.check_filters", variable=variable, listed=listed)

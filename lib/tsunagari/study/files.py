@@ -9,6 +9,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from tsunagari.errors import ConfigError, InputError
@@ -57,13 +58,7 @@ def check_wave(found: str, *, name: str, year: int) -> None:
         ConfigError: They are another wave's.
     """
     if found != f"{name} {year}":
-        raise ConfigError(
-            "WAVE_OTHER",
-            f"{name} {year} の結果を、別の調査や年のフォルダーと取り違えています。ノートブックの "
-            "STUDY と YEAR を確かめ、make report を実行してください。",
-            f"The results of {name} {year} are mixed up with another study's or year's folder: "
-            "check STUDY and YEAR of the notebook and run make report.",
-        )
+        raise ConfigError("WAVE_OTHER", name=name, year=year)
 
 
 def release_dir(name: str, year: int) -> Path:
@@ -81,13 +76,16 @@ def read_table(path: Path) -> Any:
         by_report = path.parent.name == "published"  # written by the gate, which is no notebook
         raise InputError(
             "STEP_MISSING",
-            f"{path.parent.name}/{path.name} がまだありません。"
-            f"{'make report' if by_report else '前のノートブック'}を先に実行してください。",
-            f"{path.parent.name}/{path.name} is not there yet: run "
-            f"{'make report' if by_report else 'the earlier notebooks'} first.",
+            name=path.parent.name,
+            name_2=path.name,
+            value="make report" if by_report else "前のノートブック",
+            value_2="make report" if by_report else "the earlier notebooks",
         )
     if path.suffix == ".parquet":
         return pd.read_parquet(path)
+    if path.suffix == ".npz":
+        with np.load(path, allow_pickle=False) as arrays:
+            return dict(arrays)
     if path.suffix == ".json":
         return json.loads(path.read_text(encoding="utf-8"))
     table = pd.read_csv(
@@ -110,13 +108,16 @@ def read_json(path: Path) -> dict[str, Any]:
 def write_table(path: Path, table: Any) -> None:
     """Write a table as parquet or CSV, a dictionary as JSON or a page; same input, same bytes.
 
-    A dictionary of tables named .xlsx becomes a workbook, a sheet a table. A CSV is one that Excel
+    A dictionary of arrays named .npz becomes an archive of numpy, one of tables named .xlsx a
+    workbook, a sheet a table. A CSV is one that Excel
     opens: a mark of UTF-8, and a text that would be a formula begins with an apostrophe, which
     `read_table` takes away again.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     if path.suffix == ".parquet":
         table.to_parquet(path, index=False)
+    elif path.suffix == ".npz":
+        np.savez(path, **table)
     elif path.suffix == ".xlsx":
         safe = {"options": {"strings_to_formulas": False, "strings_to_urls": False}}
         with pd.ExcelWriter(path, engine="xlsxwriter", engine_kwargs=safe) as book:

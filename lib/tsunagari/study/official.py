@@ -30,41 +30,19 @@ _COLUMNS = ["municipality_code", "municipality", "sex", "age_class", "population
 def _read_sheet(path: Path, sheet: str | None = None) -> list[list[Any]]:
     """Return the cells of one sheet; a bad download is named as such."""
     if not path.exists():
-        raise _file_error("MISSING", path, ja="がありません", en="is not there")
+        raise InputError("POPULATION_FILE_MISSING", file=path.name)
     start = path.read_bytes()[:512].lstrip(b"\xef\xbb\xbf \r\n\t")
     if not start.startswith((b"PK\x03\x04", b"\xd0\xcf\x11\xe0")):
-        is_page = start[:1] == b"<"
-        ja = "は Web ページ（HTML）で" if is_page else "は"
-        en = "is a web page (HTML), " if is_page else "is "
-        raise _file_error(
-            "FORMAT",
-            path,
-            ja=f"{ja} Excel ファイルではありません。ダウンロードの種類（fileKind）がちがうようです",
-            en=f"{en}not an Excel file: the download's fileKind may have been wrong",
-        )
+        key = "FORMAT.page" if start[:1] == b"<" else "FORMAT"
+        raise InputError(f"POPULATION_{key}", file=path.name)
     try:
         book = CalamineWorkbook.from_path(path)
         name = sheet if sheet in book.sheet_names else book.sheet_names[0]
         if sheet is not None and sheet not in book.sheet_names:
-            raise _file_error("SHEET", path, ja=f"にシート {sheet} がない", en=f"has no {sheet}")
+            raise InputError("POPULATION_SHEET", file=path.name, sheet=sheet)
         return book.get_sheet_by_name(name).to_python(skip_empty_area=False)
     except (CalamineError, ValueError, IndexError) as error:
-        raise _file_error(
-            "FORMAT", path, ja="を Excel ファイルとして読めません", en="cannot be read as Excel"
-        ) from error
-
-
-_FETCH = ("ダウンロードし直してください", "Download it again")
-
-
-def _file_error(
-    code: str, path: Path, *, ja: str, en: str, todo: tuple[str, str] = _FETCH
-) -> InputError:
-    return InputError(
-        f"POPULATION_{code}",
-        f"人口のファイル {path.name} {ja}。{todo[0]}。",
-        f"The population file {path.name} {en}. {todo[1]}.",
-    )
+        raise InputError("POPULATION_FORMAT.broken", file=path.name) from error
 
 
 def _plain(cell: Any) -> str:
@@ -143,12 +121,7 @@ def read_register_workbook(
         if code[2:5] == "000":
             continue
         if check_digit(code[:5]) != code[5]:
-            raise _file_error(
-                "CODE",
-                path,
-                ja=f"の {name} の団体コードの検査数字が合いません",
-                en=f"has a wrong code: {name}",
-            )
+            raise InputError("POPULATION_CODE", file=path.name, name=name)
         total = _number(row[places["総数"]])
         counts = {age: _number(row[place]) for age, place in ages.items()}
         name = re.sub(r"^.+郡(?=.+[町村]$)", "", name)
@@ -176,12 +149,7 @@ def _find_register_header(
     else:
         ages, header = {}, 0
     if len(places) < len(wanted) or not ages:
-        raise _file_error(
-            "LAYOUT",
-            path,
-            ja="は市区町村別・年齢階級別の表ではないようです（見出しがちがう）",
-            en="does not look like the table by municipality and age (other headings)",
-        )
+        raise InputError("POPULATION_LAYOUT.register", file=path.name)
     first = header + 1
     while first < len(cells) and not re.fullmatch(
         r"\d{5,6}|-", _plain(cells[first][places["団体コード"]])
@@ -202,22 +170,12 @@ def _settle_register(
         whole = totals.get((code, "計"))
         both = totals.get((code, "男"), np.nan) + totals.get((code, "女"), np.nan)
         if whole is not None and not np.isclose(both, whole):
-            raise _file_error(
-                "SUM",
-                path,
-                ja=f"の {name} の男女の和が計と合いません",
-                en=f"does not add up: {name}",
-            )
+            raise InputError("POPULATION_SUM.sexes", file=path.name, name=name)
         if sex not in _SEXES:
             continue
         rest = total - sum(n for n in counts.values() if not np.isnan(n))
         if np.isnan(total) or rest < -0.5:
-            raise _file_error(
-                "SUM",
-                path,
-                ja=f"の {name} の年齢の和が総数をこえます",
-                en=f"does not add up: {name}",
-            )
+            raise InputError("POPULATION_SUM.ages", file=path.name, name=name)
         ages = {age: 0.0 if np.isnan(n) else n for age, n in counts.items()}
         for age, n in {**ages, NOT_PUBLISHED: rest}.items():
             table.append((code, name, _SEXES[sex], age, n))
@@ -233,21 +191,10 @@ def _choose(table: pd.DataFrame, wanted: Iterable[str] | None, *, path: Path) ->
     absent = [name for name in names if name not in set(table["municipality"])]
     if absent or not names:
         listed = "・".join(absent) or "(0)"
-        raise _file_error(
-            "MUNICIPALITY",
-            path,
-            ja=f"に市町村 {listed} がありません",
-            en=f"lacks: {listed}",
-            todo=(
-                "study.yaml の regions での書き方と、ファイルの都道府県を確かめてください",
-                "Check the spelling under regions in study.yaml, and the file's prefecture",
-            ),
-        )
+        raise InputError("POPULATION_MUNICIPALITY", file=path.name, names=listed)
     kept = table[table["municipality"].isin(names)].reset_index(drop=True)
     if kept.duplicated(["municipality", "sex", "age_class"]).any():
-        raise _file_error(
-            "REPEATED", path, ja="に同じ市町村が二度あります", en="holds a municipality twice"
-        )
+        raise InputError("POPULATION_REPEATED", file=path.name)
     return kept
 
 
@@ -273,7 +220,7 @@ def read_census_2_7(
     """
     cells = _read_sheet(path, "b02_07")
     if len(cells) < 13:
-        raise _file_error("LAYOUT", path, ja="は第2-7表ではないようです", en="is not table 2-7")
+        raise InputError("POPULATION_LAYOUT.census", file=path.name)
     labels, units = [_plain(c) for c in cells[9]], [_plain(c) for c in cells[10]]
     ages: dict[str, int] = {}
     for column in range(9, len(labels)):
@@ -283,7 +230,7 @@ def read_census_2_7(
             if name:
                 ages.setdefault(name, column)
     if len(ages) < 15:
-        raise _file_error("LAYOUT", path, ja="は第2-7表ではないようです", en="is not table 2-7")
+        raise InputError("POPULATION_LAYOUT.census", file=path.name)
     table = []
     for row in cells[12:]:
         people, sex, kind, name = (_plain(row[i]) for i in (0, 1, 2, 8))
@@ -324,11 +271,11 @@ def read_estat_csv(path: Path, *, municipalities: Iterable[str] | None = None) -
         except UnicodeDecodeError:
             continue
     else:
-        raise _file_error("ENCODING", path, ja="の文字コードが不明です", en="has no known encoding")
+        raise InputError("POPULATION_ENCODING", file=path.name)
     lines = list(csv.reader(io.StringIO(text, newline="")))
     at = next((i for i, row in enumerate(lines) if {"value"} & set(row) and _keys(row)), None)
     if at is None or data.lstrip()[:1] == b"<":
-        raise _file_error("LAYOUT", path, ja="に value の列がありません", en="has no column value")
+        raise InputError("POPULATION_LAYOUT.estat", file=path.name)
     places = _keys(lines[at]) | {"value": lines[at].index("value")}
     table = []
     for row in (row for row in lines[at + 1 :] if len(row) == len(lines[at])):

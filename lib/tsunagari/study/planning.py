@@ -35,11 +35,7 @@ def allocate_quota(population: pd.Series, n: int) -> pd.Series:
         {'N': 4, 'S': 2, 'W': 1}
     """
     if n < 1 or not ((population >= 0).all() and 0 < population.sum() < math.inf):
-        raise ConfigError(
-            "QUOTA",
-            "割付には1人以上の回答者数と、人口のあるセルが必要です。",
-            "A quota needs at least one respondent and cells with population.",
-        )
+        raise ConfigError("QUOTA")
     exact = population * n / population.sum()
     counts = np.floor(exact).astype(int)
     left = n - counts.sum()
@@ -149,11 +145,7 @@ def sample_size_for_change(
         2384
     """
     if before_percent == after_percent:
-        raise ConfigError(
-            "NO_CHANGE",
-            "2つの割合が同じなので、必要な人数は決まりません。差を入れてください。",
-            "Both percentages are the same, so no number of people tells them apart: enter a gap.",
-        )
+        raise ConfigError("NO_CHANGE")
     before, after = before_percent / 100, after_percent / 100
     middle = (before + after) / 2
     spread = norm.ppf(0.5 + CONFIDENCE / 2) * math.sqrt(2 * middle * (1 - middle)) + norm.ppf(

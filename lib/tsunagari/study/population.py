@@ -67,13 +67,7 @@ def load_population(study: Study) -> pd.DataFrame:
     """
     targets = load_targets(study)
     if targets is None:
-        raise ConfigError(
-            "POPULATION_MISSING",
-            f"調査「{study.name}」には人口の表がありません（重みは提供されたもの）。割付を作るには、"
-            "study.yaml の weighting に cells と targets を書いてください。",
-            f"Study '{study.name}' has no population, since its weights are given: a plan needs "
-            "cells and targets under weighting in study.yaml.",
-        )
+        raise ConfigError("POPULATION_MISSING", name=study.name)
     return targets[0] if isinstance(targets, list) else targets
 
 
@@ -95,18 +89,10 @@ def load_other_targets(study: Study) -> dict[str, pd.DataFrame]:
     }
 
 
-def _targets_error(code: str, name: str, *, ja: str, en: str) -> ConfigError:
-    return ConfigError(
-        code,
-        f"人口の表 {name} {ja}。直してください。",
-        f"The population table {name} {en}: mend it.",
-    )
-
-
 def _load_cells(study: Study, name: str, *, by: Sequence[str]) -> pd.DataFrame:
     path = study.raw_dir / name
     if not path.exists():
-        raise _targets_error("TARGETS_MISSING", name, ja="がありません", en="is not there")
+        raise ConfigError("TARGETS_MISSING", name=name)
     if path.suffix != ".csv" or name.startswith("FEH_"):
         cells = _official_cells(study, path, by=by)
         _check_cells(cells, cells.index, study=study, name=name)
@@ -114,26 +100,17 @@ def _load_cells(study: Study, name: str, *, by: Sequence[str]) -> pd.DataFrame:
     try:
         table = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig")
     except (UnicodeDecodeError, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
-        raise _targets_error(
-            "TARGETS_UNREADABLE", name, ja="を UTF-8 の CSV として読めません", en="is no UTF-8 CSV"
-        ) from error
+        raise ConfigError("TARGETS_UNREADABLE", name=name) from error
     lacking = [column for column in (*by, "population") if column not in table.columns]
     if lacking:
         listed = ", ".join(lacking)
-        raise _targets_error(
-            "TARGETS_COLUMNS", name, ja=f"に列 {listed} がありません", en=f"lacks columns {listed}"
-        )
+        raise ConfigError("TARGETS_COLUMNS", name=name, columns=listed)
     table.index = pd.RangeIndex(2, len(table) + 2)
     _check_vintage(table, study=study, name=name)
     numbers = pd.to_numeric(table["population"].str.replace(",", ""), errors="coerce")
     bad = table.index[~(np.isfinite(numbers) & (numbers >= 0))]
     if len(bad):
-        raise _targets_error(
-            "TARGETS_NUMBER",
-            name,
-            ja=f"の {_listed(bad)} 行目の population が 0 以上の数ではありません",
-            en=f"has no number of 0 or more as population in rows {_listed(bad)}",
-        )
+        raise ConfigError("TARGETS_NUMBER", name=name, rows=_listed(bad))
     cells = table[list(by)].assign(population=numbers).reset_index(drop=True)
     _check_cells(cells, table.index, study=study, name=name)
     return cells
@@ -157,12 +134,7 @@ def _official_cells(study: Study, path: Path, *, by: Sequence[str]) -> pd.DataFr
     table = table.rename(columns=names)
     lacking = ", ".join(name for name in by if name not in table.columns)
     if lacking:
-        raise _targets_error(
-            "TARGETS_COLUMNS",
-            path.name,
-            ja=f"に {lacking} の別はありません",
-            en=f"has no {lacking}",
-        )
+        raise ConfigError("TARGETS_COLUMNS.official", name=path.name, columns=lacking)
     return table.groupby(list(by), as_index=False)["population"].sum()
 
 
@@ -190,12 +162,7 @@ def _check_vintage(table: pd.DataFrame, *, study: Study, name: str) -> None:
     expected = {"population_date": study.wave.population_date, "area": study.config.area}
     for column, wanted in expected.items():
         if column in table.columns and wanted and set(table[column]) != {wanted}:
-            raise _targets_error(
-                "TARGETS_VINTAGE",
-                name,
-                ja=f"の {column} が study.yaml の {wanted} とちがいます",
-                en=f"has another {column} than {wanted} of study.yaml",
-            )
+            raise ConfigError("TARGETS_VINTAGE", name=name, column=column, wanted=wanted)
 
 
 def _check_cells(cells: pd.DataFrame, rows: pd.Index, *, study: Study, name: str) -> None:
@@ -212,28 +179,16 @@ def _check_cells(cells: pd.DataFrame, rows: pd.Index, *, study: Study, name: str
         unknown = ~cells[variable].isin([*codes, *shares.get(variable, ())])
         if unknown.any():
             bad = _listed(rows[unknown])
-            raise _targets_error(
-                "TARGETS_CODE",
-                name,
-                ja=f"の {bad} 行目の {variable} がこの調査にないコードです",
-                en=f"has codes of {variable} that the study does not know in rows {bad}",
-            )
+            raise ConfigError("TARGETS_CODE", name=name, rows=bad, variable=variable)
     twice = cells.duplicated(by)
     if twice.any():
         bad = _listed(rows[twice])
-        raise _targets_error(
-            "TARGETS_REPEATED", name, ja=f"の {bad} 行目が二度目です", en=f"repeats cells: {bad}"
-        )
+        raise ConfigError("TARGETS_REPEATED", name=name, rows=bad)
     full = pd.MultiIndex.from_product(list(wanted.values()), names=by)
     absent = full.difference(pd.MultiIndex.from_frame(cells[by]))
     if len(absent):
         listed = "; ".join(join(cell) for cell in absent[:5])
-        raise _targets_error(
-            "TARGETS_CELL_MISSING",
-            name,
-            ja=f"に {len(absent)} 個のセルがありません（{listed}）",
-            en=f"lacks {len(absent)} cells ({listed})",
-        )
+        raise ConfigError("TARGETS_CELL_MISSING", name=name, n=len(absent), cells=listed)
 
 
 # --- from official ages to a study's cells ------------------------------------------------------
@@ -269,11 +224,7 @@ def make_targets(
     lacking = sorted(set(population["municipality"]) - set(to_region))
     if lacking or len(pairs) != len(to_region):
         listed = "・".join(lacking[:5])
-        raise ConfigError(
-            "REGION_MAP",
-            f"regions がすべての市町村を一度ずつ持っていません（{listed}）。直してください。",
-            f"regions must hold every municipality once ({listed}): mend it.",
-        )
+        raise ConfigError("REGION_MAP", listed=listed)
     known = population[population["age_class"] != NOT_PUBLISHED]
     parts = []
     for band in bands:

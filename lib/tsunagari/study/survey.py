@@ -88,17 +88,9 @@ class Study:
         if found is None:
             place = f"data/raw/{self.name}/{self.year}/{self.wave.responses}"
             hint = f" {self.config.file.how_to_get}" if self.config.file.how_to_get else ""
-            raise InputError(
-                "RESPONSES_MISSING",
-                f"回答ファイル {place} がありません。そこに置いてください。{hint}",
-                f"There is no answer file {place}: put it there.",
-            )
+            raise InputError("RESPONSES_MISSING", place=place, hint=hint)
         if not found.is_file():
-            raise InputError(
-                "RESPONSES_FOLDER",
-                "responses がファイルではなくフォルダーです。回答ファイルを置いてください。",
-                "responses is a folder, not a file: put the answer file there.",
-            )
+            raise InputError("RESPONSES_FOLDER")
         return found
 
     @property
@@ -250,17 +242,14 @@ def open_study(name: str, year: int) -> Study:
     if name not in known:
         raise ConfigError(
             "STUDY_UNKNOWN",
-            f"調査「{name}」はありません。選べるもの: {', '.join(known) or 'なし'}。",
-            f"There is no study '{name}'; choose one of: {', '.join(known) or 'none'}.",
+            name=name,
+            value=", ".join(known) or "なし",
+            value_2=", ".join(known) or "none",
         )
     config = _read_study_file(folder / name / "study.yaml")
     if year not in config.waves:
         waves = ", ".join(map(str, sorted(config.waves)))
-        raise ConfigError(
-            "WAVE_UNKNOWN",
-            f"調査「{name}」に {year} 年はありません。選べる年: {waves}。",
-            f"Study '{name}' has no wave {year}; choose one of: {waves}.",
-        )
+        raise ConfigError("WAVE_UNKNOWN", name=name, year=year, waves=waves)
     if not isinstance(config, StudyFile):
         nothing = pd.DataFrame(columns=[*CODEBOOK_COLUMNS])
         return Study(name=name, year=year, config=config, codebook=Codebook(*[nothing] * 3))
@@ -274,12 +263,7 @@ def open_study(name: str, year: int) -> Study:
 
 def _raise_study_file(problems: list[str]) -> None:
     if problems:
-        raise ConfigError(
-            "STUDY_FILE",
-            f"study.yaml に誤りがあります（{len(problems)} 件）: {problem_list(problems)}。"
-            "直してください。",
-            f"study.yaml has {len(problems)} mistake(s), listed before: mend them.",
-        )
+        raise ConfigError("STUDY_FILE", n=len(problems), problem_list=problem_list(problems))
 
 
 class _AsWritten(yaml.SafeLoader):
@@ -297,11 +281,7 @@ def _read_yaml(path: Path, loader: type[yaml.SafeLoader]) -> Any:
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         mark = getattr(error, "problem_mark", None)
         line = f"{mark.line + 1} 行目付近で" if mark else ""
-        raise ConfigError(
-            "STUDY_FILE",
-            f"{path.name} を{line}読めません。YAML（UTF-8）の書き方を直してください。",
-            f"{path.name} is not valid YAML in UTF-8: mend it at the line named before.",
-        ) from error
+        raise ConfigError("STUDY_FILE.read_yaml", name=path.name, line=line) from error
 
 
 def _read_study_file(path: Path) -> RecordsFile:

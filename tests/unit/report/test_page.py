@@ -9,9 +9,9 @@ import pytest
 from python_calamine import CalamineWorkbook
 from tests.browser import published_sample as sample
 
-from tsunagari import disclosure
 from tsunagari.errors import KernelError
 from tsunagari.estimates import ESTIMATE_COLUMNS
+from tsunagari.gate import hiding
 from tsunagari.report import page
 from tsunagari.report.published import Published
 from tsunagari.report.workbook import write_workbook
@@ -157,7 +157,7 @@ def test_what_left_the_plan_reads_as_what_is_hidden_and_is_counted(rows):
     assert (gone & (rows["measure"] == "percent")).sum() > 5 and (is_left_out & ~gone).any()
     assert words_of(report_of(hidden[~is_left_out])) == words_of(report_of(hidden))
     left_out = pd.Series("line", index=rows.index).where(is_left_out)
-    counts = disclosure.count_left_out(hidden, left_out, wave=sample.YEAR)
+    counts = hiding.count_left_out(hidden, left_out, wave=sample.YEAR)
     whole = report_of(pd.concat([hidden[~is_left_out], counts]))
     number = re.escape(f"{is_left_out.sum():,}件")
     text = whole.chapters["limits"].to_html()

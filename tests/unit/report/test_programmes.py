@@ -8,7 +8,7 @@ import pytest
 from tests.browser import published_sample as sample
 from tests.unit.report import records_sample
 
-from tsunagari import attack
+from tsunagari.gate import trace
 from tsunagari.report import page
 
 SURVEY = ["method", "loneliness", "ties", "others", "comparison", "factors", "appendix", "crosses"]
@@ -65,9 +65,9 @@ class Headings(HTMLParser):
 
 
 def test_every_printed_number_is_a_row(both, report):
-    figures = attack.list_figures(both.estimates, both.about)
-    passages = attack.read_page(html(report, "programmes", "next_year", "summary"))
-    assert attack.find_untraced(passages, figures) == []
+    figures = trace.list_figures(both.estimates, both.about)
+    passages = trace.read_page(html(report, "programmes", "next_year", "summary"))
+    assert trace.find_untraced(passages, figures) == []
 
 
 @pytest.mark.parametrize(
@@ -79,10 +79,10 @@ def test_a_number_that_is_no_row_is_found(both, file, column, text):
     files = records_sample.told()
     files[file][column] = text
     report = page.build_report(records_sample.published(**files))
-    figures = attack.list_figures(both.estimates, both.about)
-    passages = attack.read_page(html(report, "programmes", "next_year"))
+    figures = trace.list_figures(both.estimates, both.about)
+    passages = trace.read_page(html(report, "programmes", "next_year"))
     (number,) = re.findall(r"\d+", text)
-    assert {token for _, token in attack.find_untraced(passages, figures)} == {number}
+    assert {token for _, token in trace.find_untraced(passages, figures)} == {number}
 
 
 def test_a_study_without_survey_has_no_chapter_of_one(report, alone):

@@ -9,9 +9,9 @@ from jinja2 import Environment, meta
 from tests.browser import published_sample as sample
 from tests.unit.report import records_sample
 
-from tsunagari import attack
 from tsunagari.errors import ConfigError
 from tsunagari.estimates import ESTIMATE_COLUMNS
+from tsunagari.gate import trace
 from tsunagari.report import page, texts, workbook, writer
 from tsunagari.study.codebook import MISSING_ROLES
 
@@ -153,7 +153,7 @@ def test_every_part_of_a_chapter_names_what_there_is_and_all_there_is_has_a_part
 def test_the_workbook_names_columns_measures_and_states_that_there_are():
     written, estimates = texts.load_texts()["workbook"], sample.estimates()
     assert set(written["columns"]) <= set(ESTIMATE_COLUMNS)
-    assert written["columns"]["wave"] in attack._YEARS  # a year is no number of a row
+    assert written["columns"]["wave"] in trace._YEARS  # a year is no number of a row
     assert set(estimates["status"]) == set(written["status"])
     assert {t.partition("_")[0] + "_" for t in estimates["table_id"]} > set(written["families"])
 
@@ -256,8 +256,8 @@ def test_a_study_orders_a_chapter_as_it_likes():
 def test_a_number_that_an_official_types_is_found_by_the_attacker(sentence, untraced):
     told = sample.published(sample.small(), texts={"texts": {"appendix_lead": sentence}})
     html = page.build_report(told)._repr_html_()
-    figures = attack.list_figures(told.estimates, told.about)
-    found = attack.find_untraced(attack.read_page(html, place="page"), figures)
+    figures = trace.list_figures(told.estimates, told.about)
+    found = trace.find_untraced(trace.read_page(html, place="page"), figures)
     assert [token for _, token in found] == untraced
 
 

@@ -1,0 +1,1 @@
+"""What may leave: hide, check, attack."""

@@ -1,0 +1,101 @@
+"""What the report may know beside the figures."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tsunagari.statistics.benchmark import read_benchmark
+from tsunagari.study.survey import Study
+
+# --- what the report may know beside the figures --------------------------------------------------
+
+
+def describe_study(study: Study) -> dict[str, Any]:
+    """Return the texts and labels that a report needs and that hold nothing about a person.
+
+    Args:
+        study: The wave.
+
+    Returns:
+        What published/about.json holds; docs/data_dictionary.md lists the keys.
+    """
+    config, wave = study.config, study.wave
+    described = {
+        "study": study.name,
+        "year": study.year,
+        "title": config.title,
+        "area": config.area,
+        "people": config.people,
+        "is_synthetic": bool(study.synthetic_inputs),
+        "synthetic_inputs": study.synthetic_inputs,
+        "has_survey": study.has_survey,
+        "texts": study.texts,
+        "marks": config.marks.model_dump(),
+        "disclosure": config.disclosure.model_dump(),
+        "notes": list(config.notes),
+        "min_cell_n": config.disclosure.base_minimum,
+    }
+    if not study.has_survey:
+        return described
+    return described | {
+        "fieldwork": wave.fieldwork,
+        "mode": config.design.mode,
+        "population_date": wave.population_date,
+        "population_note": wave.population_note,
+        "weighting_label": config.weighting.label,
+        "regions": [region.label for region in config.regions.values()],
+        "variables": _describe_variables(study),
+        "indicators": _describe_indicators(study),
+        "base": config.tables.base,
+        "axes": study.axes,
+        "crosses": list(config.tables.crosses),
+        "benchmark": _describe_benchmark(study),
+        "report": config.report.model_dump(),
+        "error_note": config.design.error_note,
+    }
+
+
+def _describe_variables(study: Study) -> dict[str, Any]:
+    roles: dict[str, dict[str, str]] = {}
+    codes = study.codebook.codes[study.codebook.codes["role"] != "answer"]
+    for item, code, role in zip(codes["item"], codes["code"], codes["role"], strict=True):
+        roles.setdefault(item, {})[code] = role
+    return {
+        name: {
+            "label": item.label,
+            "short_label": item.short_label,
+            "kind": item.kind,
+            "values": dict(item.labels),
+            "nets": {net: list(codes) for net, (_, codes) in item.nets.items()},
+            "roles": roles.get(name, {}),
+        }
+        for name, item in study.items.items()
+    }
+
+
+def _describe_indicators(study: Study) -> dict[str, Any]:
+    described = {}
+    for name, indicator in study.config.indicators.items():
+        item = study.items[indicator.item]
+        answers = "・".join(f"「{item.labels[code]}」" for code in indicator.codes)
+        described[name] = {
+            "label": indicator.label,
+            "short_label": indicator.short_label or indicator.label,
+            "definition": f"{item.label}：{answers}",
+            "base": indicator.base,
+            "item": indicator.item,
+            "item_values": list(indicator.codes),
+        }
+    return described
+
+
+def _describe_benchmark(study: Study) -> dict[str, Any] | None:
+    benchmark = study.config.benchmark
+    if benchmark is None:
+        return None
+    return {
+        "label": benchmark.label,
+        "year": study.wave.benchmark_year,
+        "caveat": benchmark.caveat,
+        "not_compared": list(read_benchmark(study).not_compared),
+    }
