@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import yaml
 
+from tsunagari.estimates import conform
 from tsunagari.programmes import schema
 from tsunagari.programmes.records import Records
 from tsunagari.study.settings import Disclosure
@@ -121,6 +122,51 @@ def build(
     table = table.assign(**verdicts.astype(_VERDICT).to_dict("series"))
     public = [c.name for c in schema.tables()["kpi_ledger"].columns.values() if c.is_public]
     return table[[*public, *words()["computed"]]]
+
+
+_NUMBERS = {
+    "actual": "actual_value",
+    "baseline": "baseline_value",
+    "target": "target_value",
+    "previous": "previous_value",
+    "achievement": "achievement_pct",
+    "gap": "gap",
+}
+
+
+def figures(ledger: pd.DataFrame, *, year: int) -> pd.DataFrame:
+    """Return the ledger's numbers as rows of estimates, so that the report may print them.
+
+    Args:
+        ledger: What `build` returned.
+        year: The wave.
+
+    Returns:
+        table_id kpi; `item` the indicator, `measure` actual (unless `figure_row_id` names its row),
+        baseline, target, previous, achievement, gap (target to actual, without sign). What is
+        missing or hidden has no row.
+    """
+    table = ledger.assign(gap=(ledger["target_value"] - ledger["actual_value"]).abs())
+    units = schema.declared()["units"]
+    found = []
+    for measure, column in _NUMBERS.items():
+        is_new = table["figure_row_id"].isna() if measure == "actual" else True
+        part = table[table[column].notna() & is_new]
+        rows = pd.DataFrame({
+            "wave": str(year), "table_id": "kpi", "measure": measure, "item": part["kpi_id"],
+            "unit": part["unit"].map(units).fillna("unknown"), "estimate": part[column],
+            "item_label": part["indicator_name"], "source": part["source"],
+        })  # fmt: skip
+        if measure == "achievement":
+            rows["unit"] = "percent"
+        if measure == "gap":
+            rows["unit"] = rows["unit"].replace("percent", "points")
+        if measure == "actual":
+            names = {"n_unweighted": "base_n", "lower": "ci_low", "upper": "ci_high"}
+            rows = rows.assign(**{name: part[own] for name, own in names.items()})
+        found.append(rows)
+    told = {"item_value": "1", "domain": "all", "domain_value": "all", "weighting": "records"}
+    return conform(pd.concat(found, ignore_index=True).assign(**told))
 
 
 def achievement(row: dict[str, Any]) -> float:

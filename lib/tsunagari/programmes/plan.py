@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import yaml
 
-from tsunagari.estimates import round_half_up
+from tsunagari.estimates import WHOLE_PERCENT_BASE, round_half_up
 from tsunagari.programmes import schema
 from tsunagari.programmes.ledger import NOT_JUDGED
 from tsunagari.programmes.ledger import words as ledger_words
@@ -84,17 +84,19 @@ def _proposal(one: dict[str, Any], rule: dict[str, Any], *, year: int) -> dict[s
 def _amount(value: float, one: dict[str, Any], *, alone: bool = False, gap: bool = False) -> str:
     """Return a value with its unit, and unless `alone` with its interval or the lack of n."""
     unit = "" if one["unit"] == "不明" else one["unit"]
+    is_few = unit == "%" and not alone and one["base_n"] < WHOLE_PERCENT_BASE  # as its row shows
     unit = "ポイント" if gap and unit == "%" else unit
 
     def written(number: float) -> str:
-        return f"{round_half_up(np.array([number]), decimals=1)[0]:,.1f}".removesuffix(".0") + unit
+        rounded = round_half_up(np.array([number]), decimals=1 - is_few)[0]
+        return f"{rounded:,.1f}".removesuffix(".0") + unit
 
     text = "" if np.isnan(value) else written(value)
     if alone or np.isnan(value):
         return text
     text = ("約" if one["is_approximate"] == YES else "") + text
     if not np.isnan(one["ci_low"]):
-        return f"{text}（95%区間 {written(one['ci_low'])}〜{written(one['ci_high'])}）"
+        return f"{text}（95%信頼区間 {written(one['ci_low'])}〜{written(one['ci_high'])}）"
     return text
 
 

@@ -46,7 +46,7 @@ def measure(
 
     rows = [
         _count("registered", "1", len(table)),
-        _count("pairs", "1", len(lists.duplicates(table))),
+        _count("pairs", "1", len(lists.duplicates(table)), unit="groups"),
     ]
     for month, new, total in lists.growth(table).itertuples(index=False):
         place = {"domain": "month", "domain_value": month or "unknown"}
@@ -62,6 +62,7 @@ def measure(
                 "domain": by,
                 "domain_value": cell.place_code,
                 "item_label": cell.trouble_label,
+                "reason": cell.place_label,
             }
             rows.append(_count("local", cell.trouble_code, cell.n_local, **place))
             rows.append(_count("wide", cell.trouble_code, cell.n_wide, **place))

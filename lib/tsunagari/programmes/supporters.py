@@ -66,19 +66,24 @@ def measure(records: Records, *, year: int, confidence: float = 0.95) -> pd.Data
     table = cohorts(records)
     rows = []
     if len(table):
+        people = records.table("supporter_people")
         source = source_of(table)
+        dated = source_of(pd.concat([table, people])) if len(people) else source
         overlap = (table["overlaps_with"] != "").any()  # then no sum is anybody's number
         frames = [({}, table)] if len(table) == 1 or not overlap else []
         if len(table) > 1:
             each = table.groupby(level=0, sort=False)
             frames += [({"domain": "cohort", "domain_value": c}, part) for c, part in each]
         for domain, part in frames:
-            rows += _funnel(part, domain=domain, source=source)
-        rows += _retention(records, confidence=confidence, source=source)
+            rows += _funnel(part, domain=domain, source=source, dated=dated)
+        rows += _retention(records, confidence=confidence, source=source_of(people))
     return finish(rows, table="supporters", year=year)
 
 
-def _funnel(table: pd.DataFrame, *, domain: dict, source: str) -> Iterator[dict[str, Any]]:
+def _funnel(
+    table: pd.DataFrame, *, domain: dict, source: str, dated: str
+) -> Iterator[dict[str, Any]]:
+    """Yield the counts of a funnel; `dated` is the source of those counted from people's dates."""
     told = domain | {"source": source}
     yield row(
         "trained", "1", measure="count", unit="persons", estimate=table["trained"].sum(),
@@ -89,7 +94,7 @@ def _funnel(table: pd.DataFrame, *, domain: dict, source: str) -> Iterator[dict[
         if len(known):
             yield share(
                 stage, "1", count=known[stage].sum(), n=known["trained"].sum(), confidence=None,
-                item_label=word(stage), reason=word("census"), **told,
+                item_label=word(stage), reason=word("census"), **told | {"source": dated},
             )  # fmt: skip
 
 

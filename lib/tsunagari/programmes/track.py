@@ -7,12 +7,14 @@ from typing import Any
 
 import pandas as pd
 
+from tsunagari.estimates import conform
 from tsunagari.programmes import (
     consultations,
     council,
     courses,
     hsds,
     ledger,
+    plan,
     resources,
     schema,
     supply,
@@ -101,6 +103,52 @@ def public_records(found: Records) -> dict[str, pd.DataFrame]:
         name: plain(found.table(name)[[c.name for c in table.columns.values() if c.is_public]])
         for name, table in tables.items()
     }
+
+
+_TYPED = {  # file: what of it people typed and the report prints
+    "ledger": "indicator_name definition base qual_result direction_reason",
+    "plan": "current issue goal measure owner direction_reason",
+    "plan_review": "goal measure owner done_note",
+    "actions": "what owner result",
+    "meetings": "body agenda decisions",
+    "publicity": "label",
+}
+
+
+def typed_texts(tables: Mapping[str, pd.DataFrame], *, year: int) -> pd.DataFrame:
+    """Return the typed texts that hold digits, each a row of estimates without a number.
+
+    A digit that an official typed is a word of a record, as a label of the codebook is: its row
+    holds the text as its reason, and the attacker knows it by that. What the machine proposes for
+    the plan is no typed text; its numbers are those of rows.
+
+    Args:
+        tables: Published tables by their file's name.
+        year: The wave.
+
+    Returns:
+        table_id typed_texts; `item` file and line, `item_value` the column, measure text.
+    """
+    found = []
+    for name, columns in _TYPED.items():
+        table = tables[name]
+        if name == "plan":
+            table = table[table["origin"] == plan.EDITED]
+        lines = pd.Series(f"{name} ", index=table.index) + (table.index + 1).astype(str)
+        long = table.assign(item=lines).melt(
+            ["item"], columns.split(), var_name="item_value", value_name="reason"
+        )
+        found.append(long[long["reason"].fillna("").astype(str).str.contains(r"\d")])
+    rows = pd.concat(found, ignore_index=True)
+    told = {"table_id": "typed_texts", "measure": "text", "wave": str(year), "unit": "text"}
+    everybody = {"domain": "all", "domain_value": "all", "weighting": "records"}
+    return conform(rows.assign(**told, **everybody))
+
+
+def save_tables(study: Study, tables: Mapping[str, pd.DataFrame]) -> None:
+    """Write each table as published/<name>.csv."""
+    for name, table in tables.items():
+        study.save(f"published/{name}.csv", table)
 
 
 def plain(table: pd.DataFrame) -> pd.DataFrame:

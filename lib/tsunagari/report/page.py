@@ -19,17 +19,18 @@ from nbformat import NotebookNode
 from traitlets.config import Config
 
 from tsunagari.errors import ConfigError, KernelError
-from tsunagari.report import figures
+from tsunagari.report import figures, findings, pictures, programmes, tables
 from tsunagari.report.blocks import Block, Chapter, Picture, Table, Text
-from tsunagari.report.findings import LINES
-from tsunagari.report.pictures import FIGURES
 from tsunagari.report.published import Published
-from tsunagari.report.tables import TABLES, make_table
+from tsunagari.report.tables import make_table
 from tsunagari.report.texts import FIXED
 from tsunagari.report.writer import Writer
 
 Context = dict[str, Any]
 Part = dict[str, Any]
+TABLES = tables.TABLES | programmes.TABLES
+FIGURES = pictures.FIGURES | programmes.FIGURES
+LINES = findings.LINES | programmes.LINES
 
 
 # --- chapters -------------------------------------------------------------------------------------
@@ -97,6 +98,7 @@ def build_report(published: Published) -> Report:
             builder.links,
         )
         for name, spec in writer.texts["chapters"].items()
+        if "each" not in spec or SUBJECTS[spec["each"]](published)
     }
     return Report(writer.title, writer.text("subtitle"), chapters)
 
@@ -171,6 +173,10 @@ SUBJECTS = {  # what parts are repeated for: questions, families of them, models
     "models": lambda published: [{"outcome": outcome} for outcome in published.outcomes],
     "nation": lambda published: [{}] * bool(_nation(published)),
     "nation_questions": lambda published: [{"item": item} for item in _nation(published)],
+    "survey": lambda published: [{}] * published.has_survey,
+    "programmes": lambda published: [{}] * bool(published.records),
+    "sections": programmes.sections,
+    "plan": lambda published: [{}] * bool(published.told("plan")),
     "waves": lambda published: [{}] * (published.previous is not None),
 } | {
     name: lambda published, name=name: [{"item": item} for item in published.chapter(name)]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -28,6 +28,13 @@ from tsunagari.study.codebook import NO_ANSWER
 from tsunagari.study.files import check_wave, processed_dir, read_table
 
 Row = Mapping[str, Any]  # one row of estimates, by column
+NO_SURVEY = {  # what about.json does not say of a study that has records alone
+    "fieldwork": "", "mode": "", "population_date": "", "population_note": "",
+    "weighting_label": "", "error_note": "", "base": "asked", "benchmark": None,
+    "regions": [], "axes": [], "crosses": [], "variables": {}, "indicators": {},
+    "report": {"loneliness": [], "ties": [], "others": []},
+}  # fmt: skip
+RECORDS = ("ledger", "plan", "plan_review", "actions", "logic", "events", "meetings", "publicity")
 STANDARDISED = "difference_points_age_standardised"
 
 
@@ -77,12 +84,15 @@ class Published:
         estimates: published/estimates.csv, one row a figure; a number, mark or verdict that a
             suppressed row holds by mistake is dropped here, at the door. the ids are made anew.
         about: published/about.json.
+        records: What notebook 06 published beside its figures, by file; none without records.
     """
 
     estimates: pd.DataFrame
     about: dict[str, Any]
+    records: dict[str, pd.DataFrame] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "about", NO_SURVEY | self.about)
         table = conform(self.estimates)
         hidden = (table["status"] == "suppressed").to_numpy(bool)
         gone = {n: np.nan if n in NUMBERS else "" for n in HIDDEN_COLUMNS}
@@ -104,6 +114,29 @@ class Published:
     def is_synthetic(self) -> bool:
         """Whether any input, an earlier wave included, is synthetic."""
         return self.about["is_synthetic"]
+
+    @property
+    def has_survey(self) -> bool:
+        """Whether the study asked anybody."""
+        return self.about.get("has_survey", True)
+
+    def told(self, name: str) -> list[Row]:
+        """Return the lines of a file of the records, texts cleaned; none where it is not there."""
+        table = self.records.get(name, pd.DataFrame())
+        return [{k: clean_text(v) for k, v in row.items()} for row in records(table.fillna(""))]
+
+    @cached_property
+    def kpis(self) -> dict[str, dict[str, Any]]:
+        """The ledger's lines with the rows of their numbers, by id."""
+        ids = dict(zip(self.estimates["row_id"], self.estimates.index, strict=True))
+        found = {}
+        for line in self.told("ledger"):
+            rows = records(self.rows("kpi", item=line["kpi_id"]))
+            own = {row["measure"]: row for row in rows}
+            if line["figure_row_id"] in ids:
+                own["actual"] = records(self.estimates.loc[[ids[line["figure_row_id"]]]])[0]
+            found[line["kpi_id"]] = line | {"rows": own}
+        return found
 
     @property
     def indicators(self) -> dict[str, dict[str, Any]]:
@@ -337,7 +370,7 @@ def read_published(study: str, year: int) -> Published:
         year: Survey wave.
 
     Returns:
-        Estimates and texts.
+        Estimates, texts and records.
 
     Raises:
         InputError: The gate has not run yet, or a column is missing.
@@ -349,4 +382,6 @@ def read_published(study: str, year: int) -> Published:
     lacking = [name for name in ESTIMATE_COLUMNS if name not in estimates.columns]
     if lacking:
         raise InputError("PUBLISHED_COLUMNS", names=", ".join(lacking))
-    return Published(estimates=estimates, about=about)
+    has_records = (folder / "programmes.json").exists()
+    told = {name: read_table(folder / f"{name}.csv") for name in RECORDS if has_records}
+    return Published(estimates=estimates, about=about, records=told)

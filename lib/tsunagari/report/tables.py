@@ -72,7 +72,7 @@ _SHOW = {
     "percent": _percent,
     "gap": _gap,
     "difference": _difference,
-    "estimate": lambda row: Cell(estimate(row), rows=keys_of([row])),
+    "estimate": lambda row: Cell(estimate(row), rows=keys_of([row])) if row else Cell(MISSING),
     "interval": lambda row: Cell(interval(row), rows=keys_of([row])),
     "base": lambda row: Cell(base(row), rows=keys_of([row])) if row else Cell(MISSING),
     "count": lambda row: Cell(estimate(row, decimals=0), rows=keys_of([row])),

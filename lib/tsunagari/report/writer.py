@@ -10,7 +10,7 @@ from typing import Any
 from jinja2 import StrictUndefined, pass_context
 from jinja2.runtime import Context
 from jinja2.sandbox import SandboxedEnvironment
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from tsunagari.errors import ConfigError, SurveyError
 from tsunagari.estimates import is_whole
@@ -19,7 +19,8 @@ from tsunagari.report.published import Published, Row, is_aged, is_hidden, is_su
 from tsunagari.report.texts import FIXED, own_texts
 
 HIDDEN, MISSING, NONE = "x", "…", "-"
-_DECIMALS = {"percent": 1, "points": 1, "persons": 0, "respondents": 0}
+_COUNTED = "persons respondents organisations cases calls lines sheets yen groups days visits cells"
+_DECIMALS = {"percent": 1, "points": 1, "unknown": 0} | dict.fromkeys(_COUNTED.split(), 0)
 _SHOWN_UNITS = {name: FIXED["units"][name] for name in ("percent", "points")}
 BASE_SIGNS = {"reference": "*", "low_base": "†"}
 
@@ -113,6 +114,12 @@ def ends(row: Row) -> Markup:
     return number(row, interval(row))
 
 
+def of_rows(text: str, rows: list[Row | None]) -> Markup:
+    """Return a text whose numbers are those of some rows."""
+    keys = ";".join(keys_of(rows))
+    return Markup('<span data-row="{}">{}</span>').format(keys, text) if keys else escape(text)
+
+
 def reference(key: str) -> Markup:
     """Return a place that becomes a link to a table, once tables have numbers."""
     return Markup(f"⟦{key}⟧")
@@ -135,7 +142,7 @@ class Writer:
         self.published = published
         self.texts = own_texts(published.about["texts"])
         jinja = SandboxedEnvironment(autoescape=True, undefined=StrictUndefined)
-        filters = (value, marked, size, with_interval, ends)
+        filters = (value, marked, size, with_interval, ends, of_rows)
         jinja.filters |= {each.__name__: each for each in filters}
         jinja.filters |= {"clean": clean_text, "number": format_number}
         jinja.tests |= {"sure": is_sure, "aged": is_aged}
@@ -144,7 +151,8 @@ class Writer:
         jinja.globals |= self.texts["words"] | {n: clean_text(t or "") for n, t in plain.items()}
         jinja.globals |= {
             "about": about, "year": published.year, "previous": published.previous,
-            "is_synthetic": published.is_synthetic, "synthetic": FIXED["synthetic"],
+            "is_synthetic": published.is_synthetic, "has_survey": published.has_survey,
+            "has_records": bool(published.records), "synthetic": FIXED["synthetic"],
             "synthetic_note": FIXED["synthetic_note"],
             "confidence": f"{100 * about['marks']['confidence']:g}",
             "error_note": clean_text(about["error_note"]).rstrip("。"),

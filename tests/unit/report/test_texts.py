@@ -7,11 +7,12 @@ import pandas as pd
 import pytest
 from jinja2 import Environment, meta
 from tests.browser import published_sample as sample
+from tests.unit.report import records_sample
 
 from tsunagari.errors import ConfigError
 from tsunagari.estimates import ESTIMATE_COLUMNS
 from tsunagari.gate import trace
-from tsunagari.report import findings, page, pictures, tables, texts, workbook, writer
+from tsunagari.report import page, texts, workbook, writer
 from tsunagari.study.codebook import MISSING_ROLES
 
 FOLDER = Path(texts.__file__).parent
@@ -75,7 +76,12 @@ def said(tmp_path_factory, council):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(writer.Writer, "say", listen)
         page.build_report(sample.published(sample.estimates(), is_synthetic=True))
-        for study in (bare_study(), uncertain_study(), marked_study()):
+        nothing = {name: pd.DataFrame() for name in ("actions", "plan", "ledger")}
+        records = (
+            records_sample.published(),
+            records_sample.published(has_survey=False, **nothing),
+        )
+        for study in (bare_study(), uncertain_study(), marked_study(), *records):
             page.build_report(study)
         workbook.write_workbook(uncertain_study(), tmp_path_factory.mktemp("book") / "t.xlsx")
     assert council.charts
@@ -87,7 +93,7 @@ def test_every_text_is_said_by_some_report(said):
         place: text
         for part in ("chapters", "texts", "tables", "figures")
         for place, text in templates(texts.load_texts()[part], part)
-        if ".parts." not in place and not re.search(r"rows\.\w+\.label", place)
+        if not re.search(r"\.parts\.|\.each$|rows\.\w+\.label", place)
     }
     assert [place for place, text in places.items() if text not in said] == []
 
@@ -96,6 +102,7 @@ def test_every_name_in_a_text_is_known_wherever_it_stands(said, told):
     known = writer.Writer(told)._compile("").environment.globals.keys()
     language = Environment()
     language.filters |= dict.fromkeys(("value", "marked", "size", "ends", "with_interval"), str)
+    language.filters |= {"of_rows": str}
     language.filters |= dict.fromkeys(("clean", "number"), str)
     language.tests |= dict.fromkeys(("sure", "aged"), bool)
     unknown = {
@@ -131,12 +138,15 @@ def test_every_part_of_a_chapter_names_what_there_is_and_all_there_is_has_a_part
     parts = [p for chapter in written["chapters"].values() for p in parts_of(chapter["parts"])]
     used = {kind: {part[kind] for part in parts if kind in part} for kind in page.PARTS}
     drawn_within = {"stacked_by_axis", "dots_by_axis"}  # of leading_axes
-    assert used["table"] == tables.TABLES.keys() == written["tables"].keys()
-    assert used["figure"] == pictures.FIGURES.keys()
+    assert used["table"] == page.TABLES.keys() == written["tables"].keys()
+    assert used["figure"] == page.FIGURES.keys()
     assert written["figures"].keys() == used["figure"] - {"leading_axes"} | drawn_within
+    used["each"] |= {
+        chapter["each"] for chapter in written["chapters"].values() if "each" in chapter
+    }
     assert used["each"] == page.SUBJECTS.keys()
     lines = {part[kind] for part in parts for kind in page.TEXT_KINDS if kind in part}
-    assert findings.LINES.keys() <= lines <= written["texts"].keys() | findings.LINES.keys()
+    assert page.LINES.keys() <= lines <= written["texts"].keys() | page.LINES.keys()
     assert {part["none"] for part in parts if "none" in part} <= written["texts"].keys()
 
 

@@ -1,0 +1,165 @@
+"""The chapters of the programmes: what stands in them, what is left out, every number a row."""
+
+import re
+from html.parser import HTMLParser
+
+import pandas as pd
+import pytest
+from tests.browser import published_sample as sample
+from tests.unit.report import records_sample
+
+from tsunagari.gate import trace
+from tsunagari.report import page
+
+SURVEY = ["method", "loneliness", "ties", "others", "comparison", "factors", "appendix", "crosses"]
+
+
+@pytest.fixture(scope="module")
+def both():
+    return records_sample.published()
+
+
+@pytest.fixture(scope="module")
+def report(both):
+    return page.build_report(both)
+
+
+@pytest.fixture(scope="module")
+def alone():
+    return page.build_report(records_sample.published(has_survey=False))
+
+
+def html(report, *chapters):
+    return "".join(report.chapters[name].to_html() for name in chapters or report.chapters)
+
+
+def cells(report, key):
+    """Return the lines of a table by their label: texts and intervals of their cells."""
+    table = next(table for table in report.tables if table.key == key)
+    lines = [line for _, lines in table.groups for line in lines]
+    return {name.text: [(c.text, c.small) for c in rest] for name, *rest in lines}
+
+
+class Headings(HTMLParser):
+    """Keeps each heading with how much stands below it."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.found, self.is_open = [], False
+        self.feed(text)
+
+    def handle_starttag(self, tag, _):
+        self.is_open = tag in ("h2", "h3")
+        self.found += [["", 0]] if self.is_open else []
+
+    def handle_endtag(self, tag):
+        if tag in ("h2", "h3"):
+            self.is_open = False
+
+    def handle_data(self, data):
+        if self.found:
+            if self.is_open:
+                self.found[-1][0] += data
+            else:
+                self.found[-1][1] += len(data.strip())
+
+
+def test_every_printed_number_is_a_row(both, report):
+    figures = trace.list_figures(both.estimates, both.about)
+    passages = trace.read_page(html(report, "programmes", "next_year", "summary"))
+    assert trace.find_untraced(passages, figures) == []
+
+
+@pytest.mark.parametrize(
+    ("file", "column", "text"),
+    [("plan", "current", "届いた割合は71%です。"), ("actions", "what", "4件に頼む")],
+)
+def test_a_number_that_is_no_row_is_found(both, file, column, text):
+    """A proposal that says 71 % beside a row of 70, and a typed text that has no row."""
+    files = records_sample.told()
+    files[file][column] = text
+    report = page.build_report(records_sample.published(**files))
+    figures = trace.list_figures(both.estimates, both.about)
+    passages = trace.read_page(html(report, "programmes", "next_year"))
+    (number,) = re.findall(r"\d+", text)
+    assert {token for _, token in trace.find_untraced(passages, figures)} == {number}
+
+
+def test_a_study_without_survey_has_no_chapter_of_one(report, alone):
+    assert [*report.chapters][7:9] == ["programmes", "next_year"]
+    assert [*alone.chapters] == [name for name in report.chapters if name not in SURVEY]
+    assert "年度）" in alone.title
+    assert "手順 01〜04 は行いません" in html(alone, "limits")
+
+
+def test_no_heading_is_empty_and_nothing_reads_nan(report, alone):
+    for each in (report, alone):
+        text = html(each)
+        assert not re.search(r"\bnan\b|None", text, flags=re.IGNORECASE)
+        empty = [title for title, size in Headings(text).found if not size]
+        assert [t for t in empty if t not in [str(c.heading) for c in each.chapters.values()]] == []
+
+
+def test_a_study_without_records_says_so_and_what_to_fill_in():
+    report = page.build_report(sample.published(sample.small()))
+    assert not {"programmes", "next_year"} & report.chapters.keys()
+    summary = html(report, "summary")
+    assert "未入力" in summary
+    assert "make templates" in summary
+    assert "/programmes/" in summary
+
+
+def test_about_stays_about_and_no_n_has_no_interval(report):
+    lines = cells(report, "programme_symposium")
+    assert lines["会場"][0] == ("約300", "")
+    value, unit, interval, base, *_ = lines["満足"]
+    assert [value[0], unit[0], interval[0], base[0]] == ["88.0", "%", "", "n\u00a0不明"]
+    assert cells(report, "kpis")["参加者"][4][0] == "約300"
+    assert records_sample.SOURCE in html(report, "programmes")
+
+
+def test_the_answer_rate_has_its_interval_and_calls_no_verdict(report):
+    value, _, interval, base, *_ = cells(report, "programme_consultations")["応答率"]
+    assert (value[0], interval[0], base[0]) == ("77.6", "76.4〜78.8", "4,509")
+    assert "増えても減っても判定しません" in html(report, "programmes")
+
+
+def test_hidden_people_are_x_in_table_and_drawing(report):
+    assert [text for text, _ in cells(report, "flows")["中断"]][:3] == ["x", "x", "x"]
+    assert any("相談受付 → 中断（x）" in chart.alt for chart in report.charts)
+
+
+def test_empty_cells_are_named(report):
+    text = html(report, "programmes")
+    assert "松山市に、担当する団体がありません" in text
+    assert "東予に、地域の団体がありません（県全域・全国の窓口だけ）" in text
+
+
+def test_the_edited_row_stands_under_the_proposal_and_goes_to_the_meeting(report):
+    table = next(table for table in report.tables if table.key == "plan")
+    ((group, lines),) = table.groups
+    assert group == "届いた割合"
+    assert [line[0].text for line in lines] == ["機械の提案", "人の編集"]
+    assert [line[-1].text for line in lines] == ["", "○"]
+    assert "届いた割合：" in html(report, "summary")
+    assert "（担当課の案）" in html(report, "summary")
+
+
+def test_last_years_actions_open_the_chapter(report):
+    first = next(block for block in report.chapters["programmes"].blocks if hasattr(block, "key"))
+    assert first.key == "actions"
+    assert "期限を過ぎています" in html(report, "summary")
+    nothing = {name: pd.DataFrame() for name in ("actions", "plan", "plan_review")}
+    bare = page.build_report(records_sample.published(has_survey=False, **nothing))
+    assert "next_year" not in bare.chapters
+    assert html(bare, "summary").count("未入力") == 2
+
+
+def test_demand_stands_beside_supply(report):
+    share, base, local, wide = cells(report, "demand")["お金"]
+    assert share[0] not in ("", "…")
+    assert (local[0], wide[0]) in {("3", "1"), ("0", "1")}
+
+
+def test_overlapping_figures_are_named_once(report):
+    assert html(report, "programmes").count("同じ人を数えているため、足していません") == 1
