@@ -256,6 +256,7 @@ def about(*, is_synthetic: bool) -> dict:
             "not_compared": ["職業"],
         },
         "report": REPORT,
+        "voices": {"questions": ["trouble"], "region": "region", "compared": "sex"},
         "texts": {},
         "marks": {"point_threshold": 3.0, "confidence": 0.95},
         "disclosure": {

@@ -51,6 +51,7 @@ def describe_study(study: Study) -> dict[str, Any]:
         "crosses": list(config.tables.crosses),
         "benchmark": _describe_benchmark(study),
         "report": config.report.model_dump(),
+        "voices": _describe_voices(study),
         "error_note": config.design.error_note,
     }
 
@@ -98,4 +99,17 @@ def _describe_benchmark(study: Study) -> dict[str, Any] | None:
         "year": study.wave.benchmark_year,
         "caveat": benchmark.caveat,
         "not_compared": list(read_benchmark(study).not_compared),
+    }
+
+
+def _describe_voices(study: Study) -> dict[str, Any] | None:
+    """Return the questions on troubles and ways out, and the axes that they are told by."""
+    plan = study.config.themes
+    if plan is None:
+        return None
+    questions = [question.options for question in plan.questions.values()]
+    return {
+        "questions": questions,
+        "region": study.config.design.region,
+        "compared": plan.compared,
     }

@@ -94,6 +94,62 @@ def first_effect(published: Published) -> Iterator[tuple[str, Context]]:
             return
 
 
+# --- troubles, ways out ---------------------------------------------------------------------------
+
+
+def _plain_answers(published: Published, rows: pd.DataFrame, *, item: str) -> pd.DataFrame:
+    """Return rows to be spoken of: no net, no exclusive or other answer; the largest first."""
+    is_plain = [
+        published.role(item, code) == "answer" and code not in published.nets(item)
+        for code in rows["item_value"]
+    ]
+    rows = rows[np.array(is_plain, dtype=bool) & rows["status"].isin(SURE_STATUS)]
+    return rows.sort_values("estimate", ascending=False, kind="stable")
+
+
+def _region_rows(published: Published, item: str) -> tuple[str, pd.DataFrame]:
+    voices = published.about["voices"] or {"questions": (), "region": ""}
+    axis = voices["region"] if item in voices["questions"] else ""
+    return axis, published.cross(axis, item=item)
+
+
+def top_answers(published: Published, *, item: str, **_: Any) -> Iterator[tuple[str, Context]]:
+    """Yield the first three answers of everybody and of each region, and whether regions differ."""
+    axis, rows = _region_rows(published, item)
+    everybody = records(_plain_answers(published, published.gt(item), item=item).head(3))
+    if not axis or not everybody:
+        return
+    yield "top_answers", {"item": item, "rows": everybody, "value": None, "axis": axis}
+    rows = _plain_answers(published, rows, item=item)
+    for value, own in rows.groupby("domain_value", sort=False):
+        found = records(own.head(3))
+        yield "top_answers", {"item": item, "rows": found, "value": value, "axis": axis}
+    marked = records(rows[rows["mark"].isin([ABOVE, BELOW])])
+    yield "region_marks", {"item": item, "rows": marked, "axis": axis}
+
+
+def top_troubles(published: Published, **_: Any) -> Iterator[tuple[str, Context]]:
+    """Yield for the summary what the first of these questions says of all, and of the regions."""
+    for item in (published.about["voices"] or {"questions": ()})["questions"][:1]:
+        lines = list(top_answers(published, item=item))
+        yield from (*lines[:1], *lines[1:][-1:])
+
+
+def contrasts(published: Published, *, item: str, **_: Any) -> Iterator[tuple[str, Context]]:
+    """Yield what the first group of the compared axis names more often than the second."""
+    voices = published.about["voices"] or {"questions": (), "compared": None}
+    axis = voices["compared"] if item in voices["questions"] else None
+    values = list(published.values(axis)) if axis else []
+    rows = published.cross(axis, item=item) if axis else published.estimates.iloc[:0]
+    own = _plain_answers(published, rows[rows["domain_value"].isin(values[:1])], item=item)
+    others = {r["item_value"]: r for r in records(rows[rows["domain_value"].isin(values[1:2])])}
+    pairs = [(row, others.get(row["item_value"])) for row in records(own[own["mark"] == ABOVE])]
+    found = [pair for pair in pairs if pair[1] and not is_hidden(pair[1])][:3]
+    if len(own):
+        groups = dict(zip(("first", "second"), values, strict=False))
+        yield "contrast", {"item": item, "axis": axis, "found": found, **groups}
+
+
 # --- axes, models ---------------------------------------------------------------------------------
 
 
@@ -175,5 +231,15 @@ def limits(published: Published, **_: Any) -> Iterator[tuple[str, Context]]:
 
 LINES = {
     find.__name__: find
-    for find in (conclusions, axis_findings, effects, model_notes, model_size, limits)
+    for find in (
+        conclusions,
+        top_answers,
+        top_troubles,
+        contrasts,
+        axis_findings,
+        effects,
+        model_notes,
+        model_size,
+        limits,
+    )
 }

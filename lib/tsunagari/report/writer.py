@@ -157,7 +157,8 @@ class Writer:
             "confidence": f"{100 * about['marks']['confidence']:g}",
             "error_note": clean_text(about["error_note"]).rstrip("。"),
             "benchmark": about["benchmark"] or _NO_BENCHMARK, "label": published.label,
-            "wording": published.wording, "group": published.group_label, "by_axis": self.by_axis,
+            "wording": published.wording, "answer": published.answer_label,
+            "group": published.group_label, "by_axis": self.by_axis,
             "verdict": self._verdict, "text": self._text, "ref": reference,
         }  # fmt: skip
         self._compile = cache(jinja.from_string)

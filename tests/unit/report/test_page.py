@@ -224,6 +224,28 @@ def test_study_with_nothing_but_one_table_renders(rows):
     assert "どの程度、孤独であると感じることがありますか" in shown
 
 
+def test_troubles_of_the_area_from_the_largest_and_no_exclusive_answer(rows):
+    said = re.sub(r"<[^>]+>", "", report_of(rows).chapters["others"].to_html())
+    named = re.search(r"全体では(.*?)です。", said).group(1)
+    assert re.findall(r"「(.*?)」(\d+\.\d)%", named) == [
+        ("お金のこと", "15.0"), ("話し相手がいない", "9.1"), ("移動手段がない", "7.4"),
+    ]  # fmt: skip
+    assert said.count("で多い答えは、") == 4  # everybody and three regions
+
+
+def test_what_one_group_names_more_often_needs_the_mark(rows):
+    first = rows["domain_value"].eq("2") & rows["item_value"].eq("3")
+    own = rows["table_id"].eq("cross_sex__trouble")
+    marked = rows.assign(mark=rows["mark"].mask(own, "").mask(own & first, "▲"))
+    values = list(sample.published(rows).values("sex"))
+    said = re.sub(r"<[^>]+>", "", report_of(marked).chapters["others"].to_html())
+    is_first = values[0] == "2"
+    assert ("より多く挙げたのは、「お金のこと」" in said) == is_first
+    plain = rows.assign(mark=rows["mark"].mask(own, ""))
+    said = re.sub(r"<[^>]+>", "", report_of(plain).chapters["others"].to_html())
+    assert "より多く挙げた" not in said and "一定以上の差は確認できませんでした" in said
+
+
 def test_withheld_model_says_why(rows):
     kept = rows[~(rows["table_id"] == "model_lonely_often")]
     notice = {"wave": sample.YEAR, "table_id": "model_lonely_often", "measure": "count",
