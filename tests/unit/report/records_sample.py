@@ -82,7 +82,7 @@ def kpi(**told):
 
 def told():
     """Return the files beside the figures, one line of each kind."""
-    judged = {"verdict": "below", "verdict_label": "目標を下回り、基準より良くなっていません"}
+    judged = {"verdict": "below", "verdict_label": "目標に届かず、基準より良くなったとは言えません"}
     not_judged = {"verdict": "not_judged", "verdict_label": "判定しません（約の数のため）"}
     plan = {"plan_id": "P-K1", "goal_indicator": "K1", "current": "届いた割合は70%です。",
             "issue": "目標（90%）との差が20ポイントあります。", "goal": "90%とします。",
