@@ -23,7 +23,13 @@ HEADINGS = {
     r"割合（%）|\d{4}年（%）": "percent",
     r"年齢調整（%）": "percent_age_standardised",
     r"全国（%）": "percent_benchmark(_age_standardised)?",
+    r"達成率（%）": "achievement",
     r".*（%）": "percent",  # the area's own
+    r"基準": "baseline",
+    r"目標": "target",
+    r"前年度": "previous",
+    r"実績": "actual|share|percent|count|mean.*",
+    r"地域の団体|県全域・全国の団体": "count",
     r"前回.*との差.*": "difference_points",
     r"差（ポイント）と判定": "difference_points",
     r"全国との差（年齢調整.*|差（ポイント）": "difference_points(_benchmark)?(_age_standardised)?",
@@ -35,7 +41,7 @@ HEADINGS = {
     r"内容": "n_respondents",
     r"値": "(?!percent|difference).*",
 }
-ANY = {"95%信頼区間": "ends", "n（人）": "base"}
+ANY = {"95%信頼区間": "ends", "n（人）": "base", "n": "base"}
 UP, DOWN, NEITHER = "高い|高く|増え", "低い|低く|減っ", "確認でき|比較でき"
 
 
@@ -70,7 +76,7 @@ class _Page(HTMLParser):
         elif tag == "span" and self.open:
             last = self.open[-1]
             if rows:
-                last.spans.append((len(last.text), rows[0], ""))
+                last.spans.append((len(last.text), ";".join(rows), ""))
             last.text += "|" if "interval" in (given.get("class") or "") else ""
         elif tag == "figure":
             self.figure = rows
@@ -139,6 +145,18 @@ class Contract:
             return row
         return next(iter(self.gaps[cell_of(row)]), None)
 
+    def check_words(self, text: str, keys: list[str]) -> list[str]:
+        """Return the percents and points of a plan's words that no row beside them has.
+
+        What officials typed stands as the reason of its row, word for word.
+        """
+        cited = [self.rows[key] for key in keys]
+        if any(row["table_id"] == "typed_texts" for row in cited):
+            return []
+        known = [r[n].lstrip("-") for r in cited for n in ("estimate", "lower", "upper") if r[n]]
+        told = re.findall(r"([\d,.]+)(?:%|ポイント)", text.replace("95%信頼区間", ""))
+        return [f"{n} of no row" for n in told if not any(not same(n, [k]) for k in known)]
+
     def check_page(self, page: str) -> list[str]:
         """Return what a page says that its rows do not."""
         reader = _Page()
@@ -166,13 +184,21 @@ class Contract:
             return ["a number of no row"] if NUMBER.search(cell.text) and head in ANY else []
         row = self.rows[cell.rows[0]]
         text, _, small = cell.text.partition("|")
+        if text.endswith("。") or head in ("担当", "結果"):
+            return self.check_words(text, list(cell.rows))
         measure = next((m for h, m in HEADINGS.items() if re.fullmatch(h, head)), None)
         labels, wrong = self.labels(row), []
+        # A line of the programmes is named by its indicator, which the ledger ties to the row.
+        of_programmes = row["table_id"].startswith(("programme_", "kpi", "typed_texts"))
+        of_programmes |= head in ("実績", "n") or "|" in line[0].text
+        if of_programmes and measure is None and head not in ANY:
+            measure = ".*"
         if row["status"] == "suppressed":
             wrong.append("a hidden row")
         if measure is None and head not in ANY:
             measure = "percent"
             wrong += [] if head in labels else ["the heading is not what the row is of"]
+        measure = ".*" if of_programmes and head == "値" else measure
         if measure and not re.fullmatch(measure, row["measure"]):
             wrong.append(f"{row['measure']} under this heading")
         if re.fullmatch(r"\d{4}年（%）", head) and not head.startswith(row["wave"]):
@@ -181,11 +207,11 @@ class Contract:
         if variants.get(head, row["domain_value"]) != row["domain_value"]:
             wrong.append(f"variant {row['domain_value']}")
         first = line[0].text.partition("|")[0].removeprefix("　うち ")
-        if first not in labels and row["item_value"] not in ("read", "quarantined", ""):
+        is_named = of_programmes or row["item_value"] in ("read", "quarantined", "")
+        if first not in labels and not is_named:
             wrong.append(f"line of {sorted(labels)}")
-        said = {"95%信頼区間": ends(row), "n（人）": [row["n_unweighted"]]}.get(
-            head, [row["estimate"]]
-        )
+        n = [row["n_unweighted"]]
+        said = {"95%信頼区間": ends(row), "n（人）": n, "n": n}.get(head, [row["estimate"]])
         wrong += same(text, said) + (same(small, ends(row)) if small else [])
         is_said = row["verdict"] and row["verdict"] in text
         if (
@@ -210,8 +236,12 @@ class Contract:
     def check_sentence(self, sentence: Element) -> list[str]:
         """Return what is wrong with a sentence that names rows: numbers, marks, directions."""
         wrong = []
-        for place, key, text in sentence.spans:
-            row = self.rows[key]
+        for place, named, text in sentence.spans:
+            keys = named.split(";")
+            row = self.rows[keys[0]]
+            if text.endswith("。"):  # words of the plan
+                wrong += self.check_words(text, keys)
+                continue
             known = [row[n] for n in ("estimate", "lower", "upper", "n_unweighted") if row[n]]
             wrong += [
                 f"{n} of no row"
