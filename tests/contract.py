@@ -28,7 +28,7 @@ HEADINGS = {
     r"基準": "baseline",
     r"目標": "target",
     r"前年度": "previous",
-    r"実績": "actual|share|percent|count|mean.*",
+    r"実績|測定": "actual|share|percent|count|mean.*",
     r"地域の団体|県全域・全国の団体": "count",
     r"前回.*との差.*": "difference_points",
     r"差（ポイント）と判定": "difference_points",
@@ -190,7 +190,7 @@ class Contract:
         labels, wrong = self.labels(row), []
         # A line of the programmes is named by its indicator, which the ledger ties to the row.
         of_programmes = row["table_id"].startswith(("programme_", "kpi", "typed_texts"))
-        of_programmes |= head in ("実績", "n") or "|" in line[0].text
+        of_programmes |= head in ("実績", "測定", "n") or "|" in line[0].text
         if of_programmes and measure is None and head not in ANY:
             measure = ".*"
         if row["status"] == "suppressed":
