@@ -1,7 +1,6 @@
 """Estimates: worked by hand, what must always hold, coverage, and every documented error."""
 
 from dataclasses import replace
-from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -37,6 +36,7 @@ from tsunagari.statistics.replicates import (
     replicate_means,
 )
 from tsunagari.statistics.weighting import alternative_designs, weigh_respondents
+from tsunagari.study.settings import Margin, Weighting
 
 
 def equal(n: int, weight: float = 1.0, **parts) -> Design:
@@ -238,7 +238,7 @@ def test_one_person_has_no_interval():
 def test_what_calibration_fixes_has_no_error_and_no_interval():
     people = pd.DataFrame({"sex": list("1" * 30 + "2" * 20), "region": list("NS" * 25)})
     adults = pd.DataFrame({"sex": ["1", "2"], "population": [50, 50]})  # 50 people are enough
-    plan = SimpleNamespace(method="post_stratification", cells=["sex"])
+    plan = Weighting(label="", method="post_stratification", cells=["sex"])
     design = weigh_respondents(people, adults, settings=plan)
     men = (people["sex"] == "1").astype(float).rename("1")
     age = men.map({1.0: 30.0, 0.0: 50.0}).rename("age")
@@ -276,7 +276,7 @@ def test_an_error_of_nought_among_few_is_not_said_to_be_calibrated():
     # Everybody alone in a cell: calibration takes out all there is
     people = pd.DataFrame({"cell": [f"{i:02d}" for i in range(49)]})
     adults = people.assign(population=10)
-    plan = SimpleNamespace(method="post_stratification", cells=["cell"])
+    plan = Weighting(label="", method="post_stratification", cells=["cell"])
     design = weigh_respondents(people, adults, settings=plan)
     y = pd.Series([1.0] * 20 + [0.0] * 29, name="y")
     assert one(means(design, y))[["lower", "upper"]].isna().all()
@@ -293,7 +293,7 @@ def test_sensitivity_shows_one_figure_under_every_weighting():
     adults["population"] = [10, 20, 30, 40, 10, 20, 30, 40]
     census = adults.assign(population=100)
     people = pd.concat([adults, adults.iloc[:2]], ignore_index=True)[["region", "age", "sex"]]
-    plan = SimpleNamespace(method="post_stratification", cells=["region", "age", "sex"])
+    plan = Weighting(label="", method="post_stratification", cells=["region", "age", "sex"])
     designs = alternative_designs(people, adults, settings=plan, other_targets={"census": census})
     y = (people["sex"] == "2").astype(float).rename("2").to_frame()
     table = sensitivity(designs, y).set_index("weighting")["estimate"]
@@ -310,7 +310,7 @@ def test_sensitivity_shows_one_figure_under_every_weighting():
     assert table["raking: region x age + sex"] == pytest.approx(60)  # 120 of 200
     assert table[own] == pytest.approx(60)
     assert table[f"{own} (census)"] == pytest.approx(50)
-    given = SimpleNamespace(method="given", base_weight="d")
+    given = Weighting(label="", method="given", base_weight="d")
     assert list(alternative_designs(people.assign(d=2.0), None, settings=given)) == [
         "unweighted",
         "given: d",
@@ -601,9 +601,9 @@ def quota_design(n: int, *, seed: int, method: str = "post_stratification"):
     share = adults["population"] / adults["population"].sum()
     people = adults.loc[rng.choice(len(adults), n, p=share), ["region", "age", "sex"]]
     people = people.reset_index(drop=True)
-    raking = {"cells": ["region", "age"], "margins": [SimpleNamespace(by=["sex"])]}
+    raking = {"cells": ["region", "age"], "margins": [Margin(by=["sex"], targets="")]}
     cells = raking if method == "raking" else {"cells": ["region", "age", "sex"]}
-    plan = SimpleNamespace(method=method, strata=["region", "age"], **cells)
+    plan = Weighting(label="", method=method, strata=["region", "age"], **cells)
     return people, weigh_respondents(people, adults, settings=plan)
 
 
@@ -639,10 +639,10 @@ def test_bootstrap_agrees_where_the_sample_tells_the_share_of_a_category(method)
     adults["population"] = rng.integers(10_000, 60_000, len(adults))
     people = adults.loc[rng.choice(16, 900), ["region", "age", "sex"]].reset_index(drop=True)
     people.loc[rng.random(900) < 0.15, "sex"] = "3"
-    raking = {"cells": ["region", "age"], "margins": [SimpleNamespace(by=["sex"])]}
+    raking = {"cells": ["region", "age"], "margins": [Margin(by=["sex"], targets="")]}
     cells = raking if method == "raking" else {"cells": ["region", "age", "sex"]}
-    plan = SimpleNamespace(
-        method=method, strata=["region", "age"], sample_share={"sex": ["3"]}, **cells
+    plan = Weighting(
+        label="", method=method, strata=["region", "age"], sample_share={"sex": ["3"]}, **cells
     )
     design = weigh_respondents(people, adults, settings=plan)
     third = (people["sex"] == "3").astype(float)
@@ -729,9 +729,9 @@ def random_design(n, seed, method):
     picked = np.concatenate([np.arange(16), rng.integers(0, 16, n - 16)])
     people = adults.iloc[rng.permutation(picked)].reset_index(drop=True)
     adults["population"] = rng.integers(10_000, 60_000, 16)
-    raking = {"cells": ["region", "age"], "margins": [SimpleNamespace(by=["sex"])]}
+    raking = {"cells": ["region", "age"], "margins": [Margin(by=["sex"], targets="")]}
     cells = raking if method == "raking" else {"cells": ["region", "age", "sex"]}
-    plan = SimpleNamespace(method=method, strata=["region", "age"], **cells)
+    plan = Weighting(label="", method=method, strata=["region", "age"], **cells)
     return people, weigh_respondents(people, adults, settings=plan)
 
 
@@ -797,8 +797,11 @@ def test_the_interval_covers_the_truth_in_94_to_96_of_100_samples():
     quota = np.maximum(np.bincount(regions * 7 + ages, persons) / persons.sum() * 1_500, 10).round()
     quota = np.repeat(np.arange(21), quota.astype(int))
     men = persons[1::2] / (persons[0::2] + persons[1::2])
-    plan = SimpleNamespace(
-        method="post_stratification", cells=["region", "age", "sex"], strata=["region", "age"]
+    plan = Weighting(
+        label="",
+        method="post_stratification",
+        cells=["region", "age", "sex"],
+        strata=["region", "age"],
     )
     expected = [truth @ persons / persons.sum()]
     expected += [
