@@ -1,13 +1,13 @@
 """The French EU-LS file of 2022, where a user has it: two known figures must come out."""
 
 from pathlib import Path
-from types import SimpleNamespace
 
 import pandas as pd
 import pytest
 
 from tsunagari.statistics.estimation import percents
 from tsunagari.statistics.weighting import weigh_respondents
+from tsunagari.study.settings import Weighting
 
 PROJECT_ROOT = Path(__file__).resolve().parents[2]
 FILE = PROJECT_ROOT.parent / "shared" / "real" / "eu_loneliness_2022" / "responses_FR.csv"
@@ -24,7 +24,7 @@ def people():
 
 @pytest.fixture(scope="module")
 def design(people):
-    plan = SimpleNamespace(method="given", base_weight="w_country")
+    plan = Weighting(method="given", label="", base_weight="w_country")
     return weigh_respondents(people, None, settings=plan)
 
 
