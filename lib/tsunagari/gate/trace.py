@@ -19,7 +19,6 @@ from python_calamine import CalamineWorkbook
 from tsunagari.estimates import KEY, row_ids, split
 
 _YEARS = ("wave", "調査年")
-FINDER = "resource_finder.html"  # made of the public columns of one record, before the gate
 ROW_COLUMN = "行"  # of a sheet whose lines are rows of estimates.csv
 READ_AS_NUMBERS = (
     "estimate std_error lower upper df p_value p_adjusted n_unweighted n_effective"

@@ -108,7 +108,7 @@ def _plain_answers(published: Published, rows: pd.DataFrame, *, item: str) -> pd
 
 
 def _region_rows(published: Published, item: str) -> tuple[str, pd.DataFrame]:
-    voices = published.about["voices"] or {"questions": (), "region": ""}
+    voices = published.voices
     axis = voices["region"] if item in voices["questions"] else ""
     return axis, published.cross(axis, item=item)
 
@@ -130,14 +130,14 @@ def top_answers(published: Published, *, item: str, **_: Any) -> Iterator[tuple[
 
 def top_troubles(published: Published, **_: Any) -> Iterator[tuple[str, Context]]:
     """Yield for the summary what the first of these questions says of all, and of the regions."""
-    for item in (published.about["voices"] or {"questions": ()})["questions"][:1]:
+    for item in published.voices["questions"][:1]:
         lines = list(top_answers(published, item=item))
         yield from (*lines[:1], *lines[1:][-1:])
 
 
 def contrasts(published: Published, *, item: str, **_: Any) -> Iterator[tuple[str, Context]]:
     """Yield what the first group of the compared axis names more often than the second."""
-    voices = published.about["voices"] or {"questions": (), "compared": None}
+    voices = published.voices
     axis = voices["compared"] if item in voices["questions"] else None
     values = list(published.values(axis)) if axis else []
     rows = published.cross(axis, item=item) if axis else published.estimates.iloc[:0]

@@ -143,6 +143,11 @@ class Published:
         """What is known of every indicator, by name."""
         return self.about["indicators"]
 
+    @property
+    def voices(self) -> dict[str, Any]:
+        """The questions on troubles and ways out, and the axes that they are told by."""
+        return self.about["voices"] or {"questions": [], "region": "", "compared": None}
+
     def axes(self, *, but: str = "", has_nested: bool = True) -> list[str]:
         """Return the axes as they stand in `domain`, but for those that hold a question."""
         found = [axis for axis in self.about["axes"] if but not in axis]
