@@ -58,12 +58,13 @@ def _shares(
     design: Design,
     by: pd.Series | None = None,
 ) -> pd.DataFrame:
-    """Return the unweighted percents of a question's codes."""
+    """Return the unweighted percents of a question's codes: they are what came, without error."""
     plan, item = study.config, study.items[name]
     values = item.indicators(respondents, base=plan.tables.base).drop(columns=[*item.nets])
-    rows = percents(design, values, by=by, confidence=plan.marks.confidence)
+    rows = percents(design, values, by=by)
     labels = rows["item_value"].map(item.labels)
-    return rows.assign(table_id="profile", item=name, item_label=labels)
+    blank = dict.fromkeys(("std_error", "lower", "upper", "df", "n_effective"), float("nan"))
+    return rows.assign(table_id="profile", item=name, item_label=labels, reason="", **blank)
 
 
 def _quotas(
@@ -86,8 +87,7 @@ def _quotas(
     labels = planned["item_value"].map(study.items[by[1]].labels)
     planned = planned.assign(table_id="quotas", measure="quota", unit="respondents", domain=by[0],
                              item=by[1], item_label=labels)  # fmt: skip
-    blank = dict.fromkeys(("std_error", "lower", "upper", "df", "n_effective"), float("nan"))
-    return pd.concat([rows.assign(**blank), counts.assign(**blank), planned], ignore_index=True)
+    return pd.concat([rows, counts, planned], ignore_index=True)
 
 
 def _errors(design: Design) -> pd.DataFrame:
@@ -106,7 +106,7 @@ def _errors(design: Design) -> pd.DataFrame:
             "domain_value": rows["n_respondents"].astype(str),
             "item": "share",
             "item_value": share,
-            "item_label": share + "%",
+            "item_label": share,
             "estimate": rows["estimate"],
             "weighting": design.scheme,
         }
