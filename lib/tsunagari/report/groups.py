@@ -274,7 +274,7 @@ def high_low_dots(
         for _ in range(2)
     ]
     names = [published.group_label(axis, group) for group in context["groups"]] * len(pairs)
-    more = _marked(pairs, ABOVE)
+    more = _marked(pairs, ABOVE)[:3]
     said = words(writer, "high_low_dots", n=n_text(rows), item=item, more=more, **context)
     table = chart_rows(published, rows, labels=labels).assign(series=names, mark="")
     drawn = [pair[side] for pair in pairs for side in ("one", "other", "gap")]
