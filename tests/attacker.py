@@ -21,8 +21,8 @@ from scipy.sparse import csr_array, vstack
 from scipy.sparse.csgraph import connected_components
 
 NONE, SKIPPED = "no_answer", "-"  # asked without an answer; not asked
-SHARES = ("cross_", "gt_", "joint_", "headline", "national_", "waves_", "weights_sens")
-OWN = re.compile("percent$|total$|difference_|percent_age_")  # measures that tell their own cell
+SHARES = tuple("cross_ gt_ joint_ headline national_ waves_ weights_sens profile quotas".split())
+OWN = re.compile("percent$|count$|total$|difference_|percent_age_")  # that tell their own cell
 
 
 class Hole(NamedTuple):
@@ -379,7 +379,7 @@ def read_cells(truth: list[dict], facts: Facts) -> dict[tuple, Cell]:
         if table.startswith("national_") and row["domain"] == "all":
             same = asked.get(row["item"]) in (None, row["n_unweighted"])
             answered |= set() if same else {table}
-        base = "answered" if table.startswith("joint_") or table in answered else base
+        base = "answered" if " x " in row["item"] or table in answered else base
         group, box, of = {}, {}, {}
         if row["domain"] != "all":
             pairs = zip(*(text.split(" x ") for text in name[:2]), strict=True)

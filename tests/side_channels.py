@@ -91,7 +91,7 @@ def _rounding(cells: dict, told: set, facts: Facts) -> list[Hole]:
         if total is None or not all(c.name in told for c in (total, *parts)):
             continue
         n, count = total.n - sum(c.n for c in parts), total.count - sum(c.count for c in parts)
-        is_whole = [c.n < 200 or " x " in c.name[0] for c in (total, *parts)]
+        is_whole = [c.n < 200 or len(c.box) > 2 for c in (total, *parts)]
         shares = zip((total, *parts), is_whole, strict=True)
         slack = sum(c.n * (0.005 if whole else 0.0005) for c, whole in shares)
         if n > 0 and 0 <= count < total.k and slack < 1 and not is_no_answer(total, facts):
@@ -133,9 +133,13 @@ def _families(rows: list[dict], facts: Facts) -> dict[tuple, list[dict]]:
         line = (table, measure if table.startswith("model_") else "")
         what = (table, measure, *name_of(row))
         if measure == "difference_points" and table.startswith(("cross_", "headline")):
-            name, codes = facts.resolve(row["item"], row["item_value"])
-            answers = frozenset(facts.cats[name]) - {NONE, SKIPPED} - facts.missing[name]
-            pair = {codes} if ":" in name or NONE in codes else {codes, answers - codes}
+            if is_joint := " x " in row["item"]:
+                name, codes, answers = row["item"], frozenset({row["item_value"]}), frozenset()
+            else:
+                name, codes = facts.resolve(row["item"], row["item_value"])
+                answers = frozenset(facts.cats[name]) - {NONE, SKIPPED} - facts.missing[name]
+            is_one = is_joint or ":" in name or NONE in codes
+            pair = {codes} if is_one else {codes, answers - codes}
             line = (row["domain"], name, frozenset(pair))
             indicators |= {(*line, row["domain_value"])} if table == "headline" else set()
             what = (row["domain_value"], codes, row["n_unweighted"])

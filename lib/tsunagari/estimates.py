@@ -156,7 +156,7 @@ def decimals_of(table: pd.DataFrame) -> np.ndarray:
     """Return the places after the point of every row's figure, shape (n,); below 0 for totals."""
     decimals = table["measure"].map(_DECIMALS_BY_MEASURE).astype(float)
     decimals = decimals.fillna(table["unit"].map(_DECIMALS_BY_UNIT)).fillna(2).to_numpy()
-    columns = ["unit", "table_id", "domain", "n_unweighted"]
+    columns = ["unit", "table_id", "domain", "item", "n_unweighted"]
     whole = [is_whole(row) for row in table[columns].to_dict("records")]
     decimals = np.where(whole, 0, decimals)
     is_total = (table["measure"] == "total").to_numpy()
@@ -171,11 +171,13 @@ def is_whole(row: Mapping[str, Any]) -> bool:
     would tell the answers of the few people whom an axis leaves out.
 
     Args:
-        row: A row of estimates by column: unit, table_id, domain and n_unweighted.
+        row: A row of estimates by column: unit, table_id, domain, item and n_unweighted.
     """
     if row["unit"] not in ("percent", "points") or kind(str(row["table_id"])) in MODELS:
         return False
-    return row["n_unweighted"] < WHOLE_PERCENT_BASE or len(split(str(row["domain"]))) > 1
+    names = [] if row["domain"] == "all" else split(str(row["domain"]))
+    n_variables = len(names) + len(split(str(row["item"])))
+    return row["n_unweighted"] < WHOLE_PERCENT_BASE or n_variables > 2
 
 
 def round_half_up(values: np.ndarray, *, decimals: int | np.ndarray) -> np.ndarray:

@@ -98,7 +98,10 @@ def _scale_items(
 
 
 def joint_tables(study: Study, respondents: pd.DataFrame, *, design: Design) -> pd.DataFrame:
-    """Return the share of everybody in every combination of two questions.
+    """Return the share of people in every combination of two questions, and who they are.
+
+    Who they are is told by region and by the coarse variables of the nested axes (age band and sex
+    where there are none): tables of three variables hide every count under 10 (SDC-1 P2).
 
     Args:
         study: The wave; `tables.joint` names the pairs.
@@ -106,10 +109,14 @@ def joint_tables(study: Study, respondents: pd.DataFrame, *, design: Design) -> 
         design: Their weights and design, n rows.
 
     Returns:
-        Rows of the estimates table, `table_id` joint_<one>_x_<other>, item_value "code x code";
-        who did not answer both is outside the base, and a pair that nobody answered has no rows.
+        Rows of the estimates table, item_value "code x code": `table_id` joint_<one>_x_<other> of
+        everybody, and cross_<axis>__<one>_x_<other>, each group also against the rest. Who did not
+        answer both is outside the base, and a pair that nobody answered has no rows.
     """
     parts = [pd.DataFrame(columns=ESTIMATE_COLUMNS)]
+    own = study.config.design
+    nested = [name for axis in study.axes if len(axis) > 1 for name in axis]
+    axes = dict.fromkeys([own.region, *(nested or [own.age_band, own.sex])])
     for pair in study.config.tables.joint:
         one, other = (study.items[name] for name in pair)
         left, right = (i.indicators(respondents, base="answered") for i in (one, other))
@@ -121,10 +128,15 @@ def joint_tables(study: Study, respondents: pd.DataFrame, *, design: Design) -> 
             for a, x in one.options.items()
             for b, y in other.options.items()
         }
+        name, table = join(pair), "_x_".join(pair)
         rows = percents(design, pd.DataFrame(values), confidence=study.config.marks.confidence)
-        name = join(pair)
-        rows = rows.assign(item=name, item_label=rows["item_value"].map(labels))
-        parts.append(rows.assign(table_id=f"joint_{name.replace(' ', '_')}"))
+        found = [rows.assign(item=name, table_id=f"joint_{table}")]
+        columns = pd.concat({name: pd.DataFrame(values).reset_index(drop=True)}, axis=1)
+        for axis in [axis for axis in axes if axis in study.items and axis not in pair]:
+            frames = domain_frames(study, respondents, axis=[axis])
+            rows = _percents_and_gaps(study, columns, design=design, frames=frames)
+            found.append(rows.assign(table_id=f"cross_{axis}__{table}"))
+        parts += [rows.assign(item_label=rows["item_value"].map(labels)) for rows in found]
     return _finish(parts, study, design)
 
 

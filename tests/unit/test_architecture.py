@@ -22,7 +22,7 @@ statistics.estimation statistics.differences statistics.quantiles statistics.ass
 statistics.reliability statistics.replicates statistics.verdicts statistics.benchmark
 statistics.gaps statistics.comparison statistics.waves statistics.merging statistics.logit
 statistics.ordinal statistics.effects statistics.imputation statistics.models
-tables
+tables sample
 voices.words voices.names voices.redaction voices.themes voices.answers voices.quotes voices.sheet
 voices.tabulate
 programmes.schema programmes.cells programmes.checks programmes.records programmes.templates
@@ -33,7 +33,8 @@ gate.archive gate.words gate.questionnaire gate.linked gate.bounds gate.primary 
 gate.rounding gate.secondary gate.checks gate.suppression gate.describe gate.publish gate.trace
 gate.attack
 report.texts report.edition report.figures report.blocks report.published report.writer
-report.findings report.tables report.pictures report.programmes report.page report.workbook
+report.findings report.tables report.pictures report.programmes report.groups
+report.quality report.page report.workbook
 run.notebooks run.release run.signoff run.pipeline
 """
 MODULES = HOUSE.split()

@@ -182,7 +182,8 @@ def test_a_scale_nobody_answered_is_left_out_and_a_constant_one_has_no_alpha(sma
 
 
 def test_joint_table_counts_who_answered_both(small, people, design):
-    rows = tables.joint_tables(small, people, design=design).set_index("item_value")
+    rows = tables.joint_tables(small, people, design=design)
+    rows = rows[rows["table_id"] == "joint_lonely_x_a"].set_index("item_value")
     # the sixth person gave no answer on loneliness: base 260; never and a=1: 20 + 20 + 40
     assert rows["n_unweighted"].unique().tolist() == [9]
     assert rows.loc["1 x 1", "estimate"] == pytest.approx(80 / 2.6)
@@ -191,6 +192,19 @@ def test_joint_table_counts_who_answered_both(small, people, design):
     assert rows.loc["3 x 2", "item_label"] == "いつも・ある"
     nobody = people.assign(lonely="no_answer")
     assert tables.joint_tables(small, nobody, design=design).empty
+
+
+def test_a_joint_table_says_who_is_in_which_group(small, people, design):
+    rows = tables.joint_tables(small, people, design=design)
+    assert set(rows["domain"]) == {"all", "region", "sex"}  # the variables of the nested axis
+    own = {"table_id": "cross_region__lonely_x_a", "domain_value": "1", "item_value": "1 x 1"}
+    north, gap = (pick(rows, measure=each, **own) for each in ("percent", "difference_points"))
+    # never and a=1: two of the five northerners who answered both, one of the four southerners
+    assert (north["estimate"], north["n_unweighted"]) == (pytest.approx(40), 5)
+    assert gap["estimate"] == pytest.approx(100 * (2 / 5 - 1 / 4))
+    # z = (y - p) / n_r, as above: 5 (1/5)^2 2/5 3/5 and 4 (1/4)^2 1/4 3/4
+    variance = 10 / 9 * (2 / 5 * 3 / 5 / 5 + 1 / 4 * 3 / 4 / 4)
+    assert gap["std_error"] == pytest.approx(100 * np.sqrt(variance))
 
 
 # --- cross tables ---------------------------------------------------------------------------------

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from tsunagari.intake.review import compare_codebooks
 from tsunagari.statistics.benchmark import read_benchmark
 from tsunagari.study.survey import Study
+from tsunagari.tables import tabulated_items
 
 # --- what the report may know beside the figures --------------------------------------------------
 
@@ -52,6 +54,9 @@ def describe_study(study: Study) -> dict[str, Any]:
         "benchmark": _describe_benchmark(study),
         "report": config.report.model_dump(),
         "voices": _describe_voices(study),
+        "region": config.design.region,
+        "joint": [list(pair) for pair in config.tables.joint],
+        "linked": _describe_links(study),
         "error_note": config.design.error_note,
     }
 
@@ -102,8 +107,24 @@ def _describe_benchmark(study: Study) -> dict[str, Any] | None:
     }
 
 
+def _describe_links(study: Study) -> dict[str, list[str]] | None:
+    """Return why a tabulated question is not, or in part, linked to the wave before; None without.
+
+    A reason is a change of `review.compare_codebooks`, or not_planned.
+    """
+    if study.previous is None:
+        return None
+    changes = compare_codebooks(study, study.previous)
+    cut = changes[~changes["comparable"]].groupby("item")["change"].agg(list).to_dict()
+    planned = study.config.tables.crosses
+    return {
+        item.name: [*cut.get(item.name, ()), *["not_planned"] * (item.name not in planned)]
+        for item in tabulated_items(study)
+    }
+
+
 def _describe_voices(study: Study) -> dict[str, Any] | None:
-    """Return the questions on troubles and ways out, and the axes that they are told by."""
+    """Return the questions on troubles and ways out, and the axes they are told by."""
     plan = study.config.themes
     if plan is None:
         return None
@@ -112,4 +133,5 @@ def _describe_voices(study: Study) -> dict[str, Any] | None:
         "questions": questions,
         "region": study.config.design.region,
         "compared": plan.compared,
+        "ever": plan.ever.item if plan.ever else None,
     }

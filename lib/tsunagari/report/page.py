@@ -19,7 +19,7 @@ from nbformat import NotebookNode
 from traitlets.config import Config
 
 from tsunagari.errors import ConfigError, KernelError
-from tsunagari.report import figures, findings, pictures, programmes, tables
+from tsunagari.report import figures, findings, groups, pictures, programmes, quality, tables
 from tsunagari.report.blocks import Block, Chapter, Picture, Table, Text
 from tsunagari.report.published import Published
 from tsunagari.report.tables import make_table
@@ -29,9 +29,9 @@ from tsunagari.report.writer import Writer
 Context = dict[str, Any]
 Part = dict[str, Any]
 MAIN, APPENDIX = "council_report.html", "appendix.html"
-TABLES = tables.TABLES | programmes.TABLES
-FIGURES = pictures.FIGURES | programmes.FIGURES
-LINES = findings.LINES | programmes.LINES
+TABLES = tables.TABLES | programmes.TABLES | groups.TABLES | quality.TABLES
+FIGURES = pictures.FIGURES | programmes.FIGURES | groups.FIGURES
+LINES = findings.LINES | programmes.LINES | groups.LINES
 
 
 # --- chapters -------------------------------------------------------------------------------------
@@ -197,20 +197,25 @@ def _nation(published: Published) -> list[str]:
     return published.items_of("national_") if published.about["benchmark"] else []
 
 
-SUBJECTS = {  # what parts are repeated for: questions, families of them, models, or once
-    "families": _families,
-    "models": lambda published: [{"outcome": outcome} for outcome in published.outcomes],
-    "nation": lambda published: [{}] * bool(_nation(published)),
-    "nation_questions": lambda published: [{"item": item} for item in _nation(published)],
-    "survey": lambda published: [{}] * published.has_survey,
-    "programmes": lambda published: [{}] * bool(published.records),
-    "sections": programmes.sections,
-    "plan": lambda published: [{}] * bool(published.told("plan")),
-    "waves": lambda published: [{}] * (published.previous is not None),
-} | {
-    name: lambda published, name=name: [{"item": item} for item in published.chapter(name)]
-    for name in ("loneliness", "others", "appendix", "crosses")
-}
+SUBJECTS = (
+    {  # what parts are repeated for: questions, families of them, models, or once
+        "families": _families,
+        "models": lambda published: [{"outcome": outcome} for outcome in published.outcomes],
+        "nation": lambda published: [{}] * bool(_nation(published)),
+        "nation_questions": lambda published: [{"item": item} for item in _nation(published)],
+        "survey": lambda published: [{}] * published.has_survey,
+        "programmes": lambda published: [{}] * bool(published.records),
+        "sections": programmes.sections,
+        "plan": lambda published: [{}] * bool(published.told("plan")),
+        "waves": lambda published: [{}] * (published.previous is not None),
+    }
+    | {
+        name: lambda published, name=name: [{"item": item} for item in published.chapter(name)]
+        for name in ("loneliness", "others", "appendix", "crosses")
+    }
+    | groups.SUBJECTS
+    | quality.SUBJECTS
+)
 PARTS = {"each": SUBJECTS, "table": TABLES, "figure": FIGURES}
 TEXT_KINDS = ("h3", "p", "note", "warning", "ul", "ol")
 

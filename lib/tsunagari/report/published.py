@@ -33,6 +33,7 @@ NO_SURVEY = {  # what about.json does not say of a study that has records alone
     "weighting_label": "", "error_note": "", "base": "asked", "benchmark": None,
     "regions": [], "axes": [], "crosses": [], "variables": {}, "indicators": {},
     "report": {"loneliness": [], "ties": [], "others": []},
+    "region": "", "joint": [], "linked": None,
 }  # fmt: skip
 RECORDS = ("ledger", "plan", "plan_review", "actions", "logic", "events", "meetings", "publicity")
 STANDARDISED = "difference_points_age_standardised"
@@ -291,8 +292,9 @@ class Published:
         return first(self.this_wave(rows))
 
     def cross(self, axis: str, *, item: str) -> pd.DataFrame:
-        """Return the percents of a question over an axis, in order."""
-        return self._by_groups(f"cross_{axis}__{item}", axis=axis, item=item)
+        """Return the percents of a question, or of two jointly, over an axis, in order."""
+        table = f"cross_{axis}__{'_x_'.join(split(item))}"
+        return self._by_groups(table, axis=axis, item=item)
 
     def indicator_by(self, axis: str, *, name: str) -> pd.DataFrame:
         """Return an indicator's percents over an axis: of headline, else of its question."""
