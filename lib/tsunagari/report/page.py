@@ -19,7 +19,7 @@ from nbformat import NotebookNode
 from traitlets.config import Config
 
 from tsunagari.errors import ConfigError, KernelError
-from tsunagari.report import figures, findings, pictures, programmes, tables
+from tsunagari.report import figures, findings, pictures, programmes, summary, tables
 from tsunagari.report.blocks import Block, Chapter, Picture, Table, Text
 from tsunagari.report.published import Published
 from tsunagari.report.tables import make_table
@@ -30,7 +30,7 @@ Context = dict[str, Any]
 Part = dict[str, Any]
 TABLES = tables.TABLES | programmes.TABLES
 FIGURES = pictures.FIGURES | programmes.FIGURES
-LINES = findings.LINES | programmes.LINES
+LINES = findings.LINES | programmes.LINES | summary.LINES
 
 
 # --- chapters -------------------------------------------------------------------------------------
