@@ -34,7 +34,7 @@ def test_three_conclusions_of_sixty_characters_with_number_interval_and_table(co
     shown = council.chapters["summary"].to_html()
     own = re.findall(r"<li>(.*?)</li>", re.search(r"<ol>(.*?)</ol>", shown).group(1))
     assert len(own) == 3
-    assert all(re.search(r'〔<a href="#t-[^"]+">表\d+</a>〕', text) for text in own)
+    assert all(re.search(r'〔<a href="[\w.]*#t-[^"]+">(?:資料)?表\d+</a>〕', text) for text in own)
     texts = [re.sub("〔.*?〕", "", plain(text)) for text in own]
     assert "7.6%（6.4〜8.8%）で、全国より高い結果です。" in texts[0]
     assert all(re.search(r"[\d.]+.*（.*〜.*）|確認できません", text) for text in texts)
