@@ -35,6 +35,7 @@ def describe_study(study: Study) -> dict[str, Any]:
         "marks": config.marks.model_dump(),
         "disclosure": config.disclosure.model_dump(),
         "notes": list(config.notes),
+        "publication": wave.publication.model_dump(),
         "min_cell_n": config.disclosure.base_minimum,
     }
     if not study.has_survey:
@@ -45,6 +46,7 @@ def describe_study(study: Study) -> dict[str, Any]:
         "population_date": wave.population_date,
         "population_note": wave.population_note,
         "weighting_label": config.weighting.label,
+        "region": config.design.region,
         "regions": [region.label for region in config.regions.values()],
         "variables": _describe_variables(study),
         "indicators": _describe_indicators(study),
@@ -54,7 +56,6 @@ def describe_study(study: Study) -> dict[str, Any]:
         "benchmark": _describe_benchmark(study),
         "report": config.report.model_dump(),
         "voices": _describe_voices(study),
-        "region": config.design.region,
         "joint": [list(pair) for pair in config.tables.joint],
         "linked": _describe_links(study),
         "error_note": config.design.error_note,

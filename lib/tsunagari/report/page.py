@@ -19,7 +19,16 @@ from nbformat import NotebookNode
 from traitlets.config import Config
 
 from tsunagari.errors import ConfigError, KernelError
-from tsunagari.report import figures, findings, groups, pictures, programmes, quality, tables
+from tsunagari.report import (
+    figures,
+    findings,
+    groups,
+    pictures,
+    programmes,
+    quality,
+    summary,
+    tables,
+)
 from tsunagari.report.blocks import Block, Chapter, Picture, Table, Text
 from tsunagari.report.published import Published
 from tsunagari.report.tables import make_table
@@ -31,7 +40,7 @@ Part = dict[str, Any]
 MAIN, APPENDIX = "council_report.html", "appendix.html"
 TABLES = tables.TABLES | programmes.TABLES | groups.TABLES | quality.TABLES
 FIGURES = pictures.FIGURES | programmes.FIGURES | groups.FIGURES
-LINES = findings.LINES | programmes.LINES | groups.LINES
+LINES = findings.LINES | programmes.LINES | groups.LINES | summary.LINES
 
 
 # --- chapters -------------------------------------------------------------------------------------

@@ -323,14 +323,6 @@ def verdicts(published: Published, **_: Any) -> Iterator[tuple[str, Context]]:
         yield "no_verdicts", {}
 
 
-def homework(published: Published, **_: Any) -> Iterator[tuple[str, Context]]:
-    """Yield last year's open actions and what became of each."""
-    old = [line for line in published.told("actions") if line["is_from_last"] == "True"]
-    yield from (("homework_line", {"line": line}) for line in old)
-    if not old:
-        yield "no_homework", {}
-
-
 def section_lead(
     published: Published, *, programme: str, **_: Any
 ) -> Iterator[tuple[str, Context]]:
@@ -425,5 +417,5 @@ def _named(*made: Any) -> dict[str, Any]:
 TABLES = _named(
     actions, review, kpis, kpi_words, programme, coverage, demand, flows, meetings, plan
 )
-LINES = _named(verdicts, decisions, homework, section_lead, gaps)
+LINES = _named(verdicts, decisions, section_lead, gaps)
 FIGURES = _named(calls, growth, flow, logic)
