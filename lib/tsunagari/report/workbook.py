@@ -36,6 +36,7 @@ _LINE_POINTS = 15
 _NUMBER = re.compile(r'([+−]?)([\d,]+(?:\.(\d+))?)([^\d"]*)')
 _RANGE = re.compile(r"([+−]?[\d,.]+)〜([+−]?[\d,.]+)")
 _ENDS = ("lower", "upper")
+_em = cache(width_em)  # most texts of the list stand there many times
 
 Value = str | float | tuple[float, str, str]  # a number, its format and the text it then shows
 
@@ -101,7 +102,7 @@ def _notes(writer: Writer) -> list[list[Value]]:
 
 def _tables(writer: Writer) -> list[Table]:
     """Return the tables of the report, then the cross tables that it leaves out."""
-    published, every = writer.published, build_report(writer.published).tables
+    published, every = writer.published, build_report(writer.published, has_figures=False).tables
     shown = {table.key for table in every}
     items = dict.fromkeys(name.partition("__")[2] for name in published.items_of("cross_"))
     for item in items:
@@ -112,15 +113,15 @@ def _tables(writer: Writer) -> list[Table]:
 
 def _sheets(every: list[Table], writer: Writer) -> Iterator[_Sheet]:
     """Yield a sheet a table; the single tables of all questions, of the same columns, are one."""
-    names, labels = writer.texts["workbook"], writer.published.about["variables"]
+    names, published = writer.texts["workbook"], writer.published
     single, n = [table for table in every if table.key.startswith("gt_")], 0
     if single:
         yield _sheet(single, name=names["single"], names=names)
     for table in every:
         if table not in single:
             n += not table.number
-            item = table.key.removeprefix("cross_")
-            label = writer.published.label(item) if item in labels else ""
+            item = table.key.partition("_")[2]
+            label = published.label(item) if published.variable(item) else ""
             name = f"{table.number or names['crosses'] + str(n)} {label}"
             name = re.sub(r"[\[\]:*?/\\']", "", clean_text(name))[:31].strip()
             note = table.note.replace(writer.text("interval_note"), "")  # there is no small print
@@ -301,9 +302,9 @@ class _Book:
 def _width(column: tuple[Value, ...], *, most: float) -> float:
     """Return the width of a column in characters, its heading aside."""
     texts = (value[-1] if isinstance(value, tuple) else str(value) for value in column[1:])
-    return min(max(_NARROW, *(2 * width_em(text) + 1 for text in texts), 0), most)
+    return min(max(_NARROW, *(2 * _em(text) + 1 for text in texts), 0), most)
 
 
 def _n_lines(value: Value, width: float) -> int:
     """Return how many lines a text takes in a column."""
-    return max(math.ceil(2 * width_em(value) / (width - 1)), 1) if isinstance(value, str) else 1
+    return max(math.ceil(2 * _em(value) / (width - 1)), 1) if isinstance(value, str) else 1
