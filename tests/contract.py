@@ -322,34 +322,68 @@ class Contract:
         return wrong
 
     def check_workbook(self, sheets: dict[str, list[list]]) -> list[str]:
-        """Return cells of a workbook that are not those of the row that their line names."""
-        columns = {
-            "表番号": "table_id",
-            "値": "estimate",
-            "区間の下限": "lower",
-            "区間の上限": "upper",
-            "n（重み付け前、人）": "n_unweighted",
-            "印": "mark",
-            "判定": "verdict",
-        }
+        """Return cells of a workbook that are not those of the rows that their line names."""
         wrong = []
-        for title, (heads, *lines) in sheets.items():
-            for number, line in enumerate(lines, start=2):
-                cells = dict(zip(heads, line, strict=True))
-                key = cells.get("行") or (row_key(cells) if set(KEY) <= set(heads) else "")
-                if ";" in key and self.rows.keys() >= set(key.split(";")):
-                    continue  # a sentence of several rows
-                row = self.rows.get(key)
-                if row is None:
-                    wrong += [f"{title}:{number} of no row"] if key or "値" in heads else []
+        for title, lines in sheets.items():
+            heads: list[str] = []
+            for number, line in enumerate(lines, start=1):
+                if "行" in line:
+                    heads = line
                     continue
-                names = columns if "行" in heads else {name: name for name in row}
-                for head, name in names.items():
-                    told, true = str(cells.get(head, "")), row.get(name, "")
-                    is_hidden = row["status"] == "suppressed" and told in ("", "x")
-                    if head in cells and not is_hidden and told != true and same(told, [true]):
-                        wrong.append(f"{title}:{number} {head} {told} for {true}")
+                cells = dict(zip(heads, line, strict=False)) if heads else {"": line[0]}
+                keys = [key for key in str(cells.get("行", "")).split(";") if key]
+                rows = [self.rows[key] for key in keys if key in self.rows]
+                numbers = {h: v for h, v in cells.items() if isinstance(v, int | float)}
+                if len(rows) < len(keys) or (not rows and set(numbers) - {"調査年"}):
+                    wrong.append(f"{title}:{number} of no row")
+                elif "値の種類" in heads:
+                    wrong += [f"{title}:{number} {p}" for p in check_line(cells, rows[0])]
+                elif rows:
+                    for head, told in numbers.items():
+                        found = self.check_wide(list(cells.values()), head, told, rows)
+                        wrong += [f"{title}:{number} {problem}" for problem in found]
         return wrong
+
+    def check_wide(self, names: list, head: str, told: float, rows: list[dict]) -> list[str]:
+        """Return what is wrong with a number under a heading, in a line of several rows."""
+        what, end = head.removesuffix(" 下限").removesuffix(" 上限"), head.rpartition(" ")[2]
+        mine = [row for row in rows if what in self.labels(row)]
+        measure = next((m for h, m in HEADINGS.items() if re.fullmatch(h, what)), None)
+        if not mine and measure:
+            mine = [row for row in rows if re.fullmatch(measure, row["measure"])]
+        column = {"下限": "lower", "上限": "upper"}.get(end, "estimate")
+        column = "n_unweighted" if what in ("n（人）", "n") else column
+        known = [row for row in mine or rows if row["status"] != "suppressed"]
+        true = [float(row[column] or "nan") for row in known]
+        true += [round(n, 1) for n in true if known[0]["table_id"] == "weights"]
+        if told not in true:
+            return [f"{head}: {told} of no row"]
+        labels = tuple(set().union(*map(self.labels, known)))
+        own = ("programme_", "kpi", "ledger", "weights")  # named by what is no label of a variable
+        is_named = any(str(name).removeprefix("　うち ").startswith(labels) for name in names)
+        is_named |= what in ("実績", "測定", "n")  # of the ledger's indicator, tied to the row
+        is_named |= any(row["table_id"].startswith(own) for row in known)
+        return [] if is_named else [f"{head}: a line of {sorted(labels)}"]
+
+
+def check_line(cells: dict, row: dict) -> list[str]:
+    """Return the cells of a line of the list that are not those of its row."""
+    columns = {
+        "調査年": "wave",
+        "値": "estimate",
+        "区間の下限": "lower",
+        "区間の上限": "upper",
+        "n（重み付け前、人）": "n_unweighted",
+        "印": "mark",
+        "判定": "verdict",
+    }
+    wrong = []
+    for head, name in columns.items():
+        told, true = str(cells.get(head, "")), row.get(name, "")
+        is_hidden = row["status"] == "suppressed" and told in ("", "x")
+        if head in cells and not is_hidden and told != true and same(told, [true]):
+            wrong.append(f"{head} {told} for {true}")
+    return wrong
 
 
 def cell_of(row: dict) -> tuple[str, ...]:

@@ -210,7 +210,7 @@ def test_metadata_is_on_an_allow_list(release):
         workbook = book.read("xl/workbook.xml").decode()
         assert 'state="hidden"' not in workbook and 'state="veryHidden"' not in workbook
         names = re.findall(r'<definedName name="([^"]+)"', workbook)
-        assert set(names) <= {"_xlnm.Print_Titles", "_xlnm._FilterDatabase"}
+        assert set(names) <= {"_xlnm.Print_Titles", "_xlnm.Print_Area", "_xlnm._FilterDatabase"}
     names = {path.name for path in release.iterdir()}
     assert names - {pipeline.FINDER} == {*pipeline.RELEASED, "manifest.json"}
     manifest = json.loads((release / "manifest.json").read_text(encoding="utf-8"))

@@ -150,9 +150,28 @@ def test_two_verdicts_of_one_figure_are_found():
 
 
 def test_a_wrong_line_of_a_workbook_is_found():
-    heads = ["表番号", "値", "区間の下限", "区間の上限", "n（重み付け前、人）", "印", "判定", "行"]
-    line = ["cross_sex__q", 15.0, 12.0, 18.0, 200.0, "▲", "", MEN]
-    assert contract().check_workbook({"クロス": [heads, line]}) == []
-    for place, false in enumerate(["gt_q", 15.1, 12.1, 18.1, 100.0, "▽", "低い", WOMEN]):
+    heads = [
+        "値の種類",
+        "値",
+        "区間の下限",
+        "区間の上限",
+        "n（重み付け前、人）",
+        "印",
+        "判定",
+        "行",
+    ]
+    line = ["割合", 15.0, 12.0, 18.0, 200.0, "▲", "", MEN]
+    assert contract().check_workbook({"一覧": [heads, line]}) == []
+    for place, false in enumerate([15.1, 12.1, 18.1, 100.0, "▽", "低い", WOMEN], start=1):
         changed = [*line[:place], false, *line[place + 1 :]]
-        assert contract().check_workbook({"クロス": [heads, changed]})
+        assert contract().check_workbook({"一覧": [heads, changed]})
+
+
+def test_a_wrong_number_of_a_table_of_a_workbook_is_found():
+    heads = ["区分", "n（人）", "常にある", "常にある 下限", "行"]
+    line = ["男性", 200.0, 15.0, 12.0, MEN]
+    title = ["表1", "", "", "", ""]
+    assert contract().check_workbook({"表1": [title, heads, line]}) == []
+    for place, false in enumerate(["女性", 100.0, 10.0, 18.0, WOMEN]):
+        changed = [*line[:place], false, *line[place + 1 :]]
+        assert contract().check_workbook({"表1": [title, heads, changed]})

@@ -6,6 +6,7 @@ from typing import Any
 
 from tsunagari.intake.review import compare_codebooks
 from tsunagari.statistics.benchmark import read_benchmark
+from tsunagari.study.files import read_table
 from tsunagari.study.survey import Study
 from tsunagari.tables import tabulated_items
 
@@ -27,6 +28,7 @@ def describe_study(study: Study) -> dict[str, Any]:
         "year": study.year,
         "title": config.title,
         "area": config.area,
+        "area_code": _area_code(study),
         "people": config.people,
         "is_synthetic": bool(study.synthetic_inputs),
         "synthetic_inputs": study.synthetic_inputs,
@@ -60,6 +62,13 @@ def describe_study(study: Study) -> dict[str, Any]:
         "linked": _describe_links(study),
         "error_note": config.design.error_note,
     }
+
+
+def _area_code(study: Study) -> str:
+    """Return the prefecture's code, such as 38000, where the study lists its municipalities."""
+    places = study.raw_dir / "population_municipalities.csv"
+    codes = read_table(places)["municipality_code"] if places.exists() else ()
+    return next((f"{code[:2]}000" for code in codes), "")
 
 
 def _describe_variables(study: Study) -> dict[str, Any]:

@@ -129,9 +129,10 @@ def read_page(text: str, *, place: str = "council_report.html") -> list[Passage]
 
 
 def read_workbook(path: Path) -> list[Passage]:
-    """Return the numbers and the words of every line of a workbook, with the row it names.
+    """Return the numbers and the words of every line of a workbook, with the rows it names.
 
-    Hidden sheets, rows and columns count like any other.
+    The line with 行 among its words heads those below it, whatever stands above. Hidden sheets,
+    rows and columns count like any other.
     """
     book = CalamineWorkbook.from_path(path)
     passages = []
@@ -139,10 +140,13 @@ def read_workbook(path: Path) -> list[Passage]:
         heads: list[str] = []
         lines = book.get_sheet_by_name(title).to_python(skip_empty_area=False)
         for number, line in enumerate(lines, start=1):
-            values = dict(zip(heads, line, strict=False))
-            rows = _rows_of_line(values)
             place = f"{path.name}:{title}:{number}"
             words = [v for v in line if isinstance(v, str) and v]
+            if not heads or ROW_COLUMN in words:
+                heads = [str(value) for value in line]
+                passages += [Passage(place, _as_text(text), is_head=True) for text in words]
+                words = []
+            rows = _rows_of_line(dict(zip(heads, line, strict=False)))
             numbers = [
                 f"{value:.6f}"
                 for head, value in zip_longest(heads, line)
@@ -151,7 +155,6 @@ def read_workbook(path: Path) -> list[Passage]:
             for texts, is_cell in ((words, False), (numbers, True)):
                 text = unicodedata.normalize("NFKC", " / ".join(texts))
                 passages += [Passage(place, text, rows=rows, is_cell=is_cell)] if text else []
-            heads = heads or [str(value) for value in line]
     return passages
 
 

@@ -109,11 +109,12 @@ class Report:
         return pd.DataFrame(rows, columns=["number", "title"])
 
 
-def build_report(published: Published) -> Report:
+def build_report(published: Published, *, has_figures: bool = True) -> Report:
     """Put the whole report together from published rows.
 
     Args:
         published: From `read_published`.
+        has_figures: Whether figures are drawn; most of the time goes there.
 
     Returns:
         The report; it shows itself in a notebook.
@@ -124,7 +125,8 @@ def build_report(published: Published) -> Report:
     writer = Writer(published)
     links: dict[str, str] = {}
     titles = {MAIN: "title", APPENDIX: "appendix_title"}
-    builders = {volume: _Builder(writer, volume, links) for volume in titles}
+    builders = {volume: _Builder(writer, volume, links, has_figures=has_figures)
+                for volume in titles}  # fmt: skip
     chapters: dict[str, list[Chapter]] = {volume: [] for volume in titles}
     for name, spec in writer.texts["chapters"].items():
         if "each" in spec and not SUBJECTS[spec["each"]](published):
@@ -144,9 +146,11 @@ def build_report(published: Published) -> Report:
 class _Builder:
     """Turns the parts of a chapter, as they are written, into numbered blocks."""
 
-    def __init__(self, writer: Writer, volume: str, links: dict[str, str]) -> None:
+    def __init__(
+        self, writer: Writer, volume: str, links: dict[str, str], *, has_figures: bool
+    ) -> None:
         self.writer, self.published = writer, writer.published
-        self.volume, self.links = volume, links
+        self.volume, self.links, self.has_figures = volume, links, has_figures
         self._n: Counter[str] = Counter()
 
     def blocks(self, parts: list[Part], context: Context) -> Iterator[Block]:
@@ -165,7 +169,8 @@ class _Builder:
                 made = make_table(self.writer, name, lines=TABLES[name](self.writer, **context))
                 yield from map(self._number_table, made)
             elif kind == "figure":
-                yield from map(self._number_picture, FIGURES[name](self.writer, **context))
+                made = FIGURES[name](self.writer, **context) if self.has_figures else ()
+                yield from map(self._number_picture, made)
             else:
                 yield from self._text(kind, name, context)
 

@@ -200,7 +200,7 @@ class Writer:
 
     @pass_context
     def _text(self, context: Context, name: str) -> Markup:
-        """Return one text within another; {{ text("table_note") }}."""
+        """Return one text within another; {{ text("left_out_note") }}."""
         return self.say(self.texts["texts"][name], **context.get_all())
 
     def _era(self, year: int) -> str:
