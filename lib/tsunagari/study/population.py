@@ -125,7 +125,7 @@ def _official_cells(study: Study, path: Path, *, by: Sequence[str]) -> pd.DataFr
     sexes = study.items[design.sex].options if design.sex else {}
     first = {label[0]: code for code, label in reversed(sexes.items()) if label}
     table = make_targets(
-        _read_official(path, prefecture=prefecture, municipalities=wanted),
+        read_official(path, prefecture=prefecture, municipalities=wanted),
         regions=regions,
         bands=study.config.derive[design.age_band].bands,
         sexes={"male": first.get("男", "male"), "female": first.get("女", "female")},
@@ -138,7 +138,7 @@ def _official_cells(study: Study, path: Path, *, by: Sequence[str]) -> pd.DataFr
     return table.groupby(list(by), as_index=False)["population"].sum()
 
 
-def _read_official(
+def read_official(
     path: Path, *, prefecture: str | None, municipalities: Iterable[str]
 ) -> pd.DataFrame:
     """Read whichever official file this is: the register, census table 2-7, or an e-Stat CSV."""
