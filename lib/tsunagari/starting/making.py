@@ -6,6 +6,7 @@ import difflib
 import re
 import shutil
 import sys
+from collections import defaultdict
 from functools import cache
 from pathlib import Path
 from string import Template
@@ -34,6 +35,13 @@ _JAPANESE = r"[々〆ヵヶぁ-んァ-ヴー一-鿿]{1,12}"
 def texts() -> dict[str, Any]:
     """Return texts.yaml, what this room says."""
     return yaml.safe_load((ROOM / "texts.yaml").read_text(encoding="utf-8"))
+
+
+def template_study() -> dict[str, Any]:
+    """Return the template's study.yaml with nothing filled in, every value as text."""
+    text = (ROOM / "template/study.yaml").read_text(encoding="utf-8")
+    blank = defaultdict(str, study="study", year="2000", area="x", notes="  - -")
+    return yaml.load(Template(text).substitute(blank), Loader=yaml.BaseLoader)
 
 
 def make_study(
@@ -131,9 +139,7 @@ def prefectures() -> pd.DataFrame:
     return wide.melt(keys, var_name="age_class", value_name="population")
 
 
-def _population(
-    prefecture: str, municipality: str, *, population: str
-) -> tuple[pd.DataFrame, str]:
+def _population(prefecture: str, municipality: str, *, population: str) -> tuple[pd.DataFrame, str]:
     """Return people by municipality, sex and age, and where they come from (key of the texts)."""
     if population in ("", STRUCTURE):
         table = prefectures().query("prefecture == @prefecture")
