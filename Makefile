@@ -40,8 +40,8 @@ report: $(READY)  ## everything out of date for one report (ARGS="-p NAME=VALUE"
 test: $(READY)  ## all tests (ARGS="-m 'not slow'" for the quick ones)
 	@$(PY) -m pytest $(ARGS)
 
-lab: $(READY)  ## JupyterLab on the notebooks (ARGS=--no-browser on a server)
-	@$(PY) -m jupyterlab --notebook-dir=notebooks $(ARGS)
+lab: $(READY)  ## JupyterLab on a start page (PORT=8899: also for other machines, with the token)
+	@$(PY) -m tsunagari.starting.lab '$(PORT)' $(ARGS)
 
 lint: $(READY)  ## ruff on modules and notebooks; notebooks without outputs
 	@$(PY) -m ruff check .

@@ -35,7 +35,7 @@ gate.attack
 report.texts report.edition report.figures report.blocks report.published report.writer
 report.findings report.tables report.pictures report.programmes report.page report.workbook
 run.notebooks run.release run.signoff run.pipeline
-synthetic starting.making starting.checking
+synthetic starting.making starting.checking starting.lab
 """
 MODULES = HOUSE.split()
 MAY_IMPORT = {name: set(MODULES[:position]) for position, name in enumerate(MODULES)}

@@ -278,7 +278,7 @@ def _records(study: Study) -> Iterator[Mistake]:
 
 def _stopped(study: Study) -> Iterator[Mistake]:
     """Yield the error of each file of records, read by itself."""
-    for path in sorted(path for path in study.records_dir.iterdir() if path.is_file()):
+    for path in sorted(path for path in study.records_dir.glob("*") if path.is_file()):
         with tempfile.TemporaryDirectory() as place:
             shutil.copy(path, place)
             try:

@@ -90,9 +90,6 @@ def make_study(
             (folder / path.name).write_text(text, encoding="utf-8")
         source = texts()["source"][kind].format(**told)
         study = _fill(open_study(name, year), people, source=source)
-        study.records_dir.mkdir(parents=True)
-        readme = texts()["programmes"].format(**told)
-        (study.records_dir / "README.md").write_text(readme, encoding="utf-8")
         synthetic.write_waves(study, repository_root())
         _write_sheets(study)
     except BaseException:
