@@ -646,7 +646,7 @@ def hostile(text: str) -> tuple[pd.DataFrame, dict]:
 
 
 class Dangers(HTMLParser):
-    """Lists scripts, handlers and every address outside the page."""
+    """Lists scripts, handlers and every address outside the volumes."""
 
     def __init__(self):
         super().__init__()
@@ -657,7 +657,9 @@ class Dangers(HTMLParser):
             self.found.append(tag)
         for name, value in attrs:
             is_address = name in ("src", "href", "srcset", "action", "style")
-            if name.startswith("on") or (is_address and not re.match("data:image|#", value or "")):
+            is_ours = re.match(r"data:image|(council_report\.html|appendix\.html)?#", value or "")
+            is_ours = is_ours or value in ("council_report.html", "appendix.html")
+            if name.startswith("on") or (is_address and not is_ours):
                 self.found.append(f"{tag}[{name}]")
 
 
