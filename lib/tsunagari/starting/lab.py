@@ -74,10 +74,11 @@ def _rows(path: Path) -> list[str]:
     root, name, rows = repository_root(), path.parent.name, []
     for year in sorted(config.waves, reverse=True):
         private = root / "data/processed" / name / str(year) / "private"
-        report = root / "reports" / name / str(year) / "council_report.html"
+        pages = root / "reports" / name / str(year)
+        named = texts()["start"]["pages"].items()
         executed = sorted((private / "notebooks").glob("*.ipynb"))
         cells = [
-            _linked(texts()["start"]["report"], report),
+            " ".join(_linked(text, pages / f) for f, text in named if (pages / f).exists()) or "－",
             " ".join(_linked(each.name[:2], each) for each in executed) or "－",
             _linked("quarantine.csv", private / "quarantine.csv"),
             _linked("study.yaml", path),
