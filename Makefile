@@ -24,7 +24,7 @@ unexport PYTHONDONTWRITEBYTECODE PYTHONPATH PYTHONHOME PIP_TARGET PIP_PREFIX PIP
 export PIP_USER = 0
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lock report synthetic templates test lab lint format check bench diff release verify coding-sheet clean
+.PHONY: help setup lock report new-study check-study synthetic templates test lab lint format check bench diff release verify coding-sheet clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -40,8 +40,8 @@ report: $(READY)  ## everything out of date for one report (ARGS="-p NAME=VALUE"
 test: $(READY)  ## all tests (ARGS="-m 'not slow'" for the quick ones)
 	@$(PY) -m pytest $(ARGS)
 
-lab: $(READY)  ## JupyterLab on the notebooks (ARGS=--no-browser on a server)
-	@$(PY) -m jupyterlab --notebook-dir=notebooks $(ARGS)
+lab: $(READY)  ## JupyterLab on a start page (PORT=8899: also for other machines, with the token)
+	@$(PY) -m tsunagari.starting.lab '$(PORT)' $(ARGS)
 
 lint: $(READY)  ## ruff on modules and notebooks; notebooks without outputs
 	@$(PY) -m ruff check .
@@ -69,6 +69,12 @@ verify: $(READY)  ## recompute hashes and repeat the attack on any release (RELE
 
 coding-sheet: $(READY)  ## workbooks for two coders of the free answers, in private/coding
 	@$(PY) -m tsunagari.voices.sheet '$(STUDY)' '$(YEAR)'
+
+new-study: $(READY)  ## begin a survey: STUDY= YEAR= PREFECTURE=愛媛県 [MUNICIPALITY=松山市 POPULATION=file]
+	@$(PY) -m tsunagari.starting.making '$(STUDY)' '$(YEAR)' '$(PREFECTURE)' '$(MUNICIPALITY)' '$(POPULATION)'
+
+check-study: $(READY)  ## every mistake in a study's files, with file, line and what is allowed
+	@$(PY) -m tsunagari.starting.checking '$(STUDY)' '$(YEAR)'
 
 synthetic: $(READY)  ## write the synthetic sample of every wave again, by the recipe
 	@$(PY) -m tsunagari.synthetic '$(STUDY)' '$(YEAR)'

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from functools import cache
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, ClassVar, Self
 
 import yaml
@@ -28,9 +30,12 @@ class SurveyError(Exception):
     """
 
     exit_code: ClassVar[int] = 1
+    values: Mapping[str, Any] = MappingProxyType({})
+    problems: tuple[str, ...] = ()  # where one error stands for several, each by itself
 
     def __init__(self, key: str, /, **values: Any) -> None:
         super().__init__(key)
+        self.values = values
         text = load_messages()[key]
         self.code = key.partition(".")[0]
         self.ja, self.en = (text[language].format(**values) for language in ("ja", "en"))
@@ -42,6 +47,11 @@ class SurveyError(Exception):
         Exception.__init__(error, code)
         error.code, error.ja, error.en = code, ja, en
         return error
+
+    def listing(self, problems: Iterable[str]) -> Self:
+        """Return this error with the problems that it stands for."""
+        self.problems = tuple(problems)
+        return self
 
     def __str__(self) -> str:
         return f"E-{self.code}: {self.ja} / {self.en}"

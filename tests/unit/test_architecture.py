@@ -36,6 +36,7 @@ report.texts report.edition report.figures report.blocks report.published report
 report.findings report.tables report.pictures report.programmes report.groups
 report.quality report.summary report.page report.workbook
 run.notebooks run.release run.signoff run.pipeline
+synthetic starting.making starting.checking starting.lab
 """
 MODULES = HOUSE.split()
 MAY_IMPORT = {name: set(MODULES[:position]) for position, name in enumerate(MODULES)}

@@ -11,6 +11,7 @@ from packaging.requirements import Requirement
 
 from tsunagari.estimates import COLUMNS
 from tsunagari.programmes import schema
+from tsunagari.report.texts import load_texts
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
@@ -32,6 +33,21 @@ def test_both_readmes_give_the_same_commands():
         return re.findall(r"^make .+$", read(name), flags=re.MULTILINE)
 
     assert commands("README.md") == commands("README.ja.md") != []
+
+
+def test_glossary_is_that_of_the_report_and_notebooks_link_into_it():
+    said = load_texts()["texts"]["glossary"]
+    lines = [re.sub(r"{%.*?%}", "", line) for line in said]
+    assert 25 <= len(lines) <= 40
+    head, *sections = read("docs/glossary_ja.md").split("\n## ")
+    assert [section.strip().replace("\n\n", "：") for section in sections] == lines
+    terms = {line.partition("：")[0] for line in lines}
+    links = [
+        anchor
+        for path in (ROOT / "notebooks").glob("*.ipynb")
+        for anchor in re.findall(r"glossary_ja\.md#([^)]+)\)", path.read_text(encoding="utf-8"))
+    ]
+    assert links and set(links) <= terms
 
 
 def test_make_has_every_target_that_the_documents_name():

@@ -112,7 +112,7 @@ def _place_decision(
 def decisions_error(problems: list[str]) -> ConfigError:
     """Return the refusal of decisions.csv that lists its problems."""
     shown = "; ".join(problems[:10]) + (" …" if len(problems) > 10 else "")
-    return ConfigError("DECISIONS", n=len(problems), shown=shown)
+    return ConfigError("DECISIONS", n=len(problems), shown=shown).listing(problems)
 
 
 def refuse_bad_corrections(sheet: CodedSheet, decisions: pd.DataFrame, *, age: str | None) -> None:

@@ -158,6 +158,26 @@ def read_codebook(path: Path, *, year: int) -> Codebook:
         ConfigError: The file is missing or one of its rows breaks a rule; every mistake is named
             with its file row.
     """
+    codebook, problems = inspect_codebook(path, year=year)
+    if problems or codebook is None:
+        told = problem_list(problems)
+        raise ConfigError("CODEBOOK", name=path.name, n=len(problems), problem_list=told)
+    return codebook
+
+
+def inspect_codebook(path: Path, *, year: int) -> tuple[Codebook | None, list[str]]:
+    """Return a codebook as far as it can be read, and its mistakes with their file rows.
+
+    Args:
+        path: As for `read_codebook`.
+        year: As for `read_codebook`.
+
+    Returns:
+        The codebook of that wave, None where columns lack; and the mistakes, in the file's order.
+
+    Raises:
+        ConfigError: The file is missing or no CSV.
+    """
     if not path.exists():
         raise ConfigError("CODEBOOK_MISSING", name=path.name, name_2=path.parent.name)
     try:
@@ -166,15 +186,13 @@ def read_codebook(path: Path, *, year: int) -> Codebook:
         raise ConfigError("CODEBOOK_UNREADABLE", name=path.name) from error
     table.index = pd.RangeIndex(2, len(table) + 2, name="file_row")
     problems = _check_codebook_columns(table)
-    if not problems:
-        in_wave = table["waves"].str.split().map(lambda years: not years or str(year) in years)
-        kept = table[in_wave]
-        problems = _check_codebook_rows(kept)
     if problems:
-        raise ConfigError(
-            "CODEBOOK", name=path.name, n=len(problems), problem_list=problem_list(problems)
-        )
-    return _split_codebook(kept, table)
+        return None, problems
+    in_wave = table["waves"].str.split().map(lambda years: not years or str(year) in years)
+    kept = table[in_wave]
+    problems = _check_codebook_rows(kept)
+    first = ~kept["variable"].duplicated() & ~kept["type"].isin(_TYPES)
+    return _split_codebook(kept.assign(type=kept["type"].mask(first, "SA")), table), problems
 
 
 def _check_codebook_columns(table: pd.DataFrame) -> list[str]:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from tsunagari.errors import ConfigError, InputError
+from tsunagari.errors import ConfigError, InputError, SurveyError
 from tsunagari.estimates import join
 from tsunagari.study.official import (
     NOT_PUBLISHED,
@@ -89,14 +89,38 @@ def load_other_targets(study: Study) -> dict[str, pd.DataFrame]:
     }
 
 
+def target_mistakes(study: Study) -> list[tuple[str, SurveyError]]:
+    """Return every mistake in the files of population, with the file's name."""
+    plan = study.config.weighting
+    used = [(plan.targets, plan.cells)] if plan.targets and plan.method != "given" else []
+    used += [(margin.targets, margin.by) for margin in plan.margins]
+    used += [(name, plan.cells) for name in plan.other_targets.values()]
+    found: list[tuple[str, SurveyError]] = []
+    for name, by in used:
+        try:
+            found += [(name, mistake) for mistake in _inspect_cells(study, name, by=by)[1]]
+        except SurveyError as error:
+            found.append((name, error))
+    return found
+
+
 def _load_cells(study: Study, name: str, *, by: Sequence[str]) -> pd.DataFrame:
+    cells, mistakes = _inspect_cells(study, name, by=by)
+    for mistake in mistakes:
+        raise mistake
+    return cells
+
+
+def _inspect_cells(
+    study: Study, name: str, *, by: Sequence[str]
+) -> tuple[pd.DataFrame, list[ConfigError]]:
+    """Return the cells of a file and its mistakes; it raises what cannot be read at all."""
     path = study.raw_dir / name
     if not path.exists():
         raise ConfigError("TARGETS_MISSING", name=name)
     if path.suffix != ".csv" or name.startswith("FEH_"):
         cells = _official_cells(study, path, by=by)
-        _check_cells(cells, cells.index, study=study, name=name)
-        return cells
+        return cells, _check_cells(cells, cells.index, study=study, name=name)
     try:
         table = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig")
     except (UnicodeDecodeError, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
@@ -106,14 +130,13 @@ def _load_cells(study: Study, name: str, *, by: Sequence[str]) -> pd.DataFrame:
         listed = ", ".join(lacking)
         raise ConfigError("TARGETS_COLUMNS", name=name, columns=listed)
     table.index = pd.RangeIndex(2, len(table) + 2)
-    _check_vintage(table, study=study, name=name)
+    mistakes = _check_vintage(table, study=study, name=name)
     numbers = pd.to_numeric(table["population"].str.replace(",", ""), errors="coerce")
     bad = table.index[~(np.isfinite(numbers) & (numbers >= 0))]
     if len(bad):
-        raise ConfigError("TARGETS_NUMBER", name=name, rows=_listed(bad))
+        mistakes.append(ConfigError("TARGETS_NUMBER", name=name, rows=_listed(bad)))
     cells = table[list(by)].assign(population=numbers).reset_index(drop=True)
-    _check_cells(cells, table.index, study=study, name=name)
-    return cells
+    return cells, mistakes + _check_cells(cells, table.index, study=study, name=name)
 
 
 def _official_cells(study: Study, path: Path, *, by: Sequence[str]) -> pd.DataFrame:
@@ -125,7 +148,7 @@ def _official_cells(study: Study, path: Path, *, by: Sequence[str]) -> pd.DataFr
     sexes = study.items[design.sex].options if design.sex else {}
     first = {label[0]: code for code, label in reversed(sexes.items()) if label}
     table = make_targets(
-        _read_official(path, prefecture=prefecture, municipalities=wanted),
+        read_official(path, prefecture=prefecture, municipalities=wanted),
         regions=regions,
         bands=study.config.derive[design.age_band].bands,
         sexes={"male": first.get("男", "male"), "female": first.get("女", "female")},
@@ -138,7 +161,7 @@ def _official_cells(study: Study, path: Path, *, by: Sequence[str]) -> pd.DataFr
     return table.groupby(list(by), as_index=False)["population"].sum()
 
 
-def _read_official(
+def read_official(
     path: Path, *, prefecture: str | None, municipalities: Iterable[str]
 ) -> pd.DataFrame:
     """Read whichever official file this is: the register, census table 2-7, or an e-Stat CSV."""
@@ -157,19 +180,23 @@ def _listed(rows: Iterable[Any]) -> str:
     return ", ".join(rows[:10]) + (f" … (+{len(rows) - 10})" if len(rows) > 10 else "")
 
 
-def _check_vintage(table: pd.DataFrame, *, study: Study, name: str) -> None:
+def _check_vintage(table: pd.DataFrame, *, study: Study, name: str) -> list[ConfigError]:
     """Where the table says its date or area, they must be the study's."""
     expected = {"population_date": study.wave.population_date, "area": study.config.area}
-    for column, wanted in expected.items():
-        if column in table.columns and wanted and set(table[column]) != {wanted}:
-            raise ConfigError("TARGETS_VINTAGE", name=name, column=column, wanted=wanted)
+    return [
+        ConfigError("TARGETS_VINTAGE", name=name, column=column, wanted=wanted)
+        for column, wanted in expected.items()
+        if column in table.columns and wanted and set(table[column]) != {wanted}
+    ]
 
 
-def _check_cells(cells: pd.DataFrame, rows: pd.Index, *, study: Study, name: str) -> None:
+def _check_cells(
+    cells: pd.DataFrame, rows: pd.Index, *, study: Study, name: str
+) -> list[ConfigError]:
     """Every cell once, every code known, every combination there."""
     by = [column for column in cells.columns if column != "population"]
     shares = study.config.weighting.sample_share
-    wanted = {}
+    wanted, mistakes = {}, []
     for variable in by:
         item = study.items[variable]
         codes = [code for code in item.options if code not in shares.get(variable, ())]
@@ -179,16 +206,18 @@ def _check_cells(cells: pd.DataFrame, rows: pd.Index, *, study: Study, name: str
         unknown = ~cells[variable].isin([*codes, *shares.get(variable, ())])
         if unknown.any():
             bad = _listed(rows[unknown])
-            raise ConfigError("TARGETS_CODE", name=name, rows=bad, variable=variable)
+            mistakes.append(ConfigError("TARGETS_CODE", name=name, rows=bad, variable=variable))
     twice = cells.duplicated(by)
     if twice.any():
         bad = _listed(rows[twice])
-        raise ConfigError("TARGETS_REPEATED", name=name, rows=bad)
+        mistakes.append(ConfigError("TARGETS_REPEATED", name=name, rows=bad))
     full = pd.MultiIndex.from_product(list(wanted.values()), names=by)
     absent = full.difference(pd.MultiIndex.from_frame(cells[by]))
     if len(absent):
         listed = "; ".join(join(cell) for cell in absent[:5])
-        raise ConfigError("TARGETS_CELL_MISSING", name=name, n=len(absent), cells=listed)
+        told = {"name": name, "n": len(absent), "cells": listed}
+        mistakes.append(ConfigError("TARGETS_CELL_MISSING", **told))
+    return mistakes
 
 
 # --- from official ages to a study's cells ------------------------------------------------------

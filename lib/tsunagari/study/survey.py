@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -35,6 +35,7 @@ from tsunagari.study.files import (
 )
 from tsunagari.study.settings import FileFormat, Net, Part, RecordsFile, StudyFile, Themes, Wave
 
+_FEW = 12  # so many names that may stand are said where none is near
 UNCODED = "uncoded"  # a free text without a theme of the study's dictionary
 ALIKE = str.maketrans("ヶヵ〜−—―", "ケカ~---")  # written one for the other, also by encodings
 
@@ -290,9 +291,14 @@ def open_study(name: str, year: int) -> Study:
     codebook = read_codebook(folder / name / "codebook.csv", year=year)
     skip_rules(codebook)
     study = Study(name=name, year=year, config=config, codebook=codebook)
-    problems = _check_names(study) + _check_nets(study) + _check_encodings(config.file)
-    _raise_study_file(problems + _check_reserved(study))
+    _raise_study_file(name_problems(study))
     return study
+
+
+def name_problems(study: Study) -> list[str]:
+    """Return every mistake of names and codes in study.yaml and themes.yaml, its key first."""
+    problems = _check_names(study) + _check_nets(study) + _check_encodings(study.config.file)
+    return problems + _check_reserved(study)
 
 
 def _raise_study_file(problems: list[str]) -> None:
@@ -300,7 +306,8 @@ def _raise_study_file(problems: list[str]) -> None:
         is_theirs = all(problem.startswith("themes.") for problem in problems)
         name = "themes.yaml" if is_theirs else "study.yaml"
         told = problem_list(problems)
-        raise ConfigError("STUDY_FILE", name=name, n=len(problems), problem_list=told)
+        error = ConfigError("STUDY_FILE", name=name, n=len(problems), problem_list=told)
+        raise error.listing(problems)
 
 
 class _AsWritten(yaml.SafeLoader):
@@ -322,20 +329,72 @@ def _read_yaml(path: Path, loader: type[yaml.SafeLoader]) -> Any:
 
 
 def _read_study_file(path: Path) -> RecordsFile:
+    config, problems = inspect_study_file(path)
+    _raise_study_file(problems)
+    return config
+
+
+def inspect_study_file(
+    path: Path, *, stand_in: Mapping[str, Any] | None = None
+) -> tuple[Any, list[str]]:
+    """Return study.yaml with themes.yaml as far as it can be read, and its mistakes, key first.
+
+    Args:
+        path: Of study.yaml.
+        stand_in: Another study file, whose values stand where a required one lacks or is wrong, so
+            that the rest can be looked at.
+
+    Returns:
+        The file without the parts that are wrong, None where what is left is no study; and the
+        mistakes of form.
+
+    Raises:
+        ConfigError: One of the two is no YAML.
+    """
     raw, themes = _read_yaml(path, _AsWritten), path.with_name("themes.yaml")
     if themes.exists() and isinstance(raw, dict):
         raw["themes"] = _read_yaml(themes, _AsWritten)
     asks = {*StudyFile.model_fields} - {*RecordsFile.model_fields}
     model = StudyFile if not isinstance(raw, dict) or asks & {*raw} else RecordsFile
-    try:
-        config = model.model_validate(raw)
-    except ValidationError as error:
-        problems = [_explain(mistake) for mistake in error.errors()]
-        _raise_study_file(problems)
-        raise
+    told: dict[tuple[Any, ...], str] = {}
+    while True:
+        try:
+            config = model.model_validate(raw)
+            break
+        except ValidationError as error:
+            mistakes = {mistake["loc"]: _explain(mistake) for mistake in error.errors()}
+        told = mistakes | told  # what was taken out may lack now
+        if not [place for place in mistakes if _drop(raw, place) or _put(raw, place, stand_in)]:
+            return None, [*told.values()]
+    problems = [*told.values()]
     if config.study != path.parent.name:
-        _raise_study_file([f"study: フォルダー名 {path.parent.name} と同じにする (folder's name)"])
-    return config
+        problems.append(f"study: フォルダー名 {path.parent.name} と同じにする (folder's name)")
+    return config, problems
+
+
+def _below(raw: Any, place: tuple[Any, ...]) -> Any:
+    """Return the part of a file that stands at a place, None where there is none."""
+    for part in place:
+        try:
+            raw = raw[part if isinstance(raw, list) else str(part)]
+        except (LookupError, TypeError):
+            return None
+    return raw
+
+
+def _drop(raw: Any, place: tuple[Any, ...]) -> bool:
+    """Take a wrong part out of a file; a lacking one cannot be."""
+    owner = _below(raw, place[:-1])
+    return bool(place) and isinstance(owner, dict) and owner.pop(str(place[-1]), None) is not None
+
+
+def _put(raw: Any, place: tuple[Any, ...], other: Any) -> bool:
+    """Put what another file has at a place into this one."""
+    owner, value = _below(raw, place[:-1]), _below(other, place)
+    if not place or not isinstance(owner, dict) or value is None:
+        return False
+    owner[str(place[-1])] = value
+    return True
 
 
 def _explain(mistake: dict[str, Any]) -> str:
@@ -349,6 +408,8 @@ def _explain(mistake: dict[str, Any]) -> str:
         near = difflib.get_close_matches(str(mistake["loc"][-1]), allowed, n=1)
         guess = f"; {near[0]} ?" if near else ""
         return f"{key}: 知らないキー。使えるのは {', '.join(allowed)} (unknown key{guess})"
+    if kind == "literal_error":
+        return f"{key}: 使えるのは {mistake['ctx']['expected']} (one of these)"
     return f"{key}: {mistake['msg']}"
 
 
@@ -456,7 +517,8 @@ def _unknown(key: str, name: str, known: list[str]) -> str | None:
         return None
     near = difflib.get_close_matches(name, known, n=1)
     guess = f"; {near[0]} ?" if near else ""
-    return f"{key}: {name} という名前はない (unknown name{guess})"
+    some = "" if near or len(known) > _FEW else f"。使えるのは {', '.join(known) or 'なし'}"
+    return f"{key}: {name} という名前はない{some} (unknown name{guess})"
 
 
 def _check_codes(study: Study) -> list[str]:

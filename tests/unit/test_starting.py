@@ -1,0 +1,216 @@
+"""A new folder checks as it stands, what is no study is refused, and every mistake is told."""
+
+import shutil
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from tsunagari import errors
+from tsunagari.starting import checking, making
+from tsunagari.study.population import load_population
+from tsunagari.study.survey import open_study
+
+RAW = Path(__file__).resolve().parents[2] / "data/raw"
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """Return a root where a municipality's study was made by the prefecture's ages."""
+    root = tmp_path_factory.mktemp("made")
+    for name in ("national", "prefectures"):
+        shutil.copytree(RAW / name, root / "data/raw" / name)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TSUNAGARI_ROOT", str(root))
+        place = ("愛媛県", "松山市", making.STRUCTURE)
+        assert making.main("matsuyama", "2026", *place) == 0
+    return root
+
+
+@pytest.fixture
+def root(made, monkeypatch):
+    monkeypatch.setenv("TSUNAGARI_ROOT", str(made))
+    return made
+
+
+@pytest.fixture
+def broken(made, tmp_path, monkeypatch):
+    """Return the study's folder in a root of its own, to spoil."""
+    shutil.copytree(made / "data/raw", tmp_path / "data/raw")
+    monkeypatch.setenv("TSUNAGARI_ROOT", str(tmp_path))
+    return tmp_path / "data/raw/matsuyama"
+
+
+def spoil(path: Path, *changes: tuple[str, str]) -> int:
+    """Replace texts that stand once; return the line of the last one."""
+    text = path.read_text(encoding="utf-8")
+    for old, new in changes:
+        assert text.count(old) == 1, old
+        line = text[: text.index(old)].count("\n") + 1
+        text = text.replace(old, new)
+    path.write_text(text, encoding="utf-8")
+    return line
+
+
+# --- population -----------------------------------------------------------------------------------
+
+
+def test_the_47_prefectures_add_up_to_the_published_nation():
+    table = making.prefectures()
+    assert table["prefecture"].nunique() == 47
+    assert table["population"].sum() == 126_146_099  # 2020 census, as published
+    ehime = table[table["prefecture"] == "愛媛県"]["population"].sum()
+    assert ehime == 1_334_841
+    assert len(table) == 47 * 2 * 22
+
+
+@pytest.mark.usefixtures("root")
+def test_a_structure_is_that_of_the_prefecture_and_nobodys_population():
+    study = open_study("matsuyama", 2026)
+    people = load_population(study).groupby("age_band")["population"].sum()
+    census = making.prefectures().query("prefecture == '愛媛県'")
+    twenties = census[census["age_class"].isin(["20-24", "25-29"])]["population"].sum()
+    known = census["population"].sum()
+    assert people["20s"] == pytest.approx(100_000 * twenties / known, abs=0.2)
+    assert "松山市の人口ではありません" in study.wave.population_note
+    assert study.is_synthetic
+
+
+# --- what is made ---------------------------------------------------------------------------------
+
+
+def test_the_questions_are_those_of_ehime_that_follow_the_nation(root):
+    ours = pd.read_csv(root / "data/raw/matsuyama/codebook.csv", dtype=str, keep_default_na=False)
+    ehime = pd.read_csv(RAW / "ehime/codebook.csv", dtype=str, keep_default_na=False)
+    places = "region|range"  # the words for where somebody lives are each one's own
+    own = ehime["variable"].str.match(f"{places}|trouble|resolved|line_known")
+    pd.testing.assert_frame_equal(
+        ours[~ours["variable"].str.match(places)].reset_index(drop=True),
+        ehime[~own].reset_index(drop=True),
+    )
+
+
+def test_a_new_study_has_no_mistake_and_its_sheets_are_there(root):
+    assert checking.list_mistakes("matsuyama", 2026) == []
+    sheets = root / "data/processed/matsuyama/templates/2026"
+    quotas = pd.read_excel(sheets / "quota_sheet.xlsx", engine="calamine")
+    assert quotas["quota"].sum() == making.N_RESPONDENTS
+    assert (sheets / "symposium.xlsx").exists()
+
+
+BAD = [
+    ("matsuyama", 2026, "愛媛県", "松山市", "prefecture", "すでにあります"),
+    ("../etc", 2026, "愛媛県", "", "", "フォルダーの名前"),
+    ("my town", 2026, "愛媛県", "", "", "フォルダーの名前"),
+    ("松山", 2026, "愛媛県", "", "", "フォルダーの名前"),
+    ("kochi", 26, "高知県", "", "", "4けた"),
+    ("kochi", 2026, "愛知懸", "", "", "近い名前: 愛知県"),
+    ("kochi", 2026, "", "", "", "近い名前: 北海道・"),
+    ("kochi", 2026, "高知県", "高知: {市", "prefecture", "記号や空白"),
+    ("kochi", 2026, "高知県", "高知市", "", "POPULATION=prefecture と書くと、高知県の年齢構成"),
+    ("kochi", 2026, "高知県", "高知市", "no/such.xlsx", "ファイル such.xlsx がありません"),
+]
+
+
+@pytest.mark.parametrize(
+    ("name", "year", "prefecture", "municipality", "population", "said"), BAD, ids=range(len(BAD))
+)
+def test_what_is_no_study_is_refused_and_leaves_nothing(
+    root, name, year, prefecture, municipality, population, said
+):
+    before = sorted(path.name for path in (root / "data/raw").iterdir())
+    with pytest.raises(errors.ConfigError, match=said):
+        making.make_study(
+            name, year, prefecture=prefecture, municipality=municipality, population=population
+        )
+    assert sorted(path.name for path in (root / "data/raw").iterdir()) == before
+
+
+ESTAT_HEAD = "area code,全国・都道府県・市区町村,男女,年齢5歳階級,value"
+ESTAT = [("男", "15～19歳", 5), ("女", "100歳以上", 7)]
+
+
+def test_an_official_file_without_the_municipality_leaves_no_folder(root, tmp_path):
+    path = tmp_path / "FEH_00200521.csv"
+    path.write_text(f"{ESTAT_HEAD}\n38201,松山市,男,15～19歳,5\n", encoding="utf-8")
+    with pytest.raises(errors.InputError, match="今治市"):
+        making.make_study(
+            "imabari", 2026, prefecture="愛媛県", municipality="今治市", population=str(path)
+        )
+    assert not (root / "data/raw/imabari").exists()
+
+
+def test_an_official_file_gives_the_municipality_its_own_people(tmp_path):
+    path = tmp_path / "FEH_00200521.csv"
+    rows = [f"38201,松山市,{sex},{age},{n}" for sex, age, n in ESTAT]
+    path.write_text("\n".join([ESTAT_HEAD, *rows]) + "\n", encoding="utf-8")
+    people, kind = making._population("愛媛県", "松山市", population=str(path))
+    assert kind == "file"
+    assert people["population"].sum() == 5 + 7
+
+
+# --- what is wrong --------------------------------------------------------------------------------
+
+
+def test_mistakes_of_every_file_are_told_at_once_with_their_lines(broken):
+    study, year = broken / "study.yaml", broken / "2026"
+    title = spoil(study, ("\ntitle:", "\ntitel:")) + 1
+    method = spoil(study, ("method: post_stratification", "method: by_eye"))
+    cross = spoil(study, ("    - worry_has\n    - health", "    - worry_had\n    - health"))
+    skip = spoil(broken / "codebook.csv", ("support=2,", "suport=2,"))
+    (broken / "texts.yaml").write_text("chapters:\n  nowhere: {title: x}\nword: 1\n", "utf-8")
+    spoil(broken / "population.csv", ("1,16-19,1,", "1,16-19,1,x"))
+    (year / "decisions.csv").write_text("respondent_id,decision,reason\nS-1,drop,\n", "utf-8")
+    (year / "programmes").mkdir()
+    for table in ("events", "meetings"):
+        (year / f"programmes/{table}.csv").write_text("へんな列\n1\n", encoding="utf-8")
+    found = [
+        (mistake.file.removeprefix("data/raw/matsuyama/"), mistake.line, mistake.text)
+        for mistake in checking.list_mistakes("matsuyama", 2026)
+    ]
+    wanted = [
+        ("study.yaml", 0, "title: 必須"),
+        ("study.yaml", title, "titel: 知らないキー。使えるのは study, title"),
+        ("study.yaml", method, "weighting.method: 使えるのは 'post_stratification', 'raking'"),
+        (
+            "study.yaml",
+            cross,
+            "tables.crosses: worry_had という名前はない (unknown name; worry_has",
+        ),
+        ("codebook.csv", skip, "support_why"),
+        ("texts.yaml", 2, "chapters.nowhere"),
+        ("texts.yaml", 3, "word"),
+        ("population.csv", 2, "population"),
+        ("2026/decisions.csv", 2, "対象が 0 行"),
+        ("2026/decisions.csv", 2, "decision は accept/correct/exclude"),
+        ("2026/decisions.csv", 2, "reason が空"),
+        ("2026/programmes/events.csv", 0, "へんな列"),
+        ("2026/programmes/meetings.csv", 0, "へんな列"),
+    ]
+    assert [place for *place, _ in found] == [place for *place, _ in wanted]
+    assert [text for *_, text in wanted if not any(text in said for *_, said in found)] == []
+
+
+def test_a_study_that_is_no_yaml_is_one_line(broken):
+    spoil(broken / "study.yaml", ("\ntitle: ", "\ntitle: ["))
+    (broken / "codebook.csv").write_text("variable\n", encoding="utf-8")
+    found = checking.list_mistakes("matsuyama", 2026)
+    assert [each.file.rpartition("/")[2] for each in found][0] == "study.yaml"
+    assert found[0].line > 0
+    assert any("列 code がない" in each.text for each in found)
+
+
+def test_rows_of_records_that_would_be_set_aside_are_told(broken, capsys):
+    head = "会議ID,会議の名称,会議の種類,開催日,開催方法,公開・非公開の別"
+    rows = ["M1,代表者会議,PF,2026-08-30,併用,公開", "M2,代表者会議,PF,,併用,公開"]
+    path = broken / "2026/programmes/meetings.csv"
+    path.parent.mkdir()
+    path.write_text("\n".join([head, *rows]) + "\n", encoding="utf-8")
+    assert checking.main("matsuyama", "2026") == 5
+    assert "programmes/meetings.csv:3: 開催日: " in capsys.readouterr().out
+
+
+@pytest.mark.usefixtures("root")
+def test_a_study_that_is_not_there_names_those_that_are(capsys):
+    assert checking.main("matuyama", "2026") == 5
+    assert "選べるもの: matsuyama" in capsys.readouterr().err
