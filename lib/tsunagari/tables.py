@@ -348,7 +348,9 @@ def cross_tests(
             if axis == [item.name] or (both.nunique() < 2).any():
                 continue
             row = _test(design, domains, answers=answers)
-            parts.append(row.assign(table_id=f"cross_{'_x_'.join(axis)}__{item.name}", item=item.name))
+            parts.append(
+                row.assign(table_id=f"cross_{'_x_'.join(axis)}__{item.name}", item=item.name)
+            )
     if not parts:
         return pd.DataFrame(columns=ESTIMATE_COLUMNS)
     tests = pd.concat(parts, ignore_index=True)

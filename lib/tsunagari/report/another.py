@@ -55,8 +55,10 @@ def cross(
         study: The wave.
         respondents: Cleaned respondents, shape (n, any).
         design: Their weights and design, n rows; a filter keeps all of it, as for any domain.
-        question: Variable with answers, of the codebook or derived.
-        axis: Single-answer variable, or two such as "region x sex".
+        question: Variable with answers, of the codebook or derived; that of the first indicator
+            where it is "".
+        axis: Single-answer variable, or two such as "region x sex"; the plan's first where it is
+            "".
         where: Whose answers count, such as "sex=2 & age_band=20s|30s"; codes or nets.
 
     Returns:
@@ -66,7 +68,9 @@ def cross(
         ConfigError: A name or code that is not there, or a variable that cannot stand there.
         DisclosureError: The filter keeps, or leaves out, fewer people than a base needs.
     """
-    item = _item(study, respondents, question)
+    own = next(iter(study.config.indicators.values()))
+    item = _item(study, respondents, question or own.item)
+    axis = axis or next(join(each) for each in study.axes if item.name not in each)
     names = _axis(study, respondents, axis, item=item)
     asked, condition = _asked(study, respondents, where, item=item)
     rows = pd.concat([
@@ -79,7 +83,8 @@ def cross(
     is_strict = bool(where) or len(names) > 1  # three variables or more: SDC-1 P2
     writer, reasons = _through_gate(study, rows, is_strict=is_strict, axes=[names])
     table = _cross_table(writer, reasons, item=item.name, axis=join(names), condition=condition)
-    said, picture = _findings(writer, item=item.name, axis=join(names), condition=condition)
+    test = rows[rows["measure"] == "rao_scott_f"]
+    said, picture = _findings(writer, test, item=item.name, axis=join(names), condition=condition)
     return Shown((told(*said), table, *picture))
 
 
@@ -113,7 +118,11 @@ def _cross_table(
     about = {"item": item, "n_left_out": 0, "is_multiple": published.is_multiple(item)}
     made = tables.Lines(found, key=f"cross_{item}", context=about, columns=columns)
     (table,) = tables.make_table(writer, "cross", lines=made)
-    n = lines[0]["base"] if isinstance(lines[0]["base"], str) else pictures.n_text(published.gt(item))
+    n = (
+        lines[0]["base"]
+        if isinstance(lines[0]["base"], str)
+        else pictures.n_text(published.gt(item))
+    )
     base = writer.texts["words"][published.about["base"]]
     caption = _WORDS["caption"].format(caption=table.caption, condition=condition, base=base, n=n)
     return replace(table, caption=caption, note=f"{table.note}{_legend(rows, reasons)}")
@@ -141,7 +150,7 @@ def _legend(rows: pd.DataFrame, reasons: dict[str, str]) -> str:
 
 
 def _findings(
-    writer: Writer, *, item: str, axis: str, condition: str
+    writer: Writer, test: pd.DataFrame, *, item: str, axis: str, condition: str
 ) -> tuple[list[Markup], list[Picture]]:
     """Return what may be said of the answer that the question is about, and its picture."""
     published = writer.published
@@ -152,12 +161,12 @@ def _findings(
     rows = published.cross(axis, item=item)
     rows = rows[rows["item_value"] == answer]
     shown = rows[rows["estimate"].notna()].sort_values("estimate", ascending=False)
-    test = first(published.rows(f"cross_{axis}__{item}", measure="rao_scott_f"))
+    judged = first(published.rows(f"cross_{axis}__{item}", measure="rao_scott_f"))
     overall = first(everybody[everybody["item_value"] == answer])
     context = {
         "answer": published.values(item).get(answer, answer), "overall": overall,
         "is_hidden": is_hidden(overall), "rows": records(shown), "axis": axis,
-        "marked": [row for row in records(shown) if mark_of(row)], "test": test,
+        "marked": [row for row in records(shown) if mark_of(row)], "is_test_hidden": is_hidden(judged), "test": first(test),
         "alpha": 1 - published.about["marks"]["confidence"], "condition": condition, "item": item,
     }  # fmt: skip
     lines = [writer.say(template, **context) for template in _WORDS["sentences"]]
@@ -194,11 +203,12 @@ def compare(study: Study, rows: pd.DataFrame, *, indicator: str) -> Shown:
     Args:
         study: The wave.
         rows: Rows of notebook 03: headline, national and wave tables.
-        indicator: Its name in study.yaml.
+        indicator: Its name in study.yaml; the first where it is "".
 
     Raises:
         ConfigError: There is no such indicator.
     """
+    indicator = indicator or next(iter(study.config.indicators))
     _check_names([indicator], known=study.config.indicators)
     item = study.config.indicators[indicator].item
     everybody = is_kind(rows, "headline") & (rows["domain"] == "all") & (rows["item"] == indicator)
@@ -240,19 +250,23 @@ def model(
         study: The wave.
         respondents: Cleaned respondents, shape (n, any).
         design: Their weights and design, n rows.
-        outcome: An indicator.
-        factors: Single-answer variables, such as "age_band sex dwelling".
+        outcome: An indicator; one that the plan does not model where it is "".
+        factors: Single-answer variables, such as "age_band sex dwelling"; the plan's where it is
+            "".
         minimum_events_per_parameter: As in `tables.model_tables`.
         minimum_events_per_level: As in `tables.model_tables`.
 
     Raises:
         ConfigError: A name that is not there, or a variable that cannot be a factor.
     """
+    known = study.config.model
+    others = [name for name in study.config.indicators if name not in known.outcomes]
+    outcome = outcome or next(iter([*others, *known.outcomes]))
     _check_names([outcome], known=study.config.indicators)
-    names = [_item(study, respondents, name).name for name in _names(factors)]
+    wanted = _names(factors) or known.factors
+    names = [_item(study, respondents, name).name for name in wanted]
     if study.config.indicators[outcome].item in names or len({*names}) < len(names) or not names:
         raise ConfigError("ANOTHER_FACTORS")
-    known = study.config.model
     own = known.model_copy(update={
         "outcomes": (outcome,), "factors": tuple(names),
         "reference": {n: code for n, code in known.reference.items() if n in names},

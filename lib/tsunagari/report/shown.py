@@ -21,7 +21,7 @@ from tsunagari.programmes import resources, schema
 from tsunagari.report import tables
 from tsunagari.report.blocks import Cell, Line, Picture, Table, Text
 from tsunagari.report.published import Published
-from tsunagari.report.texts import FIXED
+from tsunagari.report.texts import FIXED, load_texts
 from tsunagari.report.writer import HIDDEN, NONE, Writer, estimate, format_number, interval
 from tsunagari.study.survey import Study
 
@@ -33,6 +33,8 @@ _WORDS = SHOWN["words"] | {
     "reason": _REASONS | resources.words()["reasons"],
     "state": resources.words()["freshness"],
     "gap_kind": resources.words()["gaps"],
+    "table_id": {f"programme_{k}": v for k, v in schema.declared()["programmes"].items()},
+    "unit": load_texts()["words"]["programme_words"]["units"] | FIXED["units"],
 }
 _NO_ROW = dict.fromkeys(("status", "table_id", "unit"), "") | {"domain": "all"}
 
