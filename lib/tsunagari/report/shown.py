@@ -59,9 +59,9 @@ class Shown:
         return " / ".join(b.caption for b in self.blocks if isinstance(b, Table)) or SHOWN["none"]
 
 
-def told(*lines: object, kind: str = "told") -> Text:
+def told(*lines: object) -> Text:
     """Return sentences as one block; what is not safe HTML is escaped."""
-    return Text(tuple(map(escape, lines)), kind=kind)
+    return Text(tuple(map(escape, lines)))
 
 
 # --- any table ------------------------------------------------------------------------------------
@@ -160,7 +160,7 @@ def code_label(code: str, *, of: str, study: Study) -> str:
     return "・".join(labels)
 
 
-_VARIABLES, _CODES = ("item", "variable", "domain", "margin"), {
+_VARIABLES, _CODES = ("item", "variable", "question", "domain", "margin"), {
     "item_value": "item", "domain_value": "domain", "cell": "margin"
 }  # fmt: skip
 
