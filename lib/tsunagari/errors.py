@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+import html
+import traceback
 from functools import cache
 from pathlib import Path
 from types import MappingProxyType
@@ -55,6 +57,16 @@ class SurveyError(Exception):
 
     def __str__(self) -> str:
         return f"E-{self.code}: {self.ja} / {self.en}"
+
+    def _render_traceback_(self) -> list[str]:
+        """Give a notebook the sentence, and fold the traceback away; IPython calls this."""
+        from IPython.display import HTML, display
+
+        trace = html.escape("".join(traceback.format_exception(self)))
+        summary = load_messages()["TRACEBACK"]
+        name = f"{summary['ja']} / {summary['en']}"
+        display(HTML(f"<details><summary>{name}</summary><pre>{trace}</pre></details>"))
+        return [str(self)]
 
 
 class InputError(SurveyError):
