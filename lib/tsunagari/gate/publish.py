@@ -20,6 +20,7 @@ from tsunagari.statistics.verdicts import PENDING, find_families, give_verdicts
 from tsunagari.study.codebook import NO_ANSWER
 from tsunagari.study.settings import Marks
 from tsunagari.study.survey import Study
+from tsunagari.voices.quotes import release_quotes
 
 # --- the gate's step ------------------------------------------------------------------------------
 
@@ -38,7 +39,8 @@ def publish(study: Study) -> pd.DataFrame:
         The published estimates, shape (n_rows, len(ESTIMATE_COLUMNS)).
 
     Raises:
-        InputError: No notebook has saved rows, or a part lacks a column.
+        InputError: No notebook has saved rows, a part lacks a column, or a quotation stands in an
+            answer or under a theme that is hidden.
         DisclosureError: A figure cannot be judged, or what is left could point at a person.
     """
     estimates = collect_parts(study)
@@ -57,7 +59,8 @@ def publish(study: Study) -> pd.DataFrame:
     study.save("private/estimates.csv", estimates)
     published = round_published(pd.concat([shown[left_out.isna()], counts]))
     study.save("published/estimates.csv", published)
-    study.save("published/about.json", clean_texts(describe_study(study)))
+    described = describe_study(study) | {"quotes": release_quotes(study, published)}
+    study.save("published/about.json", clean_texts(described))
     return published
 
 

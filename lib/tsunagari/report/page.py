@@ -178,12 +178,13 @@ SUBJECTS = {  # what parts are repeated for: questions, families of them, models
     "sections": programmes.sections,
     "plan": lambda published: [{}] * bool(published.told("plan")),
     "waves": lambda published: [{}] * (published.previous is not None),
+    "quotes": lambda published: published.about.get("quotes", []),
 } | {
     name: lambda published, name=name: [{"item": item} for item in published.chapter(name)]
     for name in ("loneliness", "others", "appendix", "crosses")
 }
 PARTS = {"each": SUBJECTS, "table": TABLES, "figure": FIGURES}
-TEXT_KINDS = ("h3", "p", "note", "warning", "ul", "ol")
+TEXT_KINDS = ("h3", "p", "note", "warning", "quote", "ul", "ol")
 
 
 def _check_part(part: Part, texts: Mapping[str, Any], *, context: Context) -> None:
@@ -205,8 +206,8 @@ def _check_part(part: Part, texts: Mapping[str, Any], *, context: Context) -> No
 # --- the page -------------------------------------------------------------------------------------
 
 _TAGS = (
-    "a br caption code dd div dl dt em figcaption figure h2 h3 h4 img li ol p pre section small "
-    "span strong sub sup table tbody td tfoot th thead tr ul"
+    "a blockquote br caption code dd div dl dt em figcaption figure h2 h3 h4 img li ol p pre "
+    "section small span strong sub sup table tbody td tfoot th thead tr ul"
 ).split()
 _ATTRIBUTES = {
     "*": {"class", "id"},
