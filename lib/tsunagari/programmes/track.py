@@ -58,6 +58,7 @@ def beside_demand(study: Study, figures: pd.DataFrame) -> pd.DataFrame:
     if not (study.has_survey and is_local.any()):
         return figures.iloc[:0]
     asked = study.load("private/demand.csv")
+    asked = asked.astype(dict.fromkeys(("percent", "persons", "residents"), float))
     source = word("population").format(date=study.wave.population_date)
     region = study.config.design.region
     return supply.supply(figures, asked, region=region, year=study.year, source=source)
