@@ -54,7 +54,7 @@ def rows(tmp_path, monkeypatch):
 def test_gap_and_achievement_go_with_a_hidden_figure(rows):
     settings = STUDY.config.disclosure
     reasons = pd.Series(["CELL_UNDER_10", *[None] * (len(rows) - 1)], dtype="str")
-    reasons = publish.follow_figures(STUDY, rows, reasons)
+    reasons = publish.follow_figures(STUDY, rows, reasons=reasons)
     shown = suppression.apply_reasons(rows, reasons, settings=settings)
     own = shown[shown["table_id"] == "kpi"].set_index(["item", "measure"])
     for measure in ("achievement", "gap"):
@@ -82,7 +82,7 @@ def test_gap_and_achievement_go_with_a_hidden_figure(rows):
 def test_nothing_changes_where_nothing_is_hidden_or_there_is_no_ledger(rows):
     path = STUDY.processed_dir / "published/ledger.csv"
     before, none = path.read_bytes(), pd.Series([None] * len(rows), dtype="str")
-    assert publish.follow_figures(STUDY, rows, none).isna().all()
+    assert publish.follow_figures(STUDY, rows, reasons=none).isna().all()
     assert path.read_bytes() == before
     path.unlink()
-    assert publish.follow_figures(STUDY, rows, none).isna().all()
+    assert publish.follow_figures(STUDY, rows, reasons=none).isna().all()

@@ -51,7 +51,7 @@ def publish(study: Study) -> pd.DataFrame:
     reasons = judge(
         estimates, settings=settings, questionnaire=questionnaire, archive=read_archive(study)
     )
-    reasons = follow_figures(study, estimates, reasons)
+    reasons = follow_figures(study, estimates, reasons=reasons)
     estimates = judge_differences(
         estimates, reasons, questionnaire=questionnaire, marks=study.config.marks
     )
@@ -67,7 +67,7 @@ def publish(study: Study) -> pd.DataFrame:
     return published
 
 
-def follow_figures(study: Study, estimates: pd.DataFrame, reasons: pd.Series) -> pd.Series:
+def follow_figures(study: Study, estimates: pd.DataFrame, *, reasons: pd.Series) -> pd.Series:
     """Return the reasons with those of the ledger's rows that rest on a hidden figure.
 
     The ledger and the plan in published/ lose those figures too.

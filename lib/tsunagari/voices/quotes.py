@@ -66,7 +66,7 @@ def allow_quotes(
         raise ConfigError("NO_CONSENT")
     lines = quotes.to_dict("records")
     reasons = [next(_reasons(study, row, people=people, coded=coded), "") for row in lines]
-    _refuse(study, reasons, quotes["quote"], people)
+    _refuse(study, reasons, quotes=quotes["quote"], people=people)
     labels = [study.items[row["question"]].options[row["theme"]] for row in lines]
     quotes = quotes.assign(theme_label=labels, quote=quotes["quote"].str.strip())
     return quotes[SHOWN]
@@ -91,12 +91,13 @@ def release_quotes(study: Study, published: pd.DataFrame) -> list[dict[str, str]
     known = set(zip(shown["item"], shown["item_value"].astype(str), strict=True))
     pairs = zip(quotes["question"], quotes["theme"], strict=True)
     reasons = ["" if pair in known else "HIDDEN" for pair in pairs]
-    _refuse(study, reasons, quotes["quote"], study.load("private/respondents.parquet"))
+    people = study.load("private/respondents.parquet")
+    _refuse(study, reasons, quotes=quotes["quote"], people=people)
     columns = quotes[["theme_label", "quote"]].set_axis(["theme", "quote"], axis=1)
     return columns.to_dict("records")
 
 
-def _refuse(study: Study, reasons: list[str], quotes: pd.Series, people: pd.DataFrame) -> None:
+def _refuse(study: Study, reasons: list[str], *, quotes: pd.Series, people: pd.DataFrame) -> None:
     """Raise what is wrong with which rows: the reasons given, or words of an answer."""
     texts = load("texts.yaml")["quotes"]
     told = (_pieces(people[q.text]) for q in study.config.themes.questions.values())
