@@ -260,7 +260,12 @@ def about(*, is_synthetic: bool) -> dict:
             {"theme": "収入・家計・借金", "quote": "値上がりで家計のやりくりが大変です"},
             {"theme": "話し相手がいない", "quote": "おしゃべりする人がほしい"},
         ],
-        "voices": {"questions": ["trouble"], "region": "region", "compared": "sex"},
+        "voices": {
+            "questions": ["trouble"],
+            "themes": ["trouble"],
+            "region": "region",
+            "compared": "sex",
+        },
         "texts": {},
         "marks": {"point_threshold": 3.0, "confidence": 0.95},
         "disclosure": {

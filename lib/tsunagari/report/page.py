@@ -21,10 +21,11 @@ from traitlets.config import Config
 from tsunagari.errors import ConfigError, KernelError
 from tsunagari.report import figures, findings, pictures, programmes, tables
 from tsunagari.report.blocks import Block, Chapter, Picture, Table, Text
-from tsunagari.report.published import Published
+from tsunagari.report.published import Published, first
 from tsunagari.report.tables import make_table
 from tsunagari.report.texts import FIXED
 from tsunagari.report.writer import Writer
+from tsunagari.study.survey import UNCODED
 
 Context = dict[str, Any]
 Part = dict[str, Any]
@@ -168,6 +169,17 @@ def _nation(published: Published) -> list[str]:
     return published.items_of("national_") if published.about["benchmark"] else []
 
 
+def _coded(published: Published, item: str) -> Context:
+    """Return how the free texts of a question were sorted: what people agreed on, what is open."""
+    uncoded = published.gt(item)
+    people = first(published.rows("coding", item=item))
+    return {
+        "item": item,
+        "people": people,
+        "uncoded": first(uncoded[uncoded["item_value"] == UNCODED]),
+    }
+
+
 SUBJECTS = {  # what parts are repeated for: questions, families of them, models, or once
     "families": _families,
     "models": lambda published: [{"outcome": outcome} for outcome in published.outcomes],
@@ -178,6 +190,7 @@ SUBJECTS = {  # what parts are repeated for: questions, families of them, models
     "sections": programmes.sections,
     "plan": lambda published: [{}] * bool(published.told("plan")),
     "waves": lambda published: [{}] * (published.previous is not None),
+    "themes": lambda published: [_coded(published, n) for n in published.voices.get("themes", [])],
     "quotes": lambda published: published.about.get("quotes", []),
 } | {
     name: lambda published, name=name: [{"item": item} for item in published.chapter(name)]
