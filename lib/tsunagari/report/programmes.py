@@ -225,7 +225,7 @@ def _kind_of_source(writer: Writer, row: Row) -> str:
 
 def _places(published: Published, programme: str, *, by: str) -> tuple[dict, dict[str, str]]:
     """Return the rows of services by trouble and place (local, wide), and the places' names."""
-    rows = _rows(published, programme, domain=by)
+    rows = _rows(published, programme, domain=by, measure="count")
     rows = rows[rows["item"].isin(["local", "wide"])]
     found: dict[str, dict[str, dict[str, Row]]] = {}
     for row in records(rows):
