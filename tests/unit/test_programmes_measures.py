@@ -450,6 +450,9 @@ def test_proposals_rest_on_their_figure(read):
     assert "40ポイント" in first["issue"]
     assert first["goal"] == "2024年3月までに80%とします。"  # its date has passed: next fiscal year
     assert (table["origin"] == "機械の提案").all()
+    few = plan.propose(verdicts(read, BEHIND.format(1, 40).replace(",500,", ",29,")), year=2022)
+    assert few["current"].tolist() == ["指標1は40%です。n が30未満のため、判定していません。"]
+    assert few["goal"].tolist() == ["2024年3月まで、同じ形の記録を続けます。"]
 
 
 def test_three_for_the_meeting_by_rank_a_programme_once(read):

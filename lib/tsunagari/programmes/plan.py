@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from functools import cache
 from typing import Any
 
@@ -42,11 +43,12 @@ def propose(ledger: pd.DataFrame, *, year: int) -> pd.DataFrame:
     Returns:
         Columns of the declared plan and `rank` (NaN: not for the meeting), one row an indicator.
     """
-    reasons = {text: name for name, text in ledger_words()["not_judged"].items()}
+    reasons = {text.replace("{n}", ""): n for n, text in ledger_words()["not_judged"].items()}
     rows = []
     for one in ledger.to_dict("records"):
         if one["verdict"] == NOT_JUDGED:
-            rule = rules()["reasons"].get(reasons.get(one["verdict_reason"], ""))
+            reason = re.sub(r"\d+", "", one["verdict_reason"])
+            rule = rules()["reasons"].get(reasons.get(reason, ""))
         else:
             rule = rules()["verdicts"][one["verdict"]]
         if rule:
