@@ -273,7 +273,16 @@ def about(*, is_synthetic: bool) -> dict:
             "not_compared": ["職業"],
         },
         "report": REPORT,
-        "voices": {"questions": ["trouble"], "region": "region", "compared": "sex"},
+        "quotes": [
+            {"theme": "収入・家計・借金", "quote": "値上がりで家計のやりくりが大変です"},
+            {"theme": "話し相手がいない", "quote": "おしゃべりする人がほしい"},
+        ],
+        "voices": {
+            "questions": ["trouble"],
+            "themes": ["trouble"],
+            "region": "region",
+            "compared": "sex",
+        },
         "texts": {},
         "marks": {"point_threshold": 3.0, "confidence": 0.95},
         "disclosure": {

@@ -42,8 +42,17 @@ def lab(tmp_path_factory):
               "JUPYTER_RUNTIME_DIR": "runtime", "JUPYTERLAB_WORKSPACES_DIR": "spaces",
               "IPYTHONDIR": "ipython"}  # fmt: skip
     own = {name: str(home / place) for name, place in places.items()}
-    command = [sys.executable, "-m", "jupyter", "lab", "--no-browser", "--allow-root", "--port=0",
-               f"--IdentityProvider.token={TOKEN}", f"--ServerApp.root_dir={root / 'notebooks'}"]
+    command = [
+        sys.executable,
+        "-m",
+        "jupyter",
+        "lab",
+        "--no-browser",
+        "--allow-root",
+        "--port=0",
+        f"--IdentityProvider.token={TOKEN}",
+        f"--ServerApp.root_dir={root / 'notebooks'}",
+    ]
     log = home / "log"
     with log.open("w") as file:
         server = subprocess.Popen(command, env=os.environ | own | {"TSUNAGARI_ROOT": str(root)},

@@ -38,6 +38,7 @@ from tsunagari.run import notebooks, pipeline, signoff
 from tsunagari.study.codebook import NO_ANSWER
 from tsunagari.study.files import read_table, write_table
 from tsunagari.study.survey import open_study
+from tsunagari.voices import quotes
 
 pytestmark = pytest.mark.slow
 
@@ -48,6 +49,7 @@ MARKERS = {
     "text": "金糸雀の歌7781",
     "phone": "090-7781-4649",
     "code": "77814649",
+    "signed": "確認署名7781",
     "file": "kanaria-file-7781",
     "folder": "kanaria-home-7781",
     "user": "kanaria-user-7781",
@@ -60,6 +62,10 @@ PARTS = re.compile(
 )
 
 
+TROUBLE = "物価が上がって生活が苦しい"
+VOICE = "値上がりで家計のやりくりが大変です"
+
+
 def hostile_answers(content: bytes) -> bytes:
     """Return the sample with marked ids, an impossible code, and texts that could do harm."""
     rows = list(csv.reader(io.StringIO(content.decode("cp932"))))
@@ -69,6 +75,8 @@ def hostile_answers(content: bytes) -> bytes:
     for number, row in enumerate(rows[1:]):
         row[place["respondent_id"]] = f"{MARKERS['id']}{number:04d}"
         row[place["trouble_text"]] = texts[number % len(texts)] if number < 60 else ""
+        if 60 <= number < 100:
+            row[place["trouble_text"]], row[place["line_known"]] = TROUBLE, "1"
     rows[9].append(MARKERS["text"])  # a field too many: quarantined
     rows[5][place["health"]] = rows[6][place["sex"]] = MARKERS["code"]
     text = io.StringIO()
@@ -94,6 +102,14 @@ def house(tmp_path_factory, steady):
     sample = root / "data/raw/ehime/2022/responses_synthetic.csv"
     sample.with_name("responses.csv").write_bytes(hostile_answers(sample.read_bytes()))
     sample.unlink()
+    themes = path.with_name("themes.yaml")
+    consent = {"consent": {"item": "line_known", "code": "1"}}  # an answer that stands for it
+    told = yaml.safe_load(themes.read_text(encoding="utf-8")) | consent
+    themes.write_text(yaml.safe_dump(told, allow_unicode=True), encoding="utf-8")
+    signed = [MARKERS["signed"], MARKERS["user"]]
+    voice = [f"{MARKERS['id']}0070", "trouble_theme", "money", VOICE, *signed]
+    lines = "\n".join(map(",".join, (quotes.COLUMNS, voice)))
+    (sample.parent / "quotes.csv").write_text(lines, encoding="utf-8")
     (sample.parent / f"{MARKERS['file']}.txt").write_text(MARKERS["text"], encoding="utf-8")
     with pytest.MonkeyPatch.context() as patch:
         use(patch, root, steady)
@@ -128,6 +144,9 @@ def test_nothing_released_or_published_holds_a_marker(root, release):
     folders = (release, root / "data/processed/ehime/2022/published")
     found = {folder.name: find_leaks(folder, MARKERS.values()) for folder in folders}
     assert found == {"2022": [], "published": []}
+    # A voice stands on the page in its box, without whose it is and who signed it.
+    page = (release / "council_report.html").read_text(encoding="utf-8")
+    assert re.search(f"<blockquote><p>「{VOICE}」</p><p>（[^（]+）</p></blockquote>", page)
     # The search itself works: the marked answers are where they belong.
     private = find_leaks(root / "data/processed/ehime/2022/private", [MARKERS["id"]])
     assert any("quarantine" in name for name in private)

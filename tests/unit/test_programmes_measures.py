@@ -89,6 +89,28 @@ def answers(before, after):
     return ["ID,回答者番号,時期,設問番号,選択肢番号", *said]
 
 
+def test_a_question_without_top_box_says_what_was_asked(read):
+    answers = [f"E1,P{n:02d},問4,{code}" for n in range(12) for code in ("1", "2")[: 1 + n % 2]]
+    found = read(
+        events=E1,
+        event_survey=[
+            "ID,設問番号,設問文,選択肢番号,選択肢,複数回答",
+            "E1,問4,してみたいこと（いくつでも）,1,教える,有",
+            "E1,問4,してみたいこと（いくつでも）,2,参加する,有",
+        ],
+        event_answers=["ID,回答者番号,設問番号,選択肢番号", *answers],
+    )
+    figures = symposium.measure(found, year=2022)
+    asked = figures[figures["item_value"] == "answered"].iloc[0]
+    assert asked["item_label"] == "「してみたいこと（いくつでも）」に答えた人"
+    assert asked["estimate"] == asked["n_unweighted"] == 12
+    assert one(figures, "E1 問4 後", "2")["estimate"] == 50.0  # 6 of 12
+    facts = questionnaire.Questionnaire(**rows.known(found))
+    hide = partial(suppression.suppress, settings=Disclosure(), questionnaire=facts)
+    shown = rows.release(figures, hide)
+    assert shown.loc[shown["item_value"] == "answered", "status"].tolist() == ["reference"]
+
+
 @pytest.mark.parametrize("linked", ["有", "無"])
 def test_awareness_before_and_after(read, linked):
     options = [
@@ -215,6 +237,24 @@ def test_funnel_and_kaplan_meier_by_hand(read):
     assert "まだ" in one(figures, "retention", "24")["reason"]
 
 
+def test_retention_by_year_of_training(read):
+    # 16 trained in fiscal 2021, 4 of whom leave after 100 days; 10 in March 2023, none followed.
+    lines = [f"S1,P{n:02d},2022-03-31,{'2022-07-09' if n < 4 else ''}" for n in range(16)]
+    lines += [f"S2,Q{n:02d},2023-03-01," for n in range(10)]
+    head = "講座ID,開催日,養成者数,時点"
+    found = read(
+        year=2023,
+        supporters=[head, "S1,2022-03-31,16,2024-03-31", "S2,2023-03-01,10,2023-04-01"],
+        supporter_people=["講座ID,匿名番号,修了日,やめた日", *lines],
+    )
+    figures = supporters.measure(found, year=2023)
+    assert one(figures, "retention", "12", "2021年度")["estimate"] == pytest.approx(75.0)
+    assert one(figures, "retention", "12", "2021年度")["n_unweighted"] == 16
+    assert "まだ" in one(figures, "retention", "12", "2022年度")["reason"]
+    # Together: 26 at risk until day 31, when the later year is no longer followed; 12 of 16 stay.
+    assert one(figures, "retention", "12")["estimate"] == pytest.approx(75.0)
+
+
 def test_overlapping_cohorts_are_not_added(read):
     lines = [
         "講座ID,開催日,養成者数,時点,重複",
@@ -245,6 +285,8 @@ def test_council(read):
     )
     figures = council.measure(found, year=2022)
     assert one(figures, "attendance")["estimate"] == 80.0  # 32 of 40
+    assert one(figures, "attendance", domain="M1")["estimate"] == 75.0  # 15 of 20
+    assert one(figures, "attendance", domain="M2")["reason"] == "20のうち17"
     assert one(figures, "actions_done")["estimate"] == pytest.approx(100 / 3)  # 1 of 3, one dropped
     assert council.is_overdue(found.table("actions"), found.as_of).tolist() == [
         False,
@@ -408,6 +450,9 @@ def test_proposals_rest_on_their_figure(read):
     assert "40ポイント" in first["issue"]
     assert first["goal"] == "2024年3月までに80%とします。"  # its date has passed: next fiscal year
     assert (table["origin"] == "機械の提案").all()
+    few = plan.propose(verdicts(read, BEHIND.format(1, 40).replace(",500,", ",29,")), year=2022)
+    assert few["current"].tolist() == ["指標1は40%です。n が30未満のため、判定していません。"]
+    assert few["goal"].tolist() == ["2024年3月まで、同じ形の記録を続けます。"]
 
 
 def test_three_for_the_meeting_by_rank_a_programme_once(read):

@@ -33,7 +33,6 @@ GOOD = {
     "respondent_id": "E0",
     "question": "trouble_theme",
     "theme": "money",
-    "attributes": "region x age_group",
     "quote": "値上がりで家計のやりくりが大変です",
     "signed_1": "一人目",
     "signed_2": "二人目",
@@ -55,9 +54,23 @@ def allow(rows, people, coded, of=SURVEY):
     return quotes.allow_quotes(of, table, people=people, coded=coded)
 
 
-def test_none_by_default(people, coded, tmp_path):
-    assert quotes.read_quotes(tmp_path / "quotes.csv").empty
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """Return the wave's folder in a root of its own, where the answers are people's."""
+    monkeypatch.setenv("TSUNAGARI_ROOT", str(tmp_path))
+    OPENED.wave_dir.mkdir(parents=True)
+    (OPENED.wave_dir / "responses.csv").touch()
+    return OPENED.wave_dir
+
+
+def test_none_by_default_and_the_sample_only_beside_made_up_answers(people, coded, folder):
+    (folder / "quotes_synthetic.csv").write_text(",".join(quotes.COLUMNS) + "\nE0\n", "utf-8")
+    assert quotes.read_quotes(OPENED).empty
     assert allow([], people, coded, of=OPENED).empty
+    (folder / "responses.csv").rename(folder / "responses_synthetic.csv")
+    assert quotes.read_quotes(OPENED)["respondent_id"].tolist() == ["E0"]
+    (folder / "quotes.csv").write_text(",".join(quotes.COLUMNS) + "\n", "utf-8")
+    assert quotes.read_quotes(OPENED).empty
 
 
 def test_a_good_one_is_shown_without_the_person(people, coded):
@@ -67,7 +80,6 @@ def test_a_good_one_is_shown_without_the_person(people, coded):
             "question": "trouble_theme",
             "theme": "money",
             "theme_label": "収入・家計・借金",
-            "attributes": "東予・70歳以上",
             "quote": GOOD["quote"],
         }
     ]
@@ -84,8 +96,8 @@ def test_a_good_one_is_shown_without_the_person(people, coded):
         ({"theme": "talk"}, "そのテーマを書いていない"),
         ({"quote": "生活が苦しくて、毎月の支払い"}, "10 文字以上つづけて同じ"),
         ({"quote": "担当の佐藤さんに家計の相談"}, "氏名や連絡先"),
-        ({"attributes": "region x age_group x is_lonely"}, "二つまでの属性"),
-        ({"attributes": "job"}, "二つまでの属性"),
+        ({"quote": "値上がりで家計が厳しい（83歳）"}, "数字がある"),
+        ({"quote": "三人の子の学費で家計が厳しい 3人"}, "数字がある"),
         ({"signed_2": ""}, "確認者二名"),
         ({"signed_2": "一人目"}, "確認者二名"),
         ({"quote": ""}, "文字でない"),
@@ -112,14 +124,43 @@ def test_a_theme_of_fewer_than_k_people(people, coded):
         allow([GOOD], few, coded)
 
 
+def test_an_answer_of_a_few_letters_is_not_quoted_whole(people, coded):
+    short = people.assign(trouble_text=["お金がない", *people["trouble_text"][1:]])
+    with pytest.raises(errors.InputError, match="続けて同じ|つづけて同じ"):
+        allow([GOOD | {"quote": "お金がない。"}], short, coded)
+
+
+@pytest.mark.usefixtures("folder")
 def test_no_consent_asked(people, coded):
     with pytest.raises(errors.ConfigError, match="NO_CONSENT"):
         allow([GOOD], people, coded, of=OPENED)
 
 
 @pytest.mark.parametrize("content", [b"id,text\n1,2\n", b"\xff\xfe\x00", b""])
-def test_a_file_that_is_none(tmp_path, content):
-    path = tmp_path / "quotes.csv"
-    path.write_bytes(content)
+def test_a_file_that_is_none(folder, content):
+    (folder / "quotes.csv").write_bytes(content)
     with pytest.raises(errors.InputError, match="QUOTES_FILE"):
-        quotes.read_quotes(path)
+        quotes.read_quotes(OPENED)
+
+
+# --- the gate's own look --------------------------------------------------------------------------
+
+
+def release(quote, status="published"):
+    """Return what the gate makes of a line in private/, its theme's figure shown or hidden."""
+    line = {"question": "trouble_theme", "theme": "money", "theme_label": "お金", "quote": quote}
+    OPENED.save(quotes.FILE, pd.DataFrame([line]))
+    OPENED.save("private/respondents.parquet", PEOPLE)
+    figure = {"item": "trouble_theme", "item_value": "money", "domain": "all", "status": status}
+    return quotes.release_quotes(OPENED, pd.DataFrame([figure]))
+
+
+@pytest.mark.usefixtures("folder")
+def test_the_gate_lets_a_paraphrase_out_and_looks_for_raw_words_again():
+    assert quotes.release_quotes(OPENED, pd.DataFrame()) == []  # no notebook 05 has run
+    assert release(GOOD["quote"]) == [{"theme": "お金", "quote": GOOD["quote"]}]
+    with pytest.raises(errors.InputError, match="2 行（元の文と") as caught:
+        release("生活が苦しくて、毎月の支払いに困っている")
+    assert "支払い" not in str(caught.value)
+    with pytest.raises(errors.InputError, match="秘匿している"):
+        release(GOOD["quote"], status="suppressed")

@@ -8,9 +8,10 @@ import pandas as pd
 import pytest
 
 from tsunagari.estimates import conform
+from tsunagari.gate import suppression
 from tsunagari.programmes import hsds, records, resources, schema, supply
 from tsunagari.programmes.rows import finish, row
-from tsunagari.study.settings import Region
+from tsunagari.study.settings import Disclosure, Region
 
 TROUBLES = {"1": "話し相手がいない", "4": "お金のこと"}
 PLACES = pd.DataFrame(
@@ -31,6 +32,7 @@ BLANK = {
     "is_public": "有",
     "personal_data": "無",
     "address_withheld": "",
+    "not_same_as": "",
 }
 
 
@@ -94,43 +96,49 @@ def test_coverage_names_empty_cells_and_those_only_wide_ones_serve():
     assert nation["n_wide"].tolist() == [1, 1, 1, 0, 0, 0]
 
 
-def survey() -> pd.DataFrame:
-    """Return a survey's published shares by region: one is hidden."""
-    cells = [("2", "1", 20.0, 18.0, 22.0), ("2", "4", 5.0, 4.0, 6.0), ("1", "1", 10.0, 8.0, 12.0)]
-    names = ["domain_value", "item_value", "estimate", "lower", "upper"]
-    rows = pd.DataFrame(cells, columns=names).assign(status="published")
-    hidden = {"domain_value": "1", "item_value": "4", "status": "suppressed"}
-    rows = pd.concat([rows, pd.DataFrame([hidden])]).assign(measure="percent")
-    gaps = rows.assign(measure="difference_points")
-    cross = pd.concat([rows, gaps]).assign(domain="region", item="trouble")
-    return conform(cross.assign(table_id="cross_region__trouble", wave="2022", unit="percent"))
-
-
 def test_supply_beside_demand_for_ten_thousand_residents():
-    cells = [("2", "1", 3.0), ("2", "4", 1.0), ("1", "1", 0.0), ("1", "4", 2.0)]
     local = [
-        row("local", trouble, measure="count", unit="organisations", estimate=n)
-        | {"domain": "region", "domain_value": place, "item_label": TROUBLES[trouble]}
-        for place, trouble, n in cells
+        row("local", "1", measure="count", unit="organisations", estimate=n)
+        | {"domain": "region", "domain_value": place, "item_label": "話し相手がいない"}
+        for place, n in (("2", 3.0), ("1", 0.0))
     ]
-    published = pd.concat([survey(), finish(local, table="resources", year=2022)])
-    found = supply.supply(
-        published, region="region", trouble="trouble", residents={"1": 50_000, "2": 200_000}
-    ).set_index(["place_code", "trouble_code"])
-    assert len(found) == 4
-    here = found.loc[("2", "1")]
-    assert here["demand_per_10000"] == pytest.approx(2000)  # 20 % of 10,000
-    assert [here["demand_per_10000_lower"], here["demand_per_10000_upper"]] == [1800, 2200]
-    assert here["local_per_10000"] == pytest.approx(0.15)  # 3 / 200,000 * 10,000
-    assert here["people_per_local"] == pytest.approx(40_000 / 3)  # 20 % of 200,000 people
-    assert here["trouble_label"] == TROUBLES["1"]
-    ids = set(found["local_row_id"]) | set(found["demand_row_id"])
-    assert ids <= set(published["row_id"]) and len(ids) == 8
-    assert np.isnan(found.loc[("1", "1"), "people_per_local"])  # nobody local
-    hidden = found.loc[("1", "4")]
-    assert hidden["status"] == "suppressed"
-    assert np.isnan(hidden["demand_per_10000"]) and np.isnan(hidden["people_per_local"])
-    assert hidden["local_per_10000"] == pytest.approx(0.4)  # 2 / 50,000 * 10,000
+    asked = pd.DataFrame(
+        [
+            ("trouble", "1", "2", 20.04, 18.0, 22.0, 40_080, 200_000, 400),
+            ("trouble", "1", "1", 10.4, 8.0, 12.0, 5_200, 50_000, 199),
+            ("trouble_theme", "talk", "2", 30.0, 28.0, 32.0, np.nan, 200_000, 60),
+        ],
+        columns="item item_value region percent lower upper persons residents n_unweighted".split(),
+    ).assign(item_label="話し相手がいない")
+    figures = finish(local, table="resources", year=2022)
+    found = supply.supply(figures, asked, region="area", year=2022, source="人口")
+    assert set(found["table_id"]) == {"programme_resources"} and set(found["domain"]) == {"area"}
+    assert found["row_id"].is_unique and set(found["source"]) == {"人口"}
+    keys = ["item", "item_value", "domain_value"]
+    rates = found[found["measure"] == "rate"].set_index(keys)
+    # 20.04 % is printed as 20.0 %: 2,000 of 10,000. 199 people have whole per cents: 10 %.
+    assert rates.loc[("trouble", "1", "2"), ["estimate", "lower", "upper"]].tolist() == [
+        2000, 1800, 2200
+    ]  # fmt: skip
+    assert rates.loc[("trouble", "1", "1"), "estimate"] == 1000
+    assert rates.loc[("local", "1", "2"), "estimate"] == pytest.approx(0.15)  # 3 of 200,000
+    assert rates.loc[("local", "1", "1"), "estimate"] == 0
+    assert len(rates) == 4  # a theme is a share of those who wrote, not of residents
+    people = found[found["item"] == "residents"].set_index("domain_value")["estimate"]
+    assert people.to_dict() == {"2": 200_000, "1": 50_000}
+
+
+def test_a_rate_follows_the_share_that_the_gate_hides():
+    share = {"table_id": "cross_area__trouble", "measure": "percent", "domain": "area"}
+    share |= {"domain_value": "1", "item": "trouble", "item_value": "1", "wave": "2022"}
+    shown = share | {"domain_value": "2", "estimate": 50.0, "n_cell": 50, "n_unweighted": 100}
+    few = share | {"estimate": 3.0, "n_cell": 3, "n_unweighted": 100}
+    own = {"table_id": "programme_resources", "measure": "rate", "unit": "per_10000"}
+    rows = conform(pd.DataFrame([shown, few, shown | own, few | own])).assign(unit="percent")
+    rows.loc[rows["measure"] == "rate", "n_cell"] = np.nan
+    gated = suppression.suppress(rows, settings=Disclosure())
+    assert gated["status"].eq("suppressed").tolist() == [False, True, False, True]
+    assert gated["estimate"].isna().tolist() == [False, True, False, True]
 
 
 def test_every_figure_is_a_row_of_estimates(tmp_path):
@@ -177,6 +185,12 @@ def test_pairs_to_decide_and_the_plainest_reason():
         },
     )
     before = rows.copy()
+    decided = rows.assign(not_same_as=["R9;R2", "", "", "", "", "", ""])
+    apart = resources.duplicates(decided)[["resource_id", "other_id"]]
+    assert apart.to_numpy().tolist() == [["R1", "R3"], ["R1", "R4"], ["R6", "R7"]]
+    decided = rows.assign(not_same_as=["R2", "", "R1", "", "", "", "R6"])  # said by either row
+    apart = resources.duplicates(decided)[["resource_id", "other_id"]]
+    assert apart.to_numpy().tolist() == [["R1", "R4"], ["R2", "R3"]]
     found = resources.duplicates(rows)
     columns = ["resource_id", "other_id", "reason", "is_same_place"]
     assert found[columns].to_numpy().tolist() == [

@@ -137,6 +137,7 @@ def test_demand_is_a_share_of_the_regions_adults():
     found = tabulate.demand(SURVEY, rows, adults=pd.Series({"1": 400_000.0}))
     # 12.5 % of 400,000; a theme's share is of those who wrote, so no number of persons.
     assert found["row_id"].tolist() == ["a", "c"]
+    assert found["residents"].tolist() == [400_000.0] * 2
     assert found["persons"].fillna(-1).tolist() == [50_000.0, -1]
 
 

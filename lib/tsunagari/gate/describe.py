@@ -134,13 +134,14 @@ def _describe_links(study: Study) -> dict[str, list[str]] | None:
 
 
 def _describe_voices(study: Study) -> dict[str, Any] | None:
-    """Return the questions on troubles and ways out, and the axes they are told by."""
+    """Return the questions on troubles and ways out, their themes, and the axes of both."""
     plan = study.config.themes
     if plan is None:
         return None
     questions = [question.options for question in plan.questions.values()]
     return {
         "questions": questions,
+        "themes": list(plan.questions),
         "region": study.config.design.region,
         "compared": plan.compared,
         "ever": plan.ever.item if plan.ever else None,

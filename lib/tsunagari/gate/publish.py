@@ -12,14 +12,17 @@ from tsunagari.gate.archive import read_archive
 from tsunagari.gate.describe import describe_study
 from tsunagari.gate.hiding import count_left_out, find_left_out
 from tsunagari.gate.linked import item_pairs, span_of
+from tsunagari.gate.primary import DEPENDENT
 from tsunagari.gate.questionnaire import Key, Questionnaire, read_questionnaire
 from tsunagari.gate.rounding import round_published
 from tsunagari.gate.suppression import apply_reasons, judge
 from tsunagari.gate.words import clean_texts
+from tsunagari.programmes import ledger, plan
 from tsunagari.statistics.verdicts import PENDING, find_families, give_verdicts
 from tsunagari.study.codebook import NO_ANSWER
 from tsunagari.study.settings import Marks
 from tsunagari.study.survey import Study
+from tsunagari.voices.quotes import release_quotes
 
 # --- the gate's step ------------------------------------------------------------------------------
 
@@ -38,7 +41,8 @@ def publish(study: Study) -> pd.DataFrame:
         The published estimates, shape (n_rows, len(ESTIMATE_COLUMNS)).
 
     Raises:
-        InputError: No notebook has saved rows, or a part lacks a column.
+        InputError: No notebook has saved rows, a part lacks a column, or a quotation stands in an
+            answer or under a theme that is hidden.
         DisclosureError: A figure cannot be judged, or what is left could point at a person.
     """
     estimates = collect_parts(study)
@@ -47,6 +51,7 @@ def publish(study: Study) -> pd.DataFrame:
     reasons = judge(
         estimates, settings=settings, questionnaire=questionnaire, archive=read_archive(study)
     )
+    reasons = follow_figures(study, estimates, reasons=reasons)
     estimates = judge_differences(
         estimates, reasons, questionnaire=questionnaire, marks=study.config.marks
     )
@@ -57,8 +62,24 @@ def publish(study: Study) -> pd.DataFrame:
     study.save("private/estimates.csv", estimates)
     published = round_published(pd.concat([shown[left_out.isna()], counts]))
     study.save("published/estimates.csv", published)
-    study.save("published/about.json", clean_texts(describe_study(study)))
+    described = describe_study(study) | {"quotes": release_quotes(study, published)}
+    study.save("published/about.json", clean_texts(described))
     return published
+
+
+def follow_figures(study: Study, estimates: pd.DataFrame, *, reasons: pd.Series) -> pd.Series:
+    """Return the reasons with those of the ledger's rows that rest on a hidden figure.
+
+    The ledger and the plan in published/ lose those figures too.
+
+    Args:
+        study: The wave.
+        estimates: Rows at full precision.
+        reasons: From `judge`.
+    """
+    kpis = plan.follow_gate(study, set(estimates.loc[reasons.notna(), "row_id"]))
+    follows = is_kind(estimates, "kpi") & estimates["item"].isin(kpis)
+    return reasons.mask(follows & estimates["measure"].isin(ledger.FOLLOWING), DEPENDENT)
 
 
 def judge_differences(

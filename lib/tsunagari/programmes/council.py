@@ -8,11 +8,12 @@ from tsunagari.programmes.records import Records
 from tsunagari.programmes.rows import finish, row, share, source_of, word
 
 DONE, DROPPED = "完了", "中止"
+MEETING = "meeting"
 ATTENDANCE, ACTIONS_DONE = "attendance", "actions_done"
 
 
 def measure(records: Records, *, year: int) -> pd.DataFrame:
-    """Return meetings, attendance, members by kind and region, and the share of actions done.
+    """Return meetings, attendance (in all and of each), members by kind and region, actions done.
 
     They count organisations and actions, not people: no interval, and nothing to hide.
 
@@ -35,6 +36,9 @@ def measure(records: Records, *, year: int) -> pd.DataFrame:
         rows.append(
             _ratio(ATTENDANCE, both["attended_orgs"].sum(), both["members_total"].sum(), **told)
         )
+        for one in both.to_dict("records"):
+            where = {"domain": MEETING, "domain_value": one["meeting_id"], **told}
+            rows.append(_ratio(ATTENDANCE, one["attended_orgs"], one["members_total"], **where))
     if len(members):
         there = members[members["left_on"].isna()]
         told = {"measure": "count", "unit": "organisations", "source": source_of(members)}

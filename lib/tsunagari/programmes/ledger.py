@@ -20,6 +20,9 @@ _MEASURES = ("share", "percent", "mean_change", "mean", "count")
 _VERDICT = {"achievement_pct": float} | dict.fromkeys(
     ("verdict", "verdict_label", "verdict_reason"), "str"
 )
+FIGURE = {  # columns that a row of estimates fills
+    "actual_value": "estimate", "base_n": "n_unweighted", "ci_low": "lower", "ci_high": "upper"
+}  # fmt: skip
 _UP, _DOWN, _NONE = "上向き", "下向き", "なし"
 
 
@@ -99,16 +102,14 @@ def build(
     now = found[found["wave"].astype(str) == str(year)].set_index("key")
     before = found[found["wave"].astype(str) == str(year - 1)].set_index("key")
     keyed = table["figure_key"].isin(now.index)
-    columns = {"actual_value": "estimate", "base_n": "n_unweighted"}
-    columns |= {"ci_low": "lower", "ci_high": "upper"}
-    for name, source in columns.items():
+    for name, source in FIGURE.items():
         table[name] = table[name].where(~keyed, table["figure_key"].map(now[source]))
     table["figure_row_id"] = table["figure_key"].map(now["row_id"].to_dict().get)
     is_small = (table["unit"] == "人") & table["actual_value"].between(1, settings.base_minimum - 1)
     hidden = (is_small & ~table["file"].str.endswith("_published.csv")) | table["figure_key"].map(
         now["status"] == "suppressed"
     ).eq(other=True)
-    table.loc[hidden, list(columns)] = np.nan
+    table.loc[hidden, list(FIGURE)] = np.nan
     typed = pd.Series(dtype=float)
     if last is not None:
         typed = last.table("kpi_ledger").set_index("kpi_id")["actual_value"]
@@ -124,6 +125,7 @@ def build(
     return table[[*public, *words()["computed"]]]
 
 
+FOLLOWING = ("achievement", "gap")  # measures that are computed from the actual figure
 _NUMBERS = {
     "actual": "actual_value",
     "baseline": "baseline_value",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from functools import cache
 from typing import Any
 
@@ -11,9 +12,10 @@ import yaml
 
 from tsunagari.estimates import WHOLE_PERCENT_BASE, round_half_up
 from tsunagari.programmes import schema
-from tsunagari.programmes.ledger import NOT_JUDGED
+from tsunagari.programmes.ledger import FIGURE, NOT_JUDGED
 from tsunagari.programmes.ledger import words as ledger_words
 from tsunagari.programmes.records import Records
+from tsunagari.study.survey import Study
 
 PROPOSED, EDITED = "機械の提案", "人の編集"
 TEXTS = ("current", "issue", "goal", "measure")
@@ -41,11 +43,12 @@ def propose(ledger: pd.DataFrame, *, year: int) -> pd.DataFrame:
     Returns:
         Columns of the declared plan and `rank` (NaN: not for the meeting), one row an indicator.
     """
-    reasons = {text: name for name, text in ledger_words()["not_judged"].items()}
+    reasons = {text.replace("{n}", ""): n for n, text in ledger_words()["not_judged"].items()}
     rows = []
     for one in ledger.to_dict("records"):
         if one["verdict"] == NOT_JUDGED:
-            rule = rules()["reasons"].get(reasons.get(one["verdict_reason"], ""))
+            reason = re.sub(r"\d+", "", one["verdict_reason"])
+            rule = rules()["reasons"].get(reasons.get(reason, ""))
         else:
             rule = rules()["verdicts"][one["verdict"]]
         if rule:
@@ -174,3 +177,36 @@ def look_back(last_plan: pd.DataFrame, records: Records, *, ledger: pd.DataFrame
     kept = "programme_id goal measure goal_value goal_on owner done_state done_note measured_kpi"
     shown = [*kept.split(), "indicator_name", "actual_value", "unit", "verdict_label"]
     return table[shown].reset_index()
+
+
+def follow_gate(study: Study, hidden: set[str]) -> list[str]:
+    """Take out of ledger, plan and look-back what rests on survey figures that the gate hid.
+
+    Notebook 06 has hidden what its own tables ask for; the gate, which sees every table, may hide
+    more. The indicator loses numbers and verdict, its proposal goes, its look-back is blank.
+
+    Args:
+        study: The wave; published/ledger.csv, plan.csv and plan_review.csv are written anew.
+        hidden: Row ids of what the gate hid.
+
+    Returns:
+        The indicators; their `kpi` rows of `ledger.FOLLOWING` are to be hidden too.
+    """
+    if not (study.processed_dir / "published/ledger.csv").exists():
+        return []
+    tables = {n: study.load(f"published/{n}.csv") for n in ("ledger", "plan", "plan_review")}
+    table, plan, review = tables.values()
+    gone = table["figure_row_id"].isin(hidden)
+    if not gone.any():
+        return []
+    kpis = table.loc[gone, "kpi_id"].tolist()
+    reason = ledger_words()["not_judged"]["hidden"]
+    label = ledger_words()["verdicts"][NOT_JUDGED].format(reason=reason)
+    table.loc[gone, [*FIGURE, "achievement_pct"]] = np.nan
+    table.loc[gone, ["verdict", "verdict_label", "verdict_reason"]] = [NOT_JUDGED, label, reason]
+    is_proposed = plan["goal_indicator"].isin(kpis) & (plan["origin"] == PROPOSED)
+    measured = review["measured_kpi"].isin(kpis)
+    review.loc[measured, ["actual_value", "verdict_label"]] = [np.nan, label]
+    for name, kept in (("ledger", table), ("plan", plan[~is_proposed]), ("plan_review", review)):
+        study.save(f"published/{name}.csv", kept)
+    return kpis

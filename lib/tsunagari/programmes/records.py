@@ -123,7 +123,9 @@ def load(study: Study) -> Records:
         first = found.iloc[0]
         areas |= {first["municipality_code"][:2] + "000": first["prefecture"], NATION: "全国"}
     lists = dict(schema.declared()["lists"])
-    troubles = study.codebook.codes.query("item == 'trouble'")
+    themes = study.config.themes if study.has_survey else None
+    item = next(iter(themes.questions.values())).options if themes else "trouble"
+    troubles = study.codebook.codes[study.codebook.codes["item"] == item]
     if len(troubles):
         kept = troubles[troubles["role"] != "exclusive"]
         lists["trouble"] = dict(zip(kept["code"], kept["code_label"], strict=True))

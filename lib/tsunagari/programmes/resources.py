@@ -146,15 +146,21 @@ def _legal_forms() -> re.Pattern[str]:
 def duplicates(resources: pd.DataFrame) -> pd.DataFrame:
     """Return pairs of rows that may be one and the same service. People decide; nothing is merged.
 
-    Other services of the same organisation are no pair. In a larger group each row stands beside
-    the first.
+    Other services of the same organisation are no pair, nor are two of which either row says
+    `not_same_as` the other. In a larger group each row stands beside the first that it may be.
 
     Returns:
         `resource_id`, `org_name`, `other_id`, `other_name`, `reason` (the plainest of those that
         resources.yaml lists), `is_same_place` (same municipality).
     """
     names = ["resource_id", "org_name", "org_name_kana", "corporate_number", "service_name"]
-    table = texts(resources, [*names, "municipality_code"])
+    table = texts(resources, [*names, "municipality_code", "not_same_as"])
+    ids = table["resource_id"]
+    apart = {
+        frozenset((own, other))
+        for own, others in zip(ids, table["not_same_as"], strict=True)
+        for other in several(others)
+    }
     key = table["org_name"].map(name_key)
     service = table["service_name"].map(name_key)
     signs = {
@@ -168,8 +174,10 @@ def duplicates(resources: pd.DataFrame) -> pd.DataFrame:
     for reason, sign in signs.items():
         groups = pd.DataFrame({"sign": sign, "service": service.where(service != key, "")})
         for rows in groups[sign != ""].groupby(["sign", "service"]).groups.values():
-            for row in rows[1:]:
-                found.setdefault((rows[0], row), reason)
+            for place, row in enumerate(rows):
+                others = (r for r in rows[:place] if frozenset((ids[r], ids[row])) not in apart)
+                if (other := next(others, None)) is not None:
+                    found.setdefault((other, row), reason)
     pairs = sorted(found)
     one, other = (table.loc[[pair[side] for pair in pairs]].reset_index() for side in (0, 1))
     return pd.DataFrame(

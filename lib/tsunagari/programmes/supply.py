@@ -9,14 +9,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
+from tsunagari.estimates import WHOLE_PERCENT_BASE, round_half_up
 from tsunagari.programmes import resources as lists
 from tsunagari.programmes.records import Records
 from tsunagari.programmes.rows import finish, row, share, source_of
 
 NAME = "resources"
 PER = 10_000  # residents
+RATE = "rate"  # measure
 
 
 def measure(
@@ -123,40 +126,39 @@ def _explode(table: pd.DataFrame, column: str) -> pd.DataFrame:
 
 
 def supply(
-    published: pd.DataFrame, *, region: str, trouble: str, residents: Mapping[str, float]
+    figures: pd.DataFrame, asked: pd.DataFrame, *, region: str, year: int, source: str
 ) -> pd.DataFrame:
-    """Return what is offered beside what people say they need, per 10,000 residents.
-
-    It rests on published figures alone: a hidden share stays hidden.
+    """Return what people say they need, and who takes it up, per 10,000 residents of a region.
 
     Args:
-        published: Rows of estimates after the gate, the survey's and those of `measure`.
+        figures: From `measure`.
+        asked: `voices.tabulate.demand`, before the gate.
         region: The survey's variable of the regions.
-        trouble: Its item of the troubles.
-        residents: People of the survey's population in each region.
+        year: The wave.
+        source: Of the residents: the survey's population.
 
     Returns:
-        One row a region and trouble that both know: `place_code`, `trouble_code`, `trouble_label`,
-        `n_local`, `residents`, `demand_per_10000` with `_lower` and `_upper` (people with the
-        trouble), `status`, `local_per_10000` (services), `people_per_local` (people with the
-        trouble for each local service; missing where there is none), and the row ids of both
-        figures: `local_row_id`, `demand_row_id`.
+        Rows of estimates, table_id programme_resources, `domain` the region: count of `residents`;
+        `rate` of the survey's question (people with the trouble, with the interval, no finer than
+        their published share; named as that share is, so that the gate hides both) and of `local`
+        (services).
     """
-    keys = {"domain_value": "place_code", "item_value": "trouble_code"}
-    is_local = published["item"].eq("local") & published["domain"].eq("region")
-    is_local &= published["table_id"].eq(f"programme_{NAME}")
-    local = published[is_local].rename(columns=keys)
-    is_asked = published["item"].eq(trouble) & published["domain"].eq(region)
-    asked = published[is_asked & published["measure"].eq("percent")].rename(columns=keys)
-    names = {"item_label": "trouble_label", "estimate": "n_local", "row_id": "local_row_id"}
-    table = local[[*keys.values(), *names]].rename(columns=names)
-    shares = {"estimate": f"demand_per_{PER}", "row_id": "demand_row_id"}
-    shares |= {end: f"demand_per_{PER}_{end}" for end in ("lower", "upper")}
-    asked = asked[[*keys.values(), *shares, "status"]].rename(columns=shares)
-    table = table.merge(asked, on=list(keys.values()), validate="one_to_one")
-    percents = [name for name in shares.values() if name.startswith("demand_per")]
-    table[percents] *= PER / 100
-    table["residents"] = table["place_code"].map(dict(residents))
-    table[f"local_per_{PER}"] = table["n_local"] / table["residents"] * PER
-    people = table[f"demand_per_{PER}"] / PER * table["residents"]
-    return table.assign(people_per_local=people / table["n_local"].where(table["n_local"] > 0))
+    asked = asked[asked["persons"].notna()].assign(region=asked["region"].astype(str))
+    residents = asked.groupby("region", sort=False)["residents"].first()
+    rows = []
+    for place, n in residents.items():
+        there = {"domain": region, "domain_value": place, "source": source}
+        rows.append(row("residents", "1", measure="count", unit="persons", estimate=n, **there))
+        told = {"measure": RATE, "unit": f"per_{PER}"}
+        for one in asked[asked["region"] == place].to_dict("records"):
+            digits = int(one["n_unweighted"] >= WHOLE_PERCENT_BASE)
+            shares = np.array([one[end] for end in ("percent", "lower", "upper")])
+            rates = PER / 100 * round_half_up(shares, decimals=digits)
+            numbers = dict(zip(("estimate", "lower", "upper"), rates, strict=True))
+            numbers |= {"n_unweighted": one["n_unweighted"], "item_label": one["item_label"]}
+            rows.append(row(one["item"], str(one["item_value"]), **told, **there, **numbers))
+        is_local = (figures["item"] == "local") & (figures["domain"] == "region")
+        for one in figures[is_local & (figures["domain_value"] == place)].to_dict("records"):
+            label = {"item_label": one["item_label"], "estimate": one["estimate"] / n * PER}
+            rows.append(row("local", one["item_value"], **told, **there, **label))
+    return finish(rows, table=NAME, year=year)

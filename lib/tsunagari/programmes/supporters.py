@@ -61,7 +61,8 @@ def measure(records: Records, *, year: int, confidence: float = 0.95) -> pd.Data
     Returns:
         Rows of estimates, table_id programme_supporters; items trained, registered, active,
         renewed (percent of trained; trained as a count) and retention by month. Before the
-        small-count rules.
+        small-count rules. Where people were trained in several fiscal years, retention by year too
+        (domain `cohort`, 2022年度).
     """
     table = cohorts(records)
     rows = []
@@ -76,7 +77,7 @@ def measure(records: Records, *, year: int, confidence: float = 0.95) -> pd.Data
             frames += [({"domain": "cohort", "domain_value": c}, part) for c, part in each]
         for domain, part in frames:
             rows += _funnel(part, domain=domain, source=source, dated=dated)
-        rows += _retention(records, confidence=confidence, source=source_of(people))
+        rows += _retention(records, confidence=confidence)
     return finish(rows, table="supporters", year=year)
 
 
@@ -98,37 +99,41 @@ def _funnel(
             )  # fmt: skip
 
 
-def curve(records: Records) -> SurvfuncRight | None:
-    """Return the share still there by days since training, all cohorts; None without dates."""
+def _retention(records: Records, *, confidence: float) -> Iterator[dict[str, Any]]:
+    """Yield the share still there after a year and two, of all and of each year of training."""
     people = records.table("supporter_people")
     if people.empty:
-        return None
+        return
     as_of = people["cohort_id"].map(cohorts(records)["as_of"]).fillna(records.as_of)
-    left = people["left_on"].notna() & (people["left_on"] <= as_of)
-    days = (people["left_on"].where(left, as_of) - people["trained_on"]).dt.days
-    return SurvfuncRight(days.to_numpy(float), left.to_numpy(int))
+    people = people.assign(as_of=as_of)
+    years = people["trained_on"].dt.to_period("Y-MAR").dt.year - 1
+    frames = [({}, people)]
+    if len(set(years)) > 1:
+        each = people.groupby(years)
+        frames += [({"domain": "cohort", "domain_value": f"{y}年度"}, part) for y, part in each]
+    for domain, part in frames:
+        yield from _still_there(part, confidence=confidence, source=source_of(part), **domain)
 
 
-def _retention(records: Records, *, confidence: float, source: str) -> Iterator[dict[str, Any]]:
-    """Yield the share still there after a year and two.
+def _still_there(
+    people: pd.DataFrame, *, confidence: float, **told: str
+) -> Iterator[dict[str, Any]]:
+    """Yield Kaplan and Meier's share after a year and two.
 
     References:
         Kaplan and Meier (1958); Greenwood's error; the interval on the log(-log) scale keeps
         within 0 and 1 (Kalbfleisch and Prentice 1980).
     """
-    people, found = records.table("supporter_people"), curve(records)
-    if found is None:
-        return
-    as_of = people["cohort_id"].map(cohorts(records)["as_of"]).fillna(records.as_of)
-    end = people["left_on"].where(people["left_on"] <= as_of, as_of)
-    followed = (end - people["trained_on"]).dt.days
-    longest = (as_of - people["trained_on"]).dt.days.max()
+    left = people["left_on"].notna() & (people["left_on"] <= people["as_of"])
+    followed = (people["left_on"].where(left, people["as_of"]) - people["trained_on"]).dt.days
+    found = SurvfuncRight(followed.to_numpy(float), left.to_numpy(int))
+    longest = (people["as_of"] - people["trained_on"]).dt.days.max()
     z = norm.ppf((1 + confidence) / 2)
     for months in MONTHS:
         days = months * DAYS_A_MONTH
         figure = row(
             RETENTION, str(months), measure="percent", unit="percent",
-            item_label=word("retention").format(months=months), source=source,
+            item_label=word("retention").format(months=months), **told,
         )  # fmt: skip
         n_left = float((followed >= days).sum())
         if longest < days or n_left < _AT_RISK_MINIMUM:

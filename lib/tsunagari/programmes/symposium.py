@@ -17,6 +17,7 @@ from tsunagari.programmes.rows import TOP, finish, row, share, source_of, unit_o
 BEFORE, AFTER = "前", "後"
 CHANGE = "change"  # item_value: after less before
 NO_ANSWER = "no_answer"
+ANSWERED = "answered"  # item_value: how many answered a question
 _PAIRED_MINIMUM = 10  # people; no change is computed of fewer
 
 
@@ -92,14 +93,19 @@ def _question(item: str, options: pd.DataFrame, *, confidence: float) -> Iterato
     for one in options.to_dict("records"):
         said = {"item_label": one["answer_label"], "source": source}
         yield _share(item, one["answer_code"], one=one, confidence=confidence, **said)
-    top = options[options["is_top_box"] == "有"]
+    top, text = options[options["is_top_box"] == "有"], options["question_text"].iloc[0]
     if len(top) and (options["is_multiple"] != "有").all():
         together = {"count": top["count"].sum(min_count=len(top)), "valid_n": top["valid_n"].max()}
         together["share_pct"] = top["share_pct"].sum(min_count=len(top))
-        label = f"{options['question_text'].iloc[0]}（{'・'.join(top['answer_label'])}）"
+        label = f"{text}（{'・'.join(top['answer_label'])}）"
         yield _share(
             item, TOP, one=together, confidence=confidence, item_label=label, source=source
         )
+    elif (n := options["valid_n"].max()) > 0:  # nothing else says what was asked
+        yield row(
+            item, ANSWERED, measure="count", unit="persons", estimate=n, n_unweighted=n,
+            item_label=word(ANSWERED).format(question=text), source=source,
+        )  # fmt: skip
 
 
 def _share(item: str, value: str, *, one: dict[str, Any], **told: Any) -> dict[str, Any]:
@@ -111,6 +117,7 @@ def _share(item: str, value: str, *, one: dict[str, Any], **told: Any) -> dict[s
         found = share(item, value, count=count, n=n, **told)
         # A published share stays what it was, and is nobody's own count.
         published = {"estimate": one["share_pct"], "n_cell": np.nan}
+        published |= {"reason": word("as_published")}
         return found | (published if not np.isnan(one["share_pct"]) else {})
     told.pop("confidence")
     said = {"estimate": one["share_pct"], "reason": word("n_unknown")}

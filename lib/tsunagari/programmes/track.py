@@ -22,6 +22,7 @@ from tsunagari.programmes import (
     symposium,
 )
 from tsunagari.programmes.records import SYNTHETIC, Records
+from tsunagari.programmes.rows import word
 from tsunagari.study.survey import Study
 
 SURVEY_PART = "private/parts/03_describe.csv"
@@ -49,6 +50,18 @@ def gaps(found: Records, places: pd.DataFrame) -> pd.DataFrame:
     listed = found.table("resources")
     cells = supply.coverage(listed, troubles=troubles, places=places, by="region")
     return cells[cells["gap"] != ""]
+
+
+def beside_demand(study: Study, figures: pd.DataFrame) -> pd.DataFrame:
+    """Return `supply.supply` of the study's survey and list; nothing where one is missing."""
+    is_local = figures["item"] == "local"
+    if not (study.has_survey and is_local.any()):
+        return figures.iloc[:0]
+    asked = study.load("private/demand.csv")
+    asked = asked.astype(dict.fromkeys(("percent", "persons", "residents"), float))
+    source = word("population").format(date=study.wave.population_date)
+    region = study.config.design.region
+    return supply.supply(figures, asked, region=region, year=study.year, source=source)
 
 
 def public_list(found: Records, places: pd.DataFrame) -> dict[str, Any]:

@@ -113,7 +113,7 @@ class Text:
 
     Attributes:
         lines: Paragraphs, items of a list, or a heading.
-        kind: p, ul, ol, h3, note or warning.
+        kind: p, ul, ol, h3, note, warning or quote.
     """
 
     lines: tuple[Markup, ...]
@@ -126,7 +126,8 @@ class Text:
             return f"<{self.kind}>{items}</{self.kind}>"
         tag = "h3" if self.kind == "h3" else "p"
         style = f' class="{self.kind}"' if self.kind in ("note", "warning") else ""
-        return "".join(f"<{tag}{style}>{line}</{tag}>" for line in self.lines)
+        text = "".join(f"<{tag}{style}>{line}</{tag}>" for line in self.lines)
+        return f"<blockquote>{text}</blockquote>" if self.kind == "quote" else text
 
 
 Block = Table | Picture | Text

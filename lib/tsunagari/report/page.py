@@ -30,10 +30,11 @@ from tsunagari.report import (
     tables,
 )
 from tsunagari.report.blocks import Block, Chapter, Picture, Table, Text
-from tsunagari.report.published import Published
+from tsunagari.report.published import Published, first
 from tsunagari.report.tables import make_table
 from tsunagari.report.texts import FIXED
 from tsunagari.report.writer import Writer
+from tsunagari.study.survey import UNCODED
 
 Context = dict[str, Any]
 Part = dict[str, Any]
@@ -211,6 +212,17 @@ def _nation(published: Published) -> list[str]:
     return published.items_of("national_") if published.about["benchmark"] else []
 
 
+def _coded(published: Published, item: str) -> Context:
+    """Return how the free texts of a question were sorted: what people agreed on, what is open."""
+    uncoded = published.gt(item)
+    people = first(published.rows("coding", item=item))
+    return {
+        "item": item,
+        "people": people,
+        "uncoded": first(uncoded[uncoded["item_value"] == UNCODED]),
+    }
+
+
 SUBJECTS = (
     {  # what parts are repeated for: questions, families of them, models, or once
         "families": _families,
@@ -222,6 +234,10 @@ SUBJECTS = (
         "sections": programmes.sections,
         "plan": lambda published: [{}] * bool(published.told("plan")),
         "waves": lambda published: [{}] * (published.previous is not None),
+        "themes": lambda published: [
+            _coded(published, n) for n in published.voices.get("themes", [])
+        ],
+        "quotes": lambda published: published.about.get("quotes", []),
     }
     | {
         name: lambda published, name=name: [{"item": item} for item in published.chapter(name)]
@@ -231,7 +247,7 @@ SUBJECTS = (
     | quality.SUBJECTS
 )
 PARTS = {"each": SUBJECTS, "table": TABLES, "figure": FIGURES}
-TEXT_KINDS = ("h3", "p", "note", "warning", "ul", "ol")
+TEXT_KINDS = ("h3", "p", "note", "warning", "quote", "ul", "ol")
 
 
 def _check_part(part: Part, texts: Mapping[str, Any], *, context: Context) -> None:
@@ -253,8 +269,8 @@ def _check_part(part: Part, texts: Mapping[str, Any], *, context: Context) -> No
 # --- the page -------------------------------------------------------------------------------------
 
 _TAGS = (
-    "a br caption code dd div dl dt em figcaption figure h2 h3 h4 img li ol p pre section small "
-    "span strong sub sup table tbody td tfoot th thead tr ul"
+    "a blockquote br caption code dd div dl dt em figcaption figure h2 h3 h4 img li ol p pre "
+    "section small span strong sub sup table tbody td tfoot th thead tr ul"
 ).split()
 _ATTRIBUTES = {
     "*": {"class", "id"},

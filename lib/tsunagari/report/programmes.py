@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from tsunagari.gate.words import clean_text
-from tsunagari.programmes import consultations, schema, track
+from tsunagari.programmes import consultations, council, schema, supply, track
 from tsunagari.programmes.ledger import NOT_JUDGED
 from tsunagari.programmes.ledger import words as ledger_words
 from tsunagari.programmes.plan import EDITED, TEXTS, YES
@@ -24,6 +24,7 @@ from tsunagari.report.texts import FIXED
 from tsunagari.report.writer import HIDDEN, MISSING, Writer, base, estimate, interval
 
 Context = dict[str, Any]
+_TYPED = ("actual", "baseline", "target")  # of the ledger's own rows
 _CLAIMED = ("actual", "target", "gap")  # rows whose numbers a proposal's words hold
 
 
@@ -79,12 +80,20 @@ def review(writer: Writer, **_: Any) -> Lines:
 
 
 def _value(row: Row | None, *, is_about: bool = False, end: str = "") -> Cell:
-    """Return a figure, with 約 where its record says that it is about so many."""
+    """Return a figure, with 約 where its record says that it is about so many.
+
+    One that was typed (published, or a line of the ledger) has the digits that were typed.
+    """
     if row is None:
         return Cell(MISSING)
     is_about |= word("approximate") in row["reason"]
     about = FIXED["about"] if is_about and not is_hidden(row) else ""
-    return Cell(about + estimate(row), end, keys_of([row]))
+    is_typed = row["table_id"] == "kpi" and row["measure"] in _TYPED
+    is_typed |= any(word(name) in row["reason"] for name in ("as_published", "n_unknown"))
+    text = estimate(row)
+    if is_typed and "." in text:
+        text = text.rstrip("0").rstrip(".")
+    return Cell(about + text, end, keys_of([row]))
 
 
 def _actual(kpi: dict[str, Any]) -> Cell:
@@ -116,6 +125,7 @@ def kpis(writer: Writer, **_: Any) -> Lines:
             "verdict": kpi["verdict_label"].partition("（")[0],
         }
         own = {name: row for name, row in kpi["rows"].items() if name != "actual"}
+        own |= {name: _value(own.get(name)) for name in ("baseline", "target")}
         groups.setdefault(kpi["programme_name"], []).append(own | line)
     return Lines(groups)
 
@@ -215,7 +225,7 @@ def _kind_of_source(writer: Writer, row: Row) -> str:
 
 def _places(published: Published, programme: str, *, by: str) -> tuple[dict, dict[str, str]]:
     """Return the rows of services by trouble and place (local, wide), and the places' names."""
-    rows = _rows(published, programme, domain=by)
+    rows = _rows(published, programme, domain=by, measure="count")
     rows = rows[rows["item"].isin(["local", "wide"])]
     found: dict[str, dict[str, dict[str, Row]]] = {}
     for row in records(rows):
@@ -239,16 +249,29 @@ def demand(writer: Writer, *, programme: str, **_: Any) -> Lines:
     """What people say they need, beside who takes it up, by region: the survey's own question."""
     published, groups = writer.published, {}
     found, names = _places(published, programme, by="region")
-    asked = published.cross("region", item="trouble") if found and published.has_survey else None
-    if asked is None or asked.empty:
-        return Lines({})
+    item, axis = _demanded(published)
+    asked = published.cross(axis, item=item) if found and item else published.estimates.iloc[:0]
     shares = {(row["domain_value"], row["item_value"]): row for row in records(asked)}
+    rates = {
+        (row["item"], row["domain_value"], row["item_value"]): row
+        for row in records(_rows(published, programme, measure=supply.RATE))
+    }
     for place, name in names.items():
         for trouble, cells in found.items():
-            share = shares.get((place, cells[place]["local"]["item_value"]))
+            value = cells[place]["local"]["item_value"]
+            share, rate = shares.get((place, value)), rates.get((item, place, value))
             line = {"label": trouble, "demand": share, **cells[place]}
+            if rate:
+                line["rate"] = Cell(estimate(rate, decimals=0), rows=keys_of([rate]))
+                line["local_rate"] = rates[("local", place, value)]
             groups.setdefault(name, []).extend([line] if share else [])
-    return Lines(groups)
+    return Lines(groups, context={"item": item, "axis": axis})
+
+
+def _demanded(published: Published) -> tuple[str, str]:
+    """Return the survey's question on troubles, and its axis of regions; "" where it has none."""
+    voices = published.voices if published.has_survey else {"questions": [], "region": ""}
+    return next(iter(voices["questions"]), ""), voices["region"]
 
 
 def flows(writer: Writer, *, programme: str, **_: Any) -> Lines:
@@ -263,13 +286,16 @@ def flows(writer: Writer, *, programme: str, **_: Any) -> Lines:
 
 
 def meetings(writer: Writer, *, programme: str, **_: Any) -> Lines:
-    """When the council met, on what, and what it decided."""
+    """When the council met, how many came, on what, and what it decided."""
+    rows = records(_rows(writer.published, programme, domain=council.MEETING))
+    attended = {row["domain_value"]: row for row in rows}
     lines = [
         {
             "label": line["body"],
             "held_on": line["held_on"],
             "agenda": line["agenda"].replace(";", "、"),
             "decisions": line["decisions"],
+            "attendance": _value(attended.get(line["meeting_id"])),
         }
         for line in writer.published.told("meetings")
         if programme == "council"
@@ -337,6 +363,13 @@ def section_lead(
             others = _names(published, kpi["overlaps_with"])
             yield "overlap", {"name": kpi["indicator_name"], "others": others}
             said |= pairs
+
+
+def residents(published: Published, *, programme: str, **_: Any) -> Iterator[tuple[str, Context]]:
+    """Yield how many people of the survey's population live in each region."""
+    rows = records(_rows(published, programme, item="residents"))
+    if rows:
+        yield "residents", {"rows": rows}
 
 
 def gaps(published: Published, *, programme: str, **_: Any) -> Iterator[tuple[str, Context]]:
@@ -417,5 +450,5 @@ def _named(*made: Any) -> dict[str, Any]:
 TABLES = _named(
     actions, review, kpis, kpi_words, programme, coverage, demand, flows, meetings, plan
 )
-LINES = _named(verdicts, decisions, section_lead, gaps)
+LINES = _named(verdicts, decisions, section_lead, residents, gaps)
 FIGURES = _named(calls, growth, flow, logic)

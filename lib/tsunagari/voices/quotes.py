@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from pathlib import Path
 
 import pandas as pd
 
@@ -14,18 +13,22 @@ from tsunagari.voices.answers import Coded
 from tsunagari.voices.redaction import redact
 from tsunagari.voices.words import load, tidy
 
-COLUMNS = ["respondent_id", "question", "theme", "attributes", "quote", "signed_1", "signed_2"]
+COLUMNS = ["respondent_id", "question", "theme", "quote", "signed_1", "signed_2"]
+SHOWN = ["question", "theme", "theme_label", "quote"]
+FILE = "private/quotes.csv"
 VERBATIM_LIMIT = 10  # characters in a row, signs left out: more than three or four words
 LONGEST = 200  # characters
-ATTRIBUTES_LIMIT = 2  # SDC-1 P16
 
 
-def read_quotes(path: Path) -> pd.DataFrame:
-    """Return quotes.csv as text, empty where there is no file.
+def read_quotes(study: Study) -> pd.DataFrame:
+    """Return quotes.csv as text, empty where there is none; of made-up answers the sample's.
 
     Raises:
         InputError: It cannot be read or has other columns.
     """
+    path = study.wave_dir / "quotes.csv"
+    if study.is_synthetic and not path.exists():
+        path = path.with_stem("quotes_synthetic")
     if not path.exists():
         return pd.DataFrame(columns=COLUMNS)
     try:
@@ -43,13 +46,14 @@ def allow_quotes(
     """Return the quotations that may be shown: all of them, or none with the reasons.
 
     Args:
-        study: The wave; its themes.yaml names the answer that gives consent.
+        study: The wave; its themes.yaml names the answer that gives consent. Made-up answers are
+            nobody's: where the question does not ask for consent, they need none.
         quotes: From `read_quotes`.
         people: From `tabulate.with_themes`, shape (n, any).
         coded: The coded answers.
 
     Returns:
-        question, theme, theme_label, attributes (labels), quote; nothing that names the person.
+        Columns `SHOWN`, one row a quotation, in the file's order; nothing of the person.
 
     Raises:
         ConfigError: No consent was asked for.
@@ -57,25 +61,55 @@ def allow_quotes(
     """
     plan = study.config.themes
     if quotes.empty:
-        return pd.DataFrame(columns=["question", "theme", "theme_label", "attributes", "quote"])
-    if plan.consent is None:
+        return pd.DataFrame(columns=SHOWN)
+    if plan is None or (plan.consent is None and not study.is_synthetic):
         raise ConfigError("NO_CONSENT")
+    lines = quotes.to_dict("records")
+    reasons = [next(_reasons(study, row, people=people, coded=coded), "") for row in lines]
+    _refuse(study, reasons, quotes=quotes["quote"], people=people)
+    labels = [study.items[row["question"]].options[row["theme"]] for row in lines]
+    quotes = quotes.assign(theme_label=labels, quote=quotes["quote"].str.strip())
+    return quotes[SHOWN]
+
+
+def release_quotes(study: Study, published: pd.DataFrame) -> list[dict[str, str]]:
+    """Return the quotations as the report may show them: the gate's own look at private/.
+
+    Args:
+        study: The wave, its notebooks run.
+        published: Rows of estimates after the gate.
+
+    Returns:
+        `theme` (label) and `quote` of each; none without quotations.
+
+    Raises:
+        InputError: One stands in an answer, or the figure of its theme is hidden.
+    """
+    if not (study.processed_dir / FILE).exists() or (quotes := study.load(FILE)).empty:
+        return []
+    shown = published[(published["status"] != "suppressed") & (published["domain"] == "all")]
+    known = set(zip(shown["item"], shown["item_value"].astype(str), strict=True))
+    pairs = zip(quotes["question"], quotes["theme"], strict=True)
+    reasons = ["" if pair in known else "HIDDEN" for pair in pairs]
+    people = study.load("private/respondents.parquet")
+    _refuse(study, reasons, quotes=quotes["quote"], people=people)
+    columns = quotes[["theme_label", "quote"]].set_axis(["theme", "quote"], axis=1)
+    return columns.to_dict("records")
+
+
+def _refuse(study: Study, reasons: list[str], *, quotes: pd.Series, people: pd.DataFrame) -> None:
+    """Raise what is wrong with which rows: the reasons given, or words of an answer."""
     texts = load("texts.yaml")["quotes"]
-    pieces = {name: _pieces(people[q.text]) for name, q in plan.questions.items()}
-    everything = set().union(*pieces.values())
+    told = (_pieces(people[q.text]) for q in study.config.themes.questions.values())
+    everything = set().union(*told)
     facts = {"k": study.config.disclosure.threshold, "n": VERBATIM_LIMIT, "limit": LONGEST}
-    bad, rows = [], []
-    for number, row in enumerate(quotes.to_dict("records"), start=2):
-        reason = next(_reasons(study, row, people=people, coded=coded), None)
-        if reason is None and _pieces(pd.Series([row["quote"]])) & everything:
-            reason = "VERBATIM"
-        if reason is None:
-            rows.append(_shown(study, row, people=people))
-        else:
+    bad = []
+    for number, (reason, quote) in enumerate(zip(reasons, quotes, strict=True), start=2):
+        is_verbatim = not everything.isdisjoint(_pieces(pd.Series([quote])))
+        if reason := reason or "VERBATIM" * is_verbatim:
             bad.append(texts["row"].format(row=number, reason=texts[reason].format(**facts)))
     if bad:
         raise InputError("QUOTES_ROWS", n=len(bad), reasons="、".join(bad[:8]))
-    return pd.DataFrame(rows)
 
 
 def _reasons(
@@ -89,7 +123,7 @@ def _reasons(
         yield "UNKNOWN"
         return
     own = people.iloc[person[0]]
-    if str(own[plan.consent.item]) != plan.consent.code:
+    if plan.consent and str(own[plan.consent.item]) != plan.consent.code:
         yield "CONSENT"
     answer, quote = coded[row["question"]].answers[person[0]], redact(row["quote"])
     if quote.is_sensitive or (answer is not None and answer.is_sensitive):
@@ -100,9 +134,8 @@ def _reasons(
         yield "FEW"
     if quote.spans:
         yield "REDACTION"
-    wanted = _attributes(row)
-    if len(wanted) > ATTRIBUTES_LIMIT or not set(wanted) <= set(plan.axes):
-        yield "ATTRIBUTES"
+    if re.search(r"\d", row["quote"]):
+        yield "DIGITS"
     signed = {row[name].strip() for name in ("signed_1", "signed_2")}
     if "" in signed or len(signed) < 2:
         yield "SIGNATURES"
@@ -110,26 +143,11 @@ def _reasons(
         yield "LENGTH"
 
 
-def _attributes(row: dict[str, str]) -> list[str]:
-    return [name for name in row["attributes"].split(" x ") if name]
-
-
 def _pieces(texts: pd.Series) -> set[str]:
-    """Return every run of VERBATIM_LIMIT letters and digits of any text."""
+    """Return every run of VERBATIM_LIMIT letters and digits of any text; a shorter one whole."""
     found = set()
     for text in texts.dropna():
         plain = re.sub(r"[\W_]+", "", tidy(text)).lower()
-        found |= {plain[i : i + VERBATIM_LIMIT] for i in range(len(plain) - VERBATIM_LIMIT + 1)}
-    return found
-
-
-def _shown(study: Study, row: dict[str, str], *, people: pd.DataFrame) -> dict[str, str]:
-    own = people[people["respondent_id"].astype(str) == row["respondent_id"]].iloc[0]
-    labels = [study.items[name].labels.get(str(own[name]), "") for name in _attributes(row)]
-    return {
-        "question": row["question"],
-        "theme": row["theme"],
-        "theme_label": study.items[row["question"]].options[row["theme"]],
-        "attributes": "・".join(label for label in labels if label),
-        "quote": row["quote"].strip(),
-    }
+        n_runs = max(1, len(plain) - VERBATIM_LIMIT + 1)
+        found |= {plain[i : i + VERBATIM_LIMIT] for i in range(n_runs)}
+    return found - {""}

@@ -15,7 +15,8 @@ from tsunagari.voices.answers import Coded
 
 EVER, NEVER = "ever", "never"
 DEMAND_COLUMNS = (
-    "item item_value item_label region percent lower upper persons n_unweighted status row_id"
+    "item item_value item_label region percent lower upper persons residents n_unweighted status "
+    "row_id"
 ).split()
 
 
@@ -130,7 +131,8 @@ def demand(study: Study, rows: pd.DataFrame, *, adults: pd.Series) -> pd.DataFra
     Returns:
         One row a trouble (option or theme) and region: item, item_value, item_label, region,
         percent, lower, upper, persons (of an option alone: a theme's percent is of those who
-        wrote), n_unweighted, status, row_id where there is one. A hidden row has no numbers.
+        wrote), residents (adults of the region), n_unweighted, status, row_id where there is one. A
+        hidden row has no numbers.
     """
     plan, region = study.config.themes, study.config.design.region
     if plan is None:
@@ -142,8 +144,11 @@ def demand(study: Study, rows: pd.DataFrame, *, adults: pd.Series) -> pd.DataFra
     )
     is_there &= rows["table_id"].str.startswith("cross_")
     found = rows[is_there].rename(columns={"domain_value": "region", "estimate": "percent"})
-    persons = found["percent"] / 100 * found["region"].map(adults)
-    found = found.assign(persons=persons.where(~found["item"].isin([*plan.questions])).round(-2))
+    residents = found["region"].map(adults)
+    persons = found["percent"] / 100 * residents
+    found = found.assign(
+        residents=residents, persons=persons.where(~found["item"].isin([*plan.questions])).round(-2)
+    )
     return found[DEMAND_COLUMNS].reset_index(drop=True)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import cache
 from typing import Any, NamedTuple
 
@@ -82,33 +83,42 @@ class Dictionary:
             entries = [entry for several in near.values() for entry in several]
             if all(entry.is_word for entry in entries):  # no clause matters
                 return {entry.theme for entry in entries}
-        for clause in clauses(words):
-            if near.keys().isdisjoint(clause.forms):
+        own, kinds = _canonical(words.forms), words.kinds
+        places = [i for i, form in enumerate(own) if form in near]
+        for first, stop in _spans(words, own):
+            inside = [place - first for place in places if first <= place < stop]
+            if not inside:
                 continue
-            done = found | _excluded(excluding, clause.forms)
-            for start, form in enumerate(clause.forms):
-                for entry in near.get(form, ()):
+            clause = Clause(own[first:stop], kinds[first:stop])
+            done = found | _excluded(excluding, clause.forms) if excluding else {*found}
+            for start in inside:
+                for entry in near[clause.forms[start]]:
                     if entry.theme in done:
                         continue
                     end = start + 1 if entry.is_word else _match(entry.parts, clause.forms, start)
                     if end and (entry.always or not _is_denied(clause, end)):
                         done.add(entry.theme)
                         found.add(entry.theme)
+            if stop > places[-1]:
+                break
         return found
 
 
 def _that_fit(index: dict[str, list[_Entry]], forms: set[str]) -> dict[str, list[_Entry]]:
     """Return the entries all of whose words an answer has."""
     first = index.keys() & forms
-    fitting = {form: [entry for entry in index[form] if entry.forms <= forms] for form in first}
-    return {form: entries for form, entries in fitting.items() if entries}
+    fitting = (
+        (form, [entry for entry in index[form] if entry.is_word or entry.forms <= forms])
+        for form in first
+    )
+    return {form: entries for form, entries in fitting if entries}
 
 
 def _excluded(index: dict[str, list[_Entry]], forms: list[str]) -> set[str]:
     """Return the themes that a clause does not count for."""
     return {
         entry.theme
-        for start, form in enumerate(forms if index else ())
+        for start, form in enumerate(forms)
         for entry in index.get(form, ())
         if _match(entry.parts, forms, start)
     }
@@ -148,14 +158,14 @@ def _find(part: tuple[str, ...], forms: list[str], within: slice) -> int:
         return -1
 
 
-def clauses(words: Words) -> list[Clause]:
-    """Return the clauses of an answer.
+def _spans(words: Words, forms: list[str]) -> Iterator[tuple[int, int]]:
+    """Yield where each clause of an answer begins and ends; `forms` are canonical.
 
     A comma after は, が, に and the like ends no clause, nor does て before a word that belongs to
     the same verb.
     """
-    rules, forms, kinds = reading_rules(), _canonical(words.forms), words.kinds
-    found, start, last = [], 0, len(forms) - 1
+    rules, kinds = reading_rules(), words.kinds
+    start, last = 0, len(forms) - 1
     for i in [i for i, kind in enumerate(kinds) if kind in _ENDING or forms[i] == "ない"]:
         form, kind, after = forms[i], kinds[i], forms[i + 1] if i < last else ""
         if kind == "mark":
@@ -173,10 +183,10 @@ def clauses(words: Words) -> list[Clause]:
         else:
             is_end = True
         if is_end:
-            found.append(Clause(forms[start : i + 1], kinds[start : i + 1]))
+            yield start, i + 1
             start = i + 1
-    found.append(Clause(forms[start:], kinds[start:]))
-    return [clause for clause in found if clause.forms]
+    if start <= last:
+        yield start, last + 1
 
 
 def _is_denied(clause: Clause, end: int) -> bool:

@@ -35,7 +35,7 @@ def figures():
     found = [
         row("programme_symposium", "E1 合計", "会場", item_label="会場", estimate=300, reason="約の数"),
         row("programme_symposium", "E1 方法", "会場", item_label="対面", estimate=40),
-        share("programme_symposium", "E1 満足 後", "1", item_label="満足", estimate=88, reason="n 不明"),
+        share("programme_symposium", "E1 満足 後", "1", item_label="満足", estimate=88, reason="n 不明（区間は出しません）"),
         share("programme_symposium", "E1 満足 後", "top", item_label="満足か（満足）", estimate=88),
         share("programme_council", "attendance", item_label="出席率", estimate=88.7, reason="97のうち86"),
         share("programme_supporters", "registered", item_label="登録", estimate=84, n_unweighted=50,
@@ -49,6 +49,13 @@ def figures():
         *(row("programme_resources", "registered", domain="month", domain_value=m, estimate=n)
           for m, n in (("2023-04", 60), ("2023-05", 70))),
         row("programme_resources", "registered", estimate=70, unit="organisations"),
+        *(row("programme_resources", "residents", domain="region", domain_value=code, estimate=n)
+          for code, n in (("1", 230_000), ("2", 420_000))),
+        *(row("programme_resources", item, "2", measure="rate", unit="per_10000", domain="region",
+              domain_value=code, estimate=n)
+          for code in "12" for item, n in (("trouble", 1250), ("local", 0.13))),
+        share("programme_council", "attendance", domain="meeting", domain_value="M1", estimate=90.6,
+              reason="32のうち29"),
         *(place("local", "2", code, n) for code, n in (("1", 3), ("2", 0))),
         *(place("wide", "2", code, n) for code, n in (("1", 1), ("2", 1))),
         place("local", "2", "382019", 0, by="municipality", name="松山市"),
@@ -103,7 +110,7 @@ def told():
         "actions": [action],
         "logic": [{"from_kpi": "K2", "to_kpi": "K1"}],
         "events": [{"event_id": "E1", "event_name": "講演会"}],
-        "meetings": [{"body": "会議", "held_on": "2023-08-30", "agenda": "一;二", "decisions": "承認"}],
+        "meetings": [{"meeting_id": "M1", "body": "会議", "held_on": "2023-08-30", "agenda": "一;二", "decisions": "承認"}],
         "publicity": [{"date": "2023-04-15", "kind": "広報紙", "label": "案内"}],
     }  # fmt: skip
     return {name: pd.DataFrame(found) for name, found in lines.items()}

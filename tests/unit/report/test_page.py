@@ -254,6 +254,30 @@ def test_withheld_model_says_why(rows):
     assert "該当者が足りないため、モデルは示しません。" in text
 
 
+def test_voices_stand_in_boxes_with_their_theme_alone(council):
+    said = council.chapters["others"].to_html()
+    quotes = sample.about(is_synthetic=False)["quotes"]
+    boxes = re.findall(r"<blockquote>(.*?)</blockquote>", said)
+    assert boxes == [f"<p>「{q['quote']}」</p><p>（{q['theme']}）</p>" for q in quotes]
+    assert said.count("寄せられた声") == said.count("回答をもとに書きかえたものです") == 1
+    kept = page.sanitise(f"<blockquote onclick='x'>{boxes[0]}</blockquote>")
+    assert kept == f"<blockquote>{boxes[0]}</blockquote>"
+    none = page.build_report(sample.published(sample.small(), quotes=[]))
+    assert "寄せられた声" not in none.chapters["others"].to_html()
+
+
+def test_the_report_says_who_sorted_the_free_texts(rows):
+    own = rows[rows["table_id"] == "gt_trouble"]
+    open_ones = own.iloc[[0]].assign(item_value="uncoded", estimate=12.5)
+    people = own.iloc[[0]].assign(table_id="coding", item_value="by_people", estimate=40.0)
+    said = {}
+    for name, more in (("nobody", [open_ones]), ("people", [open_ones, people])):
+        report = page.build_report(sample.published(pd.concat([rows, *more])))
+        said[name] = re.sub(r"<[^>]+>", "", report.chapters["others"].to_html())
+    assert "人は確かめていません。どのテーマにも分類できなかった文は12.5%です" in said["nobody"]
+    assert "読めた文の40.0%は、二人が読み、一致した分類です" in said["people"]
+
+
 # --- hostile text -----------------------------------------------------------------------------
 
 

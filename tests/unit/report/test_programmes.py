@@ -114,7 +114,7 @@ def test_about_stays_about_and_no_n_has_no_interval(report):
     lines = cells(report, "programme_symposium")
     assert lines["会場"][0] == ("約300", "")
     value, unit, interval, base, *_ = lines["満足"]
-    assert [value[0], unit[0], interval[0], base[0]] == ["88.0", "%", "", "n\u00a0不明"]
+    assert [value[0], unit[0], interval[0], base[0]] == ["88", "%", "", "n\u00a0不明"]
     assert cells(report, "kpis")["参加者"][4][0] == "約300"
     assert records_sample.SOURCE in html(report, "programmes")
 
@@ -158,9 +158,25 @@ def test_last_years_actions_open_the_chapter(report):
 
 
 def test_demand_stands_beside_supply(report):
-    share, base, local, wide = cells(report, "demand")["お金"]
+    share, base, rate, local, local_rate, wide = cells(report, "demand")["お金"]
+    assert local[0] in ("3", "0")
+    assert (rate[0], local_rate[0]) == ("1,250", "0.13")
+    text = html(report, "programmes")
+    assert "東予の人口は" in text and ">230,000</span>人、" in text
+    assert f"{sample.about(is_synthetic=False)['people']}、{records_sample.SOURCE}" in text
     assert share[0] not in ("", "…")
     assert (local[0], wide[0]) in {("3", "1"), ("0", "1")}
+
+
+def test_every_meeting_has_its_attendance(report):
+    assert cells(report, "meetings")["会議"][1][0] == "90.6"
+
+
+def test_what_was_typed_has_the_digits_that_were_typed(report):
+    """A typed target of 90 is 90; what was computed of it keeps its decimal."""
+    lines = cells(report, "kpis")["届いた割合"]
+    assert [text for text, _ in lines[1:6]] == ["60", "65.0", "90", "70", "n\u00a0不明"]
+    assert cells(report, "programme_council")["出席率"][0][0] == "88.7"
 
 
 def test_overlapping_figures_are_named_once(report):

@@ -286,9 +286,10 @@ def test_chapters_come_from_the_study_alone_whatever_its_questions_are_called():
     nothing = dict.fromkeys(chapters, [])
     other = page.build_report(
         sample.published(
-            rows, variables=variables, indicators={}, axes=[], benchmark=None, report=nothing
+            rows, variables=variables, indicators={}, axes=[], benchmark=None, report=nothing,
+            quotes=[],
         )
-    )
+    )  # fmt: skip
     assert [table.key for table in other.tables if table.key.startswith("gt_")] == [
         "gt_q17", "gt_scale_a", "gt_q3", "gt_q9"
     ]  # fmt: skip
