@@ -35,6 +35,7 @@ gate.attack
 report.texts report.edition report.figures report.blocks report.published report.writer
 report.findings report.tables report.pictures report.programmes report.groups
 report.quality report.summary report.page report.workbook
+report.pdf
 run.notebooks run.release run.signoff run.pipeline
 synthetic starting.making starting.checking starting.lab
 """
