@@ -30,6 +30,7 @@ HEADINGS = {
     r"前年度": "previous",
     r"実績|測定": "actual|share|percent|count|mean.*",
     r"1万人あたり.*": "rate",
+    r"出席率（団体、%）": "share",
     r"地域の団体|県全域・全国の団体": "count",
     r"前回.*との差.*": "difference_points",
     r"差（ポイント）と判定": "difference_points",
