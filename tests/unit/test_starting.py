@@ -1,5 +1,6 @@
 """A new folder checks as it stands, what is no study is refused, and every mistake is told."""
 
+import re
 import shutil
 from pathlib import Path
 
@@ -7,6 +8,7 @@ import pandas as pd
 import pytest
 
 from tsunagari import errors
+from tsunagari.run import pipeline
 from tsunagari.starting import checking, making
 from tsunagari.study.population import load_population
 from tsunagari.study.survey import open_study
@@ -214,3 +216,15 @@ def test_rows_of_records_that_would_be_set_aside_are_told(broken, capsys):
 def test_a_study_that_is_not_there_names_those_that_are(capsys):
     assert checking.main("matuyama", "2026") == 5
     assert "選べるもの: matsuyama" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_a_new_study_renders_as_it_stands(root, monkeypatch):
+    state = pipeline.hash_environment()
+    monkeypatch.setattr(pipeline, "hash_environment", lambda: state)  # the code may be edited
+    assert checking.main("matsuyama", "2026") == 0
+    assert pipeline.main(["report", "--study", "matsuyama", "--year", "2026"]) == 0
+    page = (root / "reports/matsuyama/2026/council_report.html").read_text(encoding="utf-8")
+    assert "合成データ" in page
+    assert "松山市のものではなく、愛媛県の年齢・性別の構成" in page
+    assert not re.search(r"東予|中予|南予|\bnan\b", page)
