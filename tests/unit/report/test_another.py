@@ -1,4 +1,4 @@
-"""Another cross, comparison or model: labelled, judged as if released, and refused in a sentence."""
+"""Another cross, comparison or model: labelled, judged as if released, refused in a sentence."""
 
 import re
 
