@@ -49,20 +49,23 @@ def tabulated_items(study: Study) -> list[Item]:
 # --- single tables --------------------------------------------------------------------------------
 
 
-def tabulate_all(study: Study, respondents: pd.DataFrame, *, design: Design) -> pd.DataFrame:
+def tabulate_all(
+    study: Study, respondents: pd.DataFrame, *, design: Design, items: Sequence[Item] = ()
+) -> pd.DataFrame:
     """Return the GT table of every question, and the mean of every scale score.
 
     Args:
         study: The wave; its table plan names the base.
         respondents: Cleaned respondents, shape (n, any).
         design: Their weights and design, n rows.
+        items: These questions alone, and no score.
 
     Returns:
         Rows of the estimates table, `table_id` gt_<item>: percent of every answer and net, mean of
         every sum score.
     """
     parts = []
-    for item in tabulated_items(study):
+    for item in items or tabulated_items(study):
         if item.name not in respondents:  # themes, before the texts are coded
             continue
         values = item.indicators(respondents, base=study.config.tables.base)
@@ -70,7 +73,7 @@ def tabulate_all(study: Study, respondents: pd.DataFrame, *, design: Design) -> 
             rows = percents(design, values, confidence=study.config.marks.confidence)
             parts.append(_label(rows, item, table_id=f"gt_{item.name}"))
     for name, rule in study.config.derive.items():
-        if rule.kind == "sum" and respondents[name].notna().any():
+        if not items and rule.kind == "sum" and respondents[name].notna().any():
             parts += _scale_rows(study, respondents, design=design, name=name, of=rule.sum_of)
     return _finish(parts, study, design)
 
@@ -307,7 +310,14 @@ def cross_tables(
     return _finish([rows], study, design)
 
 
-def cross_tests(study: Study, respondents: pd.DataFrame, *, design: Design) -> pd.DataFrame:
+def cross_tests(
+    study: Study,
+    respondents: pd.DataFrame,
+    *,
+    design: Design,
+    axes: list[list[str]] | None = None,
+    crosses: Sequence[str] = (),
+) -> pd.DataFrame:
     """Return the Rao-Scott test of every cross table of a single-answer question.
 
     Multi-answer questions have no test; each of their options is judged by itself.
@@ -316,16 +326,21 @@ def cross_tests(study: Study, respondents: pd.DataFrame, *, design: Design) -> p
         study: The wave.
         respondents: Cleaned respondents, shape (n, any).
         design: Their weights and design, n rows.
+        axes: Other axes than the plan's, with `crosses`.
+        crosses: Items along them.
 
     Returns:
         One row a table, measure rao_scott_f: of the domains that the table shows by the answers.
         One side alone has no row.
     """
     parts = []
-    items = [study.items[name] for name in study.config.tables.crosses]
+    items = [study.items[name] for name in crosses or study.config.tables.crosses]
     singles = [item for item in items if item.kind != "MA"]
-    for axis in [axis for axis in study.axes if len(axis) == 1]:
-        domains = domain_frames(study, respondents, axis=axis)[0][axis[0]]
+    for axis in [axis for axis in study.axes if len(axis) == 1] if axes is None else axes:
+        frame = domain_frames(study, respondents, axis=axis)[0]
+        domains = frame[axis[0]]
+        for name in axis[1:]:
+            domains = domains + " x " + frame[name]  # missing outside every domain
         for item in singles:
             answers = respondents[item.name].where(respondents[item.name].isin(item.options))
             answers = answers.reset_index(drop=True)
@@ -333,7 +348,9 @@ def cross_tests(study: Study, respondents: pd.DataFrame, *, design: Design) -> p
             if axis == [item.name] or (both.nunique() < 2).any():
                 continue
             row = _test(design, domains, answers=answers)
-            parts.append(row.assign(table_id=f"cross_{axis[0]}__{item.name}", item=item.name))
+            parts.append(
+                row.assign(table_id=f"cross_{'_x_'.join(axis)}__{item.name}", item=item.name)
+            )
     if not parts:
         return pd.DataFrame(columns=ESTIMATE_COLUMNS)
     tests = pd.concat(parts, ignore_index=True)

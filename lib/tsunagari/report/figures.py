@@ -108,7 +108,10 @@ class Chart:
         return f'<figure class="chart"{shown}>{"".join(parts)}</figure>'
 
     def _repr_html_(self) -> str:
-        return self.to_html()
+        # A notebook has none of the page's style: title and subtitle stand on lines of their own.
+        title, subtitle = '<span class="title"', '<span class="subtitle"'
+        shown = self.to_html().replace(title, f'{title} style="font-weight: 700"')
+        return shown.replace(subtitle, f"<br>{subtitle}")
 
 
 @lru_cache(maxsize=1)
