@@ -185,7 +185,12 @@ INDICATORS = {
         "lonely_direct",
         ["3", "4", "5"],
     ),
-    "ucla_high": ("UCLA孤独感尺度の合計が10〜12点の人", "UCLA 10〜12点の人", "ucla_band", ["10-12"]),
+    "ucla_high": (
+        "UCLA孤独感尺度の合計が10〜12点の人",
+        "UCLA 10〜12点の人",
+        "ucla_band",
+        ["10-12"],
+    ),
     "no_contact": (
         "直接会って話すことが全くない人",
         "直接会って話すことが全くない人",
@@ -198,7 +203,12 @@ INDICATORS = {
         "particip",
         ["4"],
     ),
-    "no_consult": ("不安や悩みを相談する相手がいない人", "相談相手がいない人", "consult_has", ["2"]),
+    "no_consult": (
+        "不安や悩みを相談する相手がいない人",
+        "相談相手がいない人",
+        "consult_has",
+        ["2"],
+    ),
 }
 AXES = [["region"], ["age_band"], ["sex"], ["age_band", "sex"], ["cohab"], ["econ_status"]]
 CROSSES = [
@@ -235,7 +245,10 @@ def about(*, is_synthetic: bool) -> dict:
         "region": "region",
         "regions": ["東予", "中予", "南予"],
         "publication": {
-            "publisher": "愛媛県（表示例）", "stage": "速報", "contact": "未定", "next_report": "未定"
+            "publisher": "愛媛県（表示例）",
+            "stage": "速報",
+            "contact": "未定",
+            "next_report": "未定",
         },
         "variables": VARIABLES,
         "indicators": {
@@ -511,7 +524,7 @@ def model_rows(rng):
         "estimate": 690,
         "n_unweighted": 690,
         "status": "published",
-        "reason": "「やや苦しい」「大変苦しい」を「苦しい」にまとめた"
+        "reason": "「やや苦しい」「大変苦しい」を「苦しい」にまとめました"
         "(回答者か該当者の少ない区分があるため)。",
     }
     return [*rows, merge]

@@ -92,7 +92,9 @@ def region_lines(published: Published, **_: Any) -> Iterator[tuple[str, Context]
     """Yield one line a region: what is higher or lower there, or that nothing was confirmed."""
     axis = published.about["region"]
     told = [pair for name in published.indicators for pair in _indicator(published, axis, name)]
-    told += [pair for item in published.voices["questions"] for pair in _answers(published, axis, item)]
+    told += [
+        pair for item in published.voices["questions"] for pair in _answers(published, axis, item)
+    ]
     if len({row["domain_value"] for row, _ in told}) < 2:
         yield "no_regions", {}
         return
@@ -130,6 +132,4 @@ def open_actions(published: Published, **_: Any) -> Iterator[tuple[str, Context]
         yield "homework_done" if old else "no_homework", {}
 
 
-LINES = {
-    find.__name__: find for find in (conclusions, region_lines, top_troubles, open_actions)
-}
+LINES = {find.__name__: find for find in (conclusions, region_lines, top_troubles, open_actions)}

@@ -239,8 +239,12 @@ def _question(writer: Writer, item: str) -> Line:
     code = rows[0]["item_value"] if rows else ""
     change, gaps = published.change(item, code), published.nation(item, code)
     line: Line = {
-        "label": Cell(published.label(item), _other(published.wording(item), published.label(item))),
-        "answer": Cell("、".join(answers) or HIDDEN, "、".join(map(interval, shown)), keys_of(shown)),
+        "label": Cell(
+            published.label(item), _other(published.wording(item), published.label(item))
+        ),
+        "answer": Cell(
+            "、".join(answers) or HIDDEN, "、".join(map(interval, shown)), keys_of(shown)
+        ),
         "groups": _differing(writer, item, code),
         "link": f"⟦gt_{item}⟧",
     }

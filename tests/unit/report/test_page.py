@@ -72,7 +72,9 @@ def test_every_figure_has_title_measure_n_source_and_alt(council):
 def test_what_an_interval_means_stands_once_and_the_signs_once_a_chapter(council):
     assert words_of(council).count(sample.NOTE) == 1
     assert not any(sample.NOTE in table.note for table in council.tables)
-    signs = {name: words_of_chapter(each).count("▲ は高い") for name, each in council.chapters.items()}
+    signs = {
+        name: words_of_chapter(each).count("▲ は高い") for name, each in council.chapters.items()
+    }
     assert {name for name, n in signs.items() if n} >= {"method", "loneliness", "ties", "appendix"}
     assert signs.pop("method") == 2 and max(signs.values()) == 1  # method explains them, too
 
@@ -102,7 +104,7 @@ def test_effects_are_told_as_associations_at_equal_conditions(council):
 def test_finding_stands_in_the_title_where_the_test_holds(council):
     titles = council.contents["title"].tolist()
     assert "「孤独感がしばしば・常にある人」の割合は、年齢をそろえると全国より高い" in titles
-    assert "「孤独感がしばしば・常にある人」の割合（年代別）" in titles  # nothing marked: neutral
+    assert "「孤独感がしばしば・常にある人」の割合：年代別" in titles  # nothing marked: neutral
 
 
 def test_synthetic_run_never_reads_like_a_finding(synthetic):

@@ -58,9 +58,7 @@ def test_without_a_survey_the_ledger_gives_the_conclusions():
         "（表示例）届いた割合は70.0%で、目標に届かず、基準より良くなったとは言えません。"
     ]
     nothing = records_sample.published(has_survey=False, ledger=pd.DataFrame())
-    assert said("conclusions", nothing) == [
-        "ここに示せる、判定した結果はありません。"
-    ]
+    assert said("conclusions", nothing) == ["ここに示せる、判定した結果はありません。"]
 
 
 # --- regions --------------------------------------------------------------------------------------
@@ -130,7 +128,9 @@ def test_the_front_says_what_is_known_and_leaves_out_the_rest(rows):
         told = dict.fromkeys(("publisher", "stage", "contact", "next_report")) | publication
         return Writer(sample.published(rows, publication=told)).text("front")
 
-    assert front(publisher="愛媛県", stage="速報", contact="保健福祉課", next_report="2025年3月") == (
+    assert front(
+        publisher="愛媛県", stage="速報", contact="保健福祉課", next_report="2025年3月"
+    ) == (
         "令和5（2023）年度｜発行：愛媛県｜調査：2024年1月｜速報・確報の別：速報"
         "｜問い合わせ：保健福祉課｜次の報告：2025年3月"
     )
