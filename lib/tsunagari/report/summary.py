@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-import pandas as pd
-
 from tsunagari.programmes.council import DONE, DROPPED
 from tsunagari.programmes.ledger import NOT_JUDGED
 from tsunagari.report.findings import (
