@@ -157,9 +157,10 @@ def test_prints_with_the_banner_on_every_page(browser, page_path, tmp_path):
     pages = done.stdout.decode().split("\f")[:-1]
     assert len(pages) > 5
     assert all("合成データ" in page and "公表前（未署名）" in page for page in pages)
-    summary = [number for number, page in enumerate(pages) if "読むときの注意" in page]
-    first = [number for number, page in enumerate(pages) if "3つの要点" in page]
-    assert summary == first, "the summary fits on one sheet"
+    held = ("要点", "地域ごとの結果", "困りごとと、和らいだきっかけ", "読むときの注意")
+    for heading in held:
+        assert [n for n, page in enumerate(pages) if re.search(rf"^{heading}$", page, re.M)] == [0]
+    assert not any("調査の概要" in page for page in pages[:1])  # exactly one sheet
 
 
 PLACES = "h1 caption thead tbody figcaption p li".split()
