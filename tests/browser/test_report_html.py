@@ -210,9 +210,11 @@ def test_prints_running_head_marks_and_page_numbers_and_the_summary_on_one_sheet
         for number, page in enumerate(book.pages, start=1):
             text = "".join(page.extract_text().split())
             assert "合成データ" in text and "公表前（未署名）" in text
-            assert "愛媛県" in text and "2023年調査" in text and f"{number}/{n}" in text
-    words = printed["summary"].pages[0].extract_text()
-    assert "3つの要点" in words and "読むときの注意" in words and "調査の概要" not in words
+            assert "愛媛県" in text and "（2023）年度" in text and f"{number}/{n}" in text
+    for first in (printed["summary"].pages[0], printed["council_report"].pages[0]):
+        lines = first.extract_text().splitlines()
+        held = {"要点", "地域ごとの結果", "困りごとと、和らいだきっかけ", "読むときの注意"}
+        assert held <= {line.strip() for line in lines} and "調査の概要" not in "".join(lines)
 
 
 PLACES = "h1 caption thead tbody figcaption p li".split()

@@ -20,7 +20,7 @@ from traitlets.config import Config
 
 from tsunagari.errors import ConfigError, KernelError
 from tsunagari.gate.words import clean_text
-from tsunagari.report import figures, findings, pictures, programmes, tables
+from tsunagari.report import figures, findings, pictures, programmes, summary, tables
 from tsunagari.report.blocks import Block, Chapter, Picture, Table, Text
 from tsunagari.report.published import Published
 from tsunagari.report.tables import make_table
@@ -32,7 +32,7 @@ Part = dict[str, Any]
 MAIN, APPENDIX = "council_report.html", "appendix.html"
 TABLES = tables.TABLES | programmes.TABLES
 FIGURES = pictures.FIGURES | programmes.FIGURES
-LINES = findings.LINES | programmes.LINES
+LINES = findings.LINES | programmes.LINES | summary.LINES
 
 
 # --- chapters -------------------------------------------------------------------------------------
