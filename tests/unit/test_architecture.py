@@ -34,7 +34,7 @@ gate.rounding gate.secondary gate.checks gate.suppression gate.describe gate.pub
 gate.attack
 report.texts report.edition report.figures report.blocks report.published report.writer
 report.findings report.tables report.pictures report.shown report.another report.programmes
-report.page report.workbook
+report.summary report.page report.workbook report.pdf
 run.notebooks run.release run.signoff run.pipeline run.session
 synthetic starting.making starting.checking starting.lab
 """
