@@ -34,6 +34,7 @@ class SurveyError(Exception):
     exit_code: ClassVar[int] = 1
     values: Mapping[str, Any] = MappingProxyType({})
     problems: tuple[str, ...] = ()  # where one error stands for several, each by itself
+    is_folded = False  # whether a notebook shows the traceback of this error
 
     def __init__(self, key: str, /, **values: Any) -> None:
         super().__init__(key)
@@ -59,13 +60,21 @@ class SurveyError(Exception):
         return f"E-{self.code}: {self.ja} / {self.en}"
 
     def _render_traceback_(self) -> list[str]:
-        """Give a notebook the sentence, and fold the traceback away; IPython calls this."""
+        """Give a notebook the sentence, and below it the traceback, folded; IPython calls this."""
+        from IPython import get_ipython
         from IPython.display import HTML, display
 
+        shell, told = get_ipython(), load_messages()["TRACEBACK"]
         trace = html.escape("".join(traceback.format_exception(self)))
-        summary = load_messages()["TRACEBACK"]
-        name = f"{summary['ja']} / {summary['en']}"
-        display(HTML(f"<details><summary>{name}</summary><pre>{trace}</pre></details>"))
+        summary = f"<summary>{told['ja']} / {told['en']}</summary>"
+
+        def fold(_result: Any) -> None:
+            shell.events.unregister("post_run_cell", fold)
+            display(HTML(f"<details>{summary}<pre>{trace}</pre></details>"))
+
+        if shell is not None and not self.is_folded:  # IPython may ask twice
+            self.is_folded = True
+            shell.events.register("post_run_cell", fold)
         return [str(self)]
 
 

@@ -533,7 +533,7 @@ def model_rows(rng):
         "estimate": 690,
         "n_unweighted": 690,
         "status": "published",
-        "reason": "「やや苦しい」「大変苦しい」を「苦しい」にまとめた"
+        "reason": "「やや苦しい」「大変苦しい」を「苦しい」にまとめました"
         "(回答者か該当者の少ない区分があるため)。",
     }
     return [*rows, merge]

@@ -45,8 +45,7 @@ def lab(tmp_path_factory):
     command = [
         sys.executable,
         "-m",
-        "jupyter",
-        "lab",
+        "jupyterlab",
         "--no-browser",
         "--allow-root",
         "--port=0",
@@ -75,28 +74,40 @@ def address(log: Path, server: subprocess.Popen) -> str:
     pytest.fail(f"JupyterLab did not start: {log.read_text()[-800:]}")
 
 
+def wait_for_kernel(url: str, name: str) -> None:
+    """Wait until the notebook's kernel answers: Lab asks for one where it is run before."""
+    for _ in range(240):
+        with urllib.request.urlopen(f"{url}/api/sessions?token={TOKEN}") as answer:
+            sessions = json.load(answer)
+        own = [each["kernel"] for each in sessions if name in each["path"]]
+        if own and own[0]["execution_state"] == "idle" and own[0]["connections"]:
+            return
+        time.sleep(0.5)
+    pytest.fail(f"no kernel for {name}")
+
+
 def run_all(browser, url: str, name: str):
     """Open a notebook, run all of it and return the page and what it asked of other machines."""
     page, asked = browser.new_page(viewport={"width": 1280, "height": 900}), []
     page.on("request", lambda r: asked.append(r.url) if r.url.startswith("http") else None)
     page.goto(f"{url}/lab/tree/{name}.ipynb?token={TOKEN}&reset")
     page.wait_for_selector(".jp-NotebookPanel .jp-CodeCell", timeout=120_000)
-    page.wait_for_selector('.jp-NotebookPanel [data-status="idle"]', timeout=120_000)
+    wait_for_kernel(url, name)
     page.locator(".lm-MenuBar-itemLabel", has_text=re.compile("^Run$")).click()
     page.locator(".lm-Menu-itemLabel", has_text=re.compile("^Run All Cells$")).click()
     is_done = """() => {
         const cells = [...document.querySelectorAll('.jp-NotebookPanel .jp-CodeCell')];
         const prompts = cells.map(c => c.querySelector('.jp-InputPrompt').textContent.trim());
-        const failed = document.querySelector('[data-mime-type="application/vnd.jupyter.error"]');
+        const failed = document.querySelector('[data-mime-type="application/vnd.jupyter.stderr"]');
         return prompts.length && !prompts.some(p => p.includes('*'))
             && (failed || prompts.every(p => /\\[\\d+\\]/.test(p)));
     }"""
-    page.wait_for_function(is_done, timeout=300_000)
+    page.wait_for_function(is_done, timeout=120_000)
     return page, [each for each in asked if not each.startswith(url)]
 
 
 def errors(page) -> list[str]:
-    found = page.locator('[data-mime-type="application/vnd.jupyter.error"]')
+    found = page.locator('[data-mime-type="application/vnd.jupyter.stderr"]')
     return [text.strip() for text in found.all_inner_texts()]
 
 

@@ -1,6 +1,7 @@
 """The notebooks from raw answers to released files, on a small synthetic study."""
 
 import csv
+import html
 import io
 import json
 import re
@@ -118,7 +119,7 @@ def test_a_second_run_touches_nothing(root, capsys):
 def test_a_parameter_changes_the_result_and_only_what_hangs_on_it(root, capsys):
     before = figures(root)
     # Of 600 people 42 are often lonely: already at 10 all that can be merged is merged.
-    options = ["-p", "MINIMUM_EVENTS_PER_PARAMETER=2"]
+    options = ["-p", "MINIMUM_EVENTS_PER_PARAMETER=2", "-p", "AXIS=dwelling"]
     assert pipeline.main(["report", "--study", "ehime", "--year", "2022", *options]) == 0
     assert "01_clean_responses: 再利用 reused" in capsys.readouterr().err
     after = figures(root)
@@ -126,6 +127,7 @@ def test_a_parameter_changes_the_result_and_only_what_hangs_on_it(root, capsys):
     still = after.index.get_level_values("table_id").str.startswith("model_")
     assert before[~is_model].equals(after[~still])
     assert not before[is_model].equals(after[still])
+    assert any("居住形態別では" in text for _, text in shown(root, "03*"))
 
 
 @pytest.mark.parametrize(
@@ -136,6 +138,46 @@ def test_a_wrong_parameter_is_refused(root, option, capsys):
     assert pipeline.main(["report", "--study", "ehime", "--year", "2022", "-p", option]) == 5
     assert option.partition("=")[0] in capsys.readouterr().err
     assert contents(root / "reports/ehime/2022") == before
+
+
+def shown(root: Path, step: str = "0[1-6]*") -> list[tuple[str, str]]:
+    """Return every HTML that an executed notebook shows, with where it stands."""
+    folder = root / "data/processed/ehime/2022/private/notebooks"
+    return [
+        (f"{path.stem} [{place}]", output["data"]["text/html"])
+        for path in sorted(folder.glob(f"{step}.ipynb"))
+        for place, cell in enumerate(nbformat.read(path, as_version=4).cells)
+        for output in cell.get("outputs", [])
+        if "text/html" in output.get("data", {})
+    ]
+
+
+def test_no_shown_table_has_raw_names_and_every_one_has_its_banner(first_run):
+    """Column names, codes and reason codes are ours; those of x in another cross are explained."""
+    raw = re.compile(r"\b[a-z0-9]+_[a-z0-9_]+\b|\b[A-Z]{2,}_[A-Z_]+\b|\b\w+ x \w+\b|\d\.\d{4}|\bna[nt]\b",
+                     flags=re.IGNORECASE)  # fmt: skip
+    found, tables = [], 0
+    for where, page in shown(first_run):
+        cells = re.findall(r"<(?:td|th|caption)\b[^>]*>(.*?)</(?:td|th|caption)>", page, re.DOTALL)
+        cells = [re.sub(r'<span class="interval">[A-Z_0-9]+</span>', "", cell) for cell in cells]
+        texts = [html.unescape(re.sub("<[^>]+>", " ", cell)) for cell in cells]
+        found += [
+            f"{where}: {t}" for t in texts if raw.search(re.sub(r"[\w.]+\.(csv|yaml)", "", t))
+        ]
+        tables += page.count("<table")
+        assert page.count("<table") + page.count("<figure") <= page.count('class="stamp"'), where
+        assert "合成データ" in page or "<details" in page, where
+        heads = re.findall(r'<th scope="col"[^>]*>(.*?)</th>', page)
+        assert [h for h in heads if not re.search("[ぁ-んァ-ヶ一-龠]|^n$|^UCLA", h)] == [], where
+    assert found == []
+    assert tables > 30
+
+
+def test_another_cross_is_never_saved(first_run):
+    page = dict(shown(first_run, "03*"))
+    assert any("この表だけでの判定です" in text for text in page.values())
+    ids = {name[0] for name in figures(first_run).index}
+    assert "cross_region__lonely_direct" in ids and not any("another" in name for name in ids)
 
 
 def test_a_failing_notebook_leaves_the_last_release(root, tmp_path, capsys):

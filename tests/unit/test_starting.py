@@ -1,12 +1,15 @@
 """A new folder checks as it stands, what is no study is refused, and every mistake is told."""
 
+import re
 import shutil
 from pathlib import Path
 
 import pandas as pd
 import pytest
+from tests.unit.test_population import AGES, code, register_rows, write_register
 
 from tsunagari import errors
+from tsunagari.run import pipeline
 from tsunagari.starting import checking, making
 from tsunagari.study.population import load_population
 from tsunagari.study.survey import open_study
@@ -149,6 +152,33 @@ def test_an_official_file_gives_the_municipality_its_own_people(tmp_path):
     assert people["population"].sum() == 5 + 7
 
 
+def test_a_register_gives_a_prefecture_all_its_people_and_a_city_its_own(tmp_path):
+    """In 21 ages of each sex 10, 3 (4 withheld) and 2 people; a ward is counted in its city."""
+    rows = register_rows()
+    for five, name, each in (("38101", "松山市中央区", 9), ("38203", "宇和島市", 2)):
+        for sex in ("男", "女"):
+            ages = [each] * len(AGES)
+            rows.append([code(five), "愛媛県", name, sex, sum(ages), *ages])
+    path = str(write_register(tmp_path / "register.xlsx", rows=rows))
+    whole, kind = making._population("愛媛県", "", population=path)
+    assert kind == "file"
+    assert {*whole["municipality"]} == {"松山市", "松前町", "宇和島市"}
+    assert whole["population"].sum() == 2 * 21 * (10 + 3 + 2) + 2 * 4
+    own, _ = making._population("愛媛県", "松山市", population=path)
+    assert own["population"].sum() == 2 * 21 * 10
+
+
+def test_an_official_file_of_any_name_makes_a_study_of_its_areas(root, tmp_path):
+    path = write_register(tmp_path / "a: {register} #1.xlsx")
+    study = making.make_study("ehime-ken", 2026, prefecture="愛媛県", population=str(path))
+    assert study.config.regions["1"].municipalities == ("松山市", "松前町")
+    assert "a: {register} #1.xlsx の愛媛県" in study.wave.population_note
+    assert load_population(study)["population"].sum() == pytest.approx(2 * 13 * (17 + 4 / 5), 0.001)
+    areas = pd.read_csv(study.raw_dir / "population_municipalities.csv", dtype=str)
+    assert areas["municipality_code"].tolist() == ["38201", "38401"]
+    shutil.rmtree(root / "data/raw/ehime-ken")
+
+
 # --- what is wrong --------------------------------------------------------------------------------
 
 
@@ -214,3 +244,15 @@ def test_rows_of_records_that_would_be_set_aside_are_told(broken, capsys):
 def test_a_study_that_is_not_there_names_those_that_are(capsys):
     assert checking.main("matuyama", "2026") == 5
     assert "選べるもの: matsuyama" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_a_new_study_renders_as_it_stands(root, monkeypatch):
+    state = pipeline.hash_environment()
+    monkeypatch.setattr(pipeline, "hash_environment", lambda: state)  # the code may be edited
+    assert checking.main("matsuyama", "2026") == 0
+    assert pipeline.main(["report", "--study", "matsuyama", "--year", "2026"]) == 0
+    page = (root / "reports/matsuyama/2026/council_report.html").read_text(encoding="utf-8")
+    assert "合成データ" in page
+    assert "松山市のものではなく、愛媛県の年齢・性別の構成" in page
+    assert not re.search(r"東予|中予|南予|\bnan\b", page)

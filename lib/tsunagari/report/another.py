@@ -166,7 +166,8 @@ def _findings(
     context = {
         "answer": published.values(item).get(answer, answer), "overall": overall,
         "is_hidden": is_hidden(overall), "rows": records(shown), "axis": axis,
-        "marked": [row for row in records(shown) if mark_of(row)], "is_test_hidden": is_hidden(judged), "test": first(test),
+        "marked": [row for row in records(shown) if mark_of(row)],
+        "test": first(test), "is_test_hidden": is_hidden(judged),
         "alpha": 1 - published.about["marks"]["confidence"], "condition": condition, "item": item,
     }  # fmt: skip
     lines = [writer.say(template, **context) for template in _WORDS["sentences"]]

@@ -134,7 +134,7 @@ def kpi_words(writer: Writer, **_: Any) -> Lines:
     """What every indicator counts, why it is judged so, and what people say of it."""
     published, groups = writer.published, {}
     for kpi in published.kpis.values():
-        definition = kpi["definition"] + (f"（{kpi['base']}）" if kpi["base"] else "")
+        definition = kpi["definition"] + (f"。分母：{kpi['base']}" if kpi["base"] else "")
         line = {
             "label": kpi["indicator_name"],
             "stage": "・".join(filter(None, (kpi["stage"], kpi["layer"]))),

@@ -226,7 +226,7 @@ def questions(writer: Writer, **_: Any) -> Lines:
 
 
 def _is_question(published: Published, item: str) -> bool:
-    """Whether an item was asked, or is told of; classes made for tables and models alone are not."""
+    """Whether an item was asked, or is told of; classes made for tables alone are not."""
     told = [*published.chapter("loneliness"), *published.axes(has_nested=False)]
     return published.variable(item)["kind"] != "derived" or item in told
 
@@ -273,7 +273,7 @@ def _against(row: Row | None, gap: Row | None) -> Cell:
     if row is None or is_hidden(row):
         return Cell(HIDDEN if row else MISSING)
     verdict = clean_text(gap["verdict"]) if gap and not is_hidden(gap) else ""
-    return Cell(estimate(row), verdict, keys_of([row]))
+    return Cell(f"{estimate(row)} {verdict}".strip(), rows=keys_of([row]))
 
 
 def _differing(writer: Writer, item: str, code: str) -> str:
@@ -502,7 +502,7 @@ def merges(writer: Writer, **_: Any) -> Lines:
 TABLES = {
     make.__name__: make
     for make in (
-        indicators, questions, facts, definitions, ledger, weights, gt, means, cross, indicators_by_axis,
-        nation, waves, effects, sensitivity, merges,
+        indicators, questions, facts, definitions, ledger, weights, gt, means, cross,
+        indicators_by_axis, nation, waves, effects, sensitivity, merges,
     )
 }  # fmt: skip

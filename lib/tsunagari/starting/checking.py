@@ -61,7 +61,8 @@ def list_mistakes(name: str, year: int) -> list[Mistake]:
     if not (folder / "study.yaml").is_file():
         open_study(name, year)  # says which there are
     config, found = _study_file(folder, year=year)
-    is_survey = config is None or isinstance(config, StudyFile)
+    has_codebook = (folder / "codebook.csv").exists()
+    is_survey = has_codebook if config is None else isinstance(config, StudyFile)
     codebook, wrong = _codebook(folder, year=year) if is_survey else (None, [])
     texts_wrong = [*_texts(folder)]
     if config is None or year not in config.waves or (is_survey and codebook is None):

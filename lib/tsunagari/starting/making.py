@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import json
 import re
 import shutil
 import sys
@@ -78,7 +79,7 @@ def make_study(
     }
     filled = told | {
         "date": "null" if kind == "file" else '"2020-10-01"',
-        "note": texts()["population"][kind].format(**told),
+        "note": json.dumps(texts()["population"][kind].format(**told), ensure_ascii=False),
         "municipalities": ", ".join(dict.fromkeys(people["municipality"])),
         "level": "below" if municipality else "prefecture",
         "notes": "\n".join(f"  - {note}" for note in texts()["notes"]),
@@ -149,7 +150,8 @@ def _population(prefecture: str, municipality: str, *, population: str) -> tuple
     wanted = [municipality or prefecture] if municipality or is_list else None
     table = read_official(path, prefecture=prefecture, municipalities=wanted)
     is_ward = table["municipality"].str.contains("市.+区$")  # counted in its city
-    return table[~is_ward | (table["municipality"] == municipality)], "file"
+    kept = table[~is_ward | (table["municipality"] == municipality)]
+    return kept.assign(prefecture=prefecture), "file"
 
 
 def _fill(study: Study, people: pd.DataFrame, *, source: str) -> Study:
@@ -163,6 +165,12 @@ def _fill(study: Study, people: pd.DataFrame, *, source: str) -> Study:
     )
     cells = cells.assign(population=cells["population"].round(1), source=source)
     cells.to_csv(study.raw_dir / study.config.weighting.targets, index=False, lineterminator="\n")
+    if "municipality_code" in people:  # the areas that records of programmes may name
+        keys = ["municipality_code", "prefecture", "municipality"]
+        areas = people.groupby(keys, sort=False)["population"].sum().reset_index()
+        areas = areas.assign(region=next(iter(study.config.regions)), source=source)
+        place = study.raw_dir / "population_municipalities.csv"
+        areas.to_csv(place, index=False, lineterminator="\n")
     return study
 
 

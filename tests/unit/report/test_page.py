@@ -104,7 +104,7 @@ def test_effects_are_told_as_associations_at_equal_conditions(council):
 def test_finding_stands_in_the_title_where_the_test_holds(council):
     titles = council.contents["title"].tolist()
     assert "「孤独感がしばしば・常にある人」の割合は、年齢をそろえると全国より高い" in titles
-    assert "「孤独感がしばしば・常にある人」の割合（年代別）" in titles  # nothing marked: neutral
+    assert "「孤独感がしばしば・常にある人」の割合：年代別" in titles  # nothing marked: neutral
 
 
 def test_synthetic_run_never_reads_like_a_finding(synthetic):

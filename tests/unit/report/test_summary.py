@@ -83,7 +83,7 @@ def test_what_is_higher_and_lower_in_a_region_is_named_with_mark_and_interval(ro
     one = table["table_id"].eq("cross_region__consult_has") & table["domain_value"].eq("3")
     table.loc[one & table["item_value"].eq("2"), "mark"] = "▽"
     line = said("region_lines", sample.published(table))[2]
-    assert re.search(r"「具体的な困りごと：お金のこと」[\d.]+%（[\d.〜]+%）▲は高く、", line)
+    assert re.search(r"具体的な困りごと「お金のこと」[\d.]+%（[\d.〜]+%）▲は高く、", line)
     assert re.search(r"「相談相手がいない人」[\d.]+%（[\d.〜]+%）▽は低い結果です。", line)
     assert "困っていることはない" not in line
 
