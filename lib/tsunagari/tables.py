@@ -171,8 +171,10 @@ def domain_frames(
         study: The wave.
         respondents: Cleaned respondents, shape (n, any).
         axis: Variables of the axis; who gave no answer on it, or a code that the population does
-            not know, is in no domain. On an axis of one variable, a code with fewer people than
-            the reference base is merged, with all of the finest net that reaches it (SDC-1 P3, P4).
+            not know, is in no domain. On an axis of one variable, a code with too few people is
+            merged, with all of the finest net that has enough (SDC-1 P3, P4): fewer than the
+            reference base, or, but for ages, than a twentieth of all and ten times the threshold:
+            of such a group even a tenth would be hidden, and a large one with it.
 
     Returns:
         Frames of shape (n, len(axis)), text, missing outside every domain: the categories, and for
@@ -187,7 +189,10 @@ def domain_frames(
         return [codes]
     values = codes[axis[0]]
     nets = {net: of for net, (_, of) in study.items[axis[0]].nets.items()}
-    merged = _merge_thin(values, nets=nets, minimum_n=study.config.disclosure.base_reference)
+    disclosure, minimum_n = study.config.disclosure, study.config.disclosure.base_reference
+    if axis != [study.config.design.age_band]:
+        minimum_n = max(minimum_n, min(values.count() / 20, 10 * disclosure.threshold))
+    merged = _merge_thin(values, nets=nets, minimum_n=minimum_n)
     layers: list[dict[str, str]] = []
     for net in study.config.tables.axis_nets.get(axis[0], ()):
         if net in merged.values():

@@ -280,6 +280,23 @@ def test_one_small_cell_takes_a_second_in_its_row_and_in_its_column():
     assert set(gone["reason"]) == {"HIDDEN"}, "the reason does not say which cell is the small one"
 
 
+@pytest.mark.parametrize("order", [("1", "2", "3"), ("3", "2", "1")])
+def test_the_second_cell_is_of_a_small_group_and_not_of_a_large_one(order):
+    # Groups 2 and 3 have the same shares; the nine hundred of 2 stay to be read.
+    groups = {"1": (3, 47, 50), "2": (300, 300, 300), "3": (50, 50, 50)}
+    total = dict(zip("123", map(sum, zip(*groups.values(), strict=True)), strict=True))
+    parts = [percents(total, base=1150, item="q")]
+    parts += [
+        percents(dict(zip("123", groups[g], strict=True)), base=sum(groups[g]), item="q",
+                 table_id="cross_job__q", domain="job", value=g)
+        for g in order
+    ]  # fmt: skip
+    table = pd.concat(parts, ignore_index=True)
+    after = suppression.suppress(table, settings=Disclosure(), questionnaire=QUESTIONNAIRE)
+    gone = after[after["status"] == "suppressed"]
+    assert set(gone["domain_value"]) == {"1", "3"} and len(gone) == 4
+
+
 def test_threshold_is_five_for_two_variables_of_the_whole_prefecture_and_ten_below_it():
     table = pd.concat(
         [

@@ -311,6 +311,19 @@ def test_thin_level_goes_up_the_tree_until_it_is_large_enough():
     assert sorted(set(merged.factors["x"])) == ["a", "bcd"]
 
 
+@pytest.mark.parametrize("names", [("x", "z"), ("z", "x")])
+def test_the_factor_that_the_study_names_first_stays_fine(names):
+    # 59 events carry 5 coefficients of 6, so that one of two factors of four levels merges
+    factors, outcome = people(
+        *((code, 100, n) for code, n in zip("abcd", (15, 15, 15, 14), strict=True))
+    )
+    twice = pd.DataFrame({name: factors["x"].to_numpy() for name in names})
+    twice[names[1]] = np.roll(twice[names[1]], 50)
+    merged = merging.merge_levels(twice, outcome, nets=dict.fromkeys(names, NETS["x"]))
+    assert set(merged.factors[names[0]]) == set("abcd")
+    assert set(merged.factors[names[1]]) == {"a", "bc", "d"}
+
+
 def test_the_log_gives_the_stronger_of_two_reasons():
     # c is thin and joins b; then 28 events are too few for 2 coefficients at 15 each
     groups = people(("a", 100, 9), ("b", 100, 10), ("c", 9, 4), ("d", 100, 5))

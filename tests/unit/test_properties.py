@@ -388,7 +388,8 @@ def random_axis():
     item = SimpleNamespace(options=dict.fromkeys("12345", ""), nets=nets)
     config = SimpleNamespace(
         weighting=SimpleNamespace(sample_share={}),
-        disclosure=SimpleNamespace(base_reference=30),
+        disclosure=SimpleNamespace(base_reference=30, threshold=10),
+        design=SimpleNamespace(age_band="age_band"),
         tables=SimpleNamespace(axis_nets={}),
     )
     return SimpleNamespace(items={"q": item}, config=config)

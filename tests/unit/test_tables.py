@@ -291,6 +291,9 @@ def test_an_axis_sets_the_nets_of_the_plan_against_each_other(small, people, des
         ({"1": 60, "2": 31, "3": 30}, {"1": 60, "2": 31, "3": 30}),  # none is thin
         ({"1": 60, "2": 20, "3": 9}, {"1": 60, "2": 20, "3": 9}),  # the net has 29 of 30
         ({"2": 40, "3": 12}, {"2": 40, "3": 12}),  # one category would be left
+        ({"1": 1200, "2": 600, "3": 80}, {"1": 1200, "some": 680}),  # under a twentieth
+        ({"1": 1200, "2": 600, "3": 95}, {"1": 1200, "2": 600, "3": 95}),  # 1,895 / 20 = 94.75
+        ({"1": 4000, "2": 600, "3": 100}, {"1": 4000, "2": 600, "3": 100}),  # ten times 10 people
     ],
 )
 def test_a_thin_code_of_an_axis_is_merged_with_its_net(small, counts, left):
@@ -299,6 +302,19 @@ def test_a_thin_code_of_an_axis_is_merged_with_its_net(small, counts, left):
     answers = [code for code, n in counts.items() for _ in range(n)]
     (frame,) = tables.domain_frames(survey, pd.DataFrame({"lonely": answers}), axis=["lonely"])
     assert frame["lonely"].value_counts().to_dict() == left
+
+
+def test_ages_stay_as_fine_as_the_reference_base_lets_them(small):
+    nets = [{"code": "ab", "label": "計", "of": ["a", "b"]}]
+    bands = [{"code": code, "label": code, "from": low, "to": low + 9}
+             for code, low in (("a", 20), ("b", 30), ("c", 40))]  # fmt: skip
+    derive = {"age_band": CONFIG["derive"]["age_band"] | {"bands": bands}}
+    config = CONFIG | {"derive": CONFIG["derive"] | derive, "recode": {"age_band": nets}}
+    survey = write(small.raw_dir.parents[2], config)
+    for n, left in ((30, 30), (29, 0)):
+        ages = pd.DataFrame({"age_band": ["a"] * n + ["b"] * 600 + ["c"] * 600})
+        (frame,) = tables.domain_frames(survey, ages, axis=["age_band"])
+        assert (frame["age_band"] == "a").sum() == left
 
 
 def test_a_plan_with_nothing_to_cross_gives_no_rows(small, people, design):

@@ -96,15 +96,17 @@ def _with_bases(linked: LinkedTables, hidden: set[int]) -> set[int]:
 
 
 def _costs(linked: LinkedTables, *, questionnaire: Questionnaire) -> np.ndarray:
-    """Return what it costs to hide a node: wide tables, nets and large shares cost more."""
+    """Return what it costs to hide a node: wide tables, nets, large groups and shares cost more."""
     costs = np.zeros(len(linked.keys))
+    everybody = max((linked.counts[base] for base in linked.bases), default=1.0)
     for node, rows in linked.rows.items():
         key = linked.keys[node]
         depth = {1: 20.0, 2: 4.0}.get(len(key), 1.0)
         spans = (span_of(code, nets=questionnaire.nets.get(name, {})) for name, code in key)
         is_net = any(len(span) > 1 for span in spans)
-        share = linked.counts[node] / max(linked.counts[linked.base_of[rows[0]]], 1.0)
-        costs[node] = depth * (3.0 if is_net else 1.0) * (1 + 0.1 * len(rows)) * (0.2 + share)
+        base = max(linked.counts[linked.base_of[rows[0]]], 1.0)
+        size = (0.2 + linked.counts[node] / base) * (0.2 + base / everybody)
+        costs[node] = depth * (3.0 if is_net else 1.0) * (1 + 0.1 * len(rows)) * size
     for node, rows in linked.bases.items():
         costs[node] += _BASE_COST + len(rows)
     return costs

@@ -328,6 +328,10 @@ class Published:
         for place, name in reversed(list(enumerate(names))):
             part = rows["domain_value"].str.split(" x ").str[place]
             order = [code for code in self.values(name) if code != NO_ANSWER]
+            for net, codes in self.nets(name).items():
+                if net in order and not part.isin(codes).any():  # it stands for them
+                    order.remove(net)
+                    order.insert(order.index(codes[0]), net)
             rows, part = (each[part.isin(order) | (not order)] for each in (rows, part))
             rows = in_order(rows.assign(part=part), order, column="part").drop(columns="part")
         return rows

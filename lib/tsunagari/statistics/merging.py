@@ -236,7 +236,8 @@ def merge_levels(
     A level with fewer than `minimum_level_n` people, or fewer than `minimum_events_per_level`
     events or non-events, joins the smallest net that holds it. Then, while there are fewer than
     `minimum_events_per_parameter` events (the rarer answer) a coefficient, the factor with the
-    most levels (ties: column order) merges by its next finest net. A thin level without a net is
+    most levels (ties: the last one; the study names first, such as ages, what shall stay fine)
+    merges by its next finest net. A thin level without a net is
     left out with its people counted; a factor that would keep one level is dropped instead.
     A net that would leave a single level is not used. The outcome decides by its counts alone.
 
@@ -336,7 +337,8 @@ def _merge_thin(
 def _merge_until(state: _Merging, *, minimum: float) -> bool:
     """Merge for events per parameter (A27); return whether it stayed too low."""
     while state.rarer < minimum * state.n_parameters:
-        for factor in sorted(state.codes, key=lambda name: -len(state.counts(name))):
+        last_first = reversed(list(state.codes))
+        for factor in sorted(last_first, key=lambda name: -len(state.counts(name))):
             net = state.net_for(factor, level=None)
             if net is not None:
                 state.merge(factor, net, why="parameters")

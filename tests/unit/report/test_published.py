@@ -91,6 +91,18 @@ def test_axes_but_those_that_hold_the_question(told):
     assert "age_band x sex" in told.axes()
 
 
+def test_a_net_that_stands_for_its_codes_stands_in_their_place(told):
+    variable = told.variable("econ_status")
+    values = variable["values"] | {"easy": "ゆとりがある"}
+    variables = told.about["variables"] | {
+        "econ_status": variable | {"values": values, "nets": {"easy": ["1", "2"]}}
+    }
+    own = sample.published(told.estimates, variables=variables)
+    for groups in (["easy", "3", "4", "5"], ["1", "2", "3", "4", "5", "easy"]):
+        rows = pd.DataFrame({"domain_value": groups[::-1]})
+        assert own._ordered(rows, axis="econ_status")["domain_value"].tolist() == groups
+
+
 def test_the_difference_on_one_age_mix_carries_the_verdict(told):
     # 7.6 % here, 7.6 x 0.8 = 6.08 there: 1.52 as it is, 1.32 on one age mix.
     found = told.nation("lonely_direct", "5")
