@@ -32,7 +32,7 @@ HEADINGS = {
     r"地域の団体|県全域・全国の団体": "count",
     r"前回.*との差.*": "difference_points",
     r"差（ポイント）と判定": "difference_points",
-    r"全国との差.*|年齢をそろえた差（ポイント）|差（ポイント）": "difference_points(_benchmark)?(_age_standardised)?",
+    r"(全国との|年齢をそろえた)?差(（年齢調整)?（?.*ポイント）": "difference_points(_benchmark)?(_age_.*)?",
     r"平均限界効果（ポイント）|この報告": "marginal_effect_points",
     r"重みを使わない|答えのない人を補う": "marginal_effect_points",
     r"オッズ比": "odds_ratio",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import re
+from collections.abc import Iterator
 from functools import cache
 from typing import Any
 
@@ -138,6 +139,16 @@ def reference(key: str) -> Markup:
 
 # --- the texts filled -----------------------------------------------------------------------------
 
+
+def _places_of(template: str, known: Any, at: str = "") -> Iterator[str]:
+    """Yield the keys under which a text is written, such as texts.front."""
+    if known == template:
+        yield at
+    elif isinstance(known, dict | list):
+        for key, each in known.items() if isinstance(known, dict) else enumerate(known):
+            yield from _places_of(template, each, f"{at}.{key}".lstrip("."))
+
+
 _NO_BENCHMARK = {"label": "", "year": None, "caveat": "", "not_compared": []}
 
 
@@ -196,7 +207,8 @@ class Writer:
         except SurveyError:
             raise
         except Exception as error:  # a text may do anything; which one is wrong is what helps
-            raise ConfigError("TEXT", error=error, value=str(template)[:60]) from error
+            place = next(_places_of(template, self.texts), "?")
+            raise ConfigError("TEXT", error=error, place=place, value=template[:60]) from error
 
     @pass_context
     def _text(self, context: Context, name: str) -> Markup:
