@@ -32,7 +32,7 @@ HEADINGS = {
     r"地域の団体|県全域・全国の団体": "count",
     r"前回.*との差.*": "difference_points",
     r"差（ポイント）と判定": "difference_points",
-    r"(全国との|年齢をそろえた)?差(（年齢調整)?（?.*ポイント）": "difference_points(_benchmark)?(_age_.*)?",
+    r"(全国との|年齢をそろえた)?差（.*ポイント）": "difference_points(_benchmark)?(_age_.*)?",
     r"平均限界効果（ポイント）|この報告": "marginal_effect_points",
     r"重みを使わない|答えのない人を補う": "marginal_effect_points",
     r"オッズ比": "odds_ratio",
@@ -229,12 +229,13 @@ class Contract:
             and not is_said
         ):
             wrong.append(f"not marked {row['mark']}")
-        return wrong + self.check_marks(text, row)
+        beside = (self.rows[key] for key in cell.rows[1:])  # that judges a figure of another wave
+        return wrong + self.check_marks(text, row, gap=next(beside, None))
 
-    def check_marks(self, text: str, row: dict) -> list[str]:
+    def check_marks(self, text: str, row: dict, *, gap: dict | None = None) -> list[str]:
         """Return marks and verdicts of a text that are not those of its row."""
         told = "".join(c for c in text if c in MARKS)
-        gap = self.gap_of(row)
+        gap = gap or self.gap_of(row)
         wrong = [] if told in ("", row["mark"]) else [f"marked {told}, row {row['mark']!r}"]
         for verdict in ("高い", "低い", "差は確認できない", "比較できない"):
             if verdict in text and (gap is None or gap["verdict"] != verdict):

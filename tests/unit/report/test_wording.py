@@ -1,4 +1,4 @@
-"""The words of the page by the rules for public documents: です・ます, one sign, short sentences."""
+"""The words of the page, by the rules for public documents: polite, short, one sign a thing."""
 
 import html
 import re
