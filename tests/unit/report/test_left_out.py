@@ -54,7 +54,7 @@ CASES = {
     without_question: "7.6%",
     without_benchmark: "比べられる全国の公表値がありません",
     one_region: "比べられる地域が2つ以上ないため",
-    two_hundred_respondents: "回答者が少ないため、示していません",
+    two_hundred_respondents: "南予：回答者は34人です。",
     one_wave: "比べられる前回の調査がありません",
     no_free_text: "困りごとの集計がありません",
     long_label: LONG,
