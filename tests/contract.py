@@ -25,6 +25,10 @@ HEADINGS = {
     r"全国(?:の公表値)?（%）": "percent_benchmark(_age_standardised)?",
     r"達成率（%）": "achievement",
     r".*（%）": "percent",  # the area's own
+    r"Share \d{4} \(%\)|Last survey \d{4} \(%\)": "percent",
+    r"Nation as published \(%\)": "percent_benchmark",
+    r"Change \(points\)": "difference_points",
+    r"Against the nation.*": "difference_points(_benchmark)?(_age_standardised)?",
     r"基準": "baseline",
     r"目標": "target",
     r"前年度": "previous",
@@ -34,7 +38,7 @@ HEADINGS = {
     r"地域の団体|県全域・全国の団体": "count",
     r"前回.*との差.*": "difference_points",
     r"差（ポイント）と判定": "difference_points",
-    r"全国との差.*|年齢をそろえた差（ポイント）|差（ポイント）": "difference_points(_benchmark)?(_age_standardised)?",
+    r"(全国との|年齢をそろえた)?差（.*ポイント）": "difference_points(_benchmark)?(_age_.*)?",
     r"平均限界効果（ポイント）|この報告": "marginal_effect_points",
     r"重みを使わない|答えのない人を補う": "marginal_effect_points",
     r"オッズ比": "odds_ratio",
@@ -43,7 +47,7 @@ HEADINGS = {
     r"内容": "n_respondents",
     r"値": "(?!percent|difference).*",
 }
-ANY = {"95%信頼区間": "ends", "n（人）": "base", "n": "base"}
+ANY = {"n (people)": "base", "95%信頼区間": "ends", "n（人）": "base", "n": "base"}
 UP, DOWN, NEITHER = "高い|高く|増え", "低い|低く|減っ", "確認でき|比較でき"
 
 
@@ -221,7 +225,8 @@ class Contract:
         if first not in labels and not is_named:
             wrong.append(f"line of {sorted(labels)}")
         n = [row["n_unweighted"]]
-        said = {"95%信頼区間": ends(row), "n（人）": n, "n": n}.get(head, [row["estimate"]])
+        said = {"95%信頼区間": ends(row), "n（人）": n, "n (people)": n, "n": n}
+        said = said.get(head, [row["estimate"]])
         wrong += same(text, said) + (same(small, ends(row)) if small else [])
         is_said = row["verdict"] and row["verdict"] in text
         if (
@@ -231,12 +236,13 @@ class Contract:
             and not is_said
         ):
             wrong.append(f"not marked {row['mark']}")
-        return wrong + self.check_marks(text, row)
+        beside = (self.rows[key] for key in cell.rows[1:])  # that judges a figure of another wave
+        return wrong + self.check_marks(text, row, gap=next(beside, None))
 
-    def check_marks(self, text: str, row: dict) -> list[str]:
+    def check_marks(self, text: str, row: dict, *, gap: dict | None = None) -> list[str]:
         """Return marks and verdicts of a text that are not those of its row."""
         told = "".join(c for c in text if c in MARKS)
-        gap = self.gap_of(row)
+        gap = gap or self.gap_of(row)
         wrong = [] if told in ("", row["mark"]) else [f"marked {told}, row {row['mark']!r}"]
         for verdict in ("高い", "低い", "差は確認できない", "比較できない"):
             if verdict in text and (gap is None or gap["verdict"] != verdict):

@@ -428,7 +428,7 @@ def gap_row(points, **key):
         "n_unweighted": 2000,
         "status": "published",
         "mark": "",
-        "reason": "方式の違いによる差を含む。",
+        "reason": "方法のちがいによる差を含みます。",
     }
     sure = abs(points) > 1.2
     row["verdict"] = ("高い" if points > 0 else "低い") if sure else "差は確認できない"
@@ -534,16 +534,16 @@ def model_rows(rng):
         "n_unweighted": 690,
         "status": "published",
         "reason": "「やや苦しい」「大変苦しい」を「苦しい」にまとめました"
-        "(回答者か該当者の少ない区分があるため)。",
+        "（回答者か該当者の少ない区分があるため）。",
     }
     return [*rows, merge]
 
 
 def ledger_and_weights():
     counts = {
-        "read": ("読み込んだ行", 2103),
-        "analysed": ("分析した行", 2000),
-        "quarantined": ("除外した行", 103),
+        "read": ("読み込んだ回答", 2103),
+        "analysed": ("分析した回答", 2000),
+        "quarantined": ("除外した回答", 103),
         "SPEEDER": ("回答時間が短すぎる", 61),
         "DUPLICATE_ID": ("回答者番号の重複", 42),
     }

@@ -469,6 +469,25 @@ def test_three_for_the_meeting_by_rank_a_programme_once(read):
     ]
 
 
+def test_proposals_fill_up_to_three_what_people_marked(read):
+    lines = [BEHIND.format(n, actual) for n, actual in ((1, 40), (2, 41), (3, 42), (4, 43))]
+    proposed = plan.propose(verdicts(read, *lines), year=2022)
+    marked = ["2023,P-K2,p2,人手が足りません。,,有,,", "2023,P-NEW,p1,新しい課題,新しい対策,有,,"]
+
+    def chosen(*rows):
+        edited = read(kpi_ledger=[KPI], plan=[PLAN, *rows]).table("plan")
+        merged = plan.merge(proposed, edited, year=2022)
+        found = merged[merged["for_decision"] == "有"]
+        return found[["plan_id", "origin"]].to_numpy().tolist()
+
+    own, other = ["P-K2", "人の編集"], ["P-NEW", "人の編集"]
+    first, third = ["P-K1", "機械の提案"], ["P-K3", "機械の提案"]
+    assert chosen(marked[0]) == [first, own, third]  # not the proposal beside it
+    assert chosen(*marked) == [own, third, other]  # a programme once, as far as it goes
+    more = [f"2023,P-N{n},p1,課題,対策,有,," for n in range(4)]
+    assert chosen(*more) == [[f"P-N{n}", "人の編集"] for n in range(4)]  # people may mark more
+
+
 def test_an_edited_row_stands_beside_its_proposal(read):
     found = read(
         kpi_ledger=[KPI, BEHIND.format(1, 40)],

@@ -665,7 +665,7 @@ def ledger_rows(cleaned: Cleaned, study: Study) -> pd.DataFrame:
     }
     labels = {
         "read": "届いた行",
-        "analysed": "分析した行",
+        "analysed": "分析した回答",
         "quarantined": "別に置いた行",
     } | ROW_REASONS
     rows = pd.DataFrame(

@@ -14,7 +14,6 @@ from tsunagari.report.findings import (
     plain_answers,
     sides,
     sure_effects,
-    top_answers,
     visible,
 )
 from tsunagari.report.published import Published, Row, is_hidden, is_judged, judged, records
@@ -116,9 +115,12 @@ def _answers(published: Published, axis: str, item: str) -> list[tuple[Row, tupl
 
 def top_troubles(published: Published, **_: Any) -> Iterator[tuple[str, Context]]:
     """Yield what everybody named first: of troubles, and of what helped."""
-    for item in published.voices["questions"]:
-        for _, context in list(top_answers(published, item=item))[:1]:
-            yield "top_trouble", context
+    items = published.voices["questions"]
+    found = {item: plain_answers(published, published.gt(item), item=item) for item in items}
+    told = [(item, records(rows.head(MOST))) for item, rows in found.items() if len(rows)]
+    yield from (("top_trouble", {"item": item, "rows": rows}) for item, rows in told)
+    if not told:
+        yield "no_troubles", {}
 
 
 def open_actions(published: Published, **_: Any) -> Iterator[tuple[str, Context]]:

@@ -273,7 +273,7 @@ def _against(row: Row | None, gap: Row | None) -> Cell:
     if row is None or is_hidden(row):
         return Cell(HIDDEN if row else MISSING)
     verdict = clean_text(gap["verdict"]) if gap and not is_hidden(gap) else ""
-    return Cell(f"{estimate(row)} {verdict}".strip(), rows=keys_of([row]))
+    return Cell(f"{estimate(row)} {verdict}".strip(), rows=keys_of([row, gap]))
 
 
 def _differing(writer: Writer, item: str, code: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import re
+from collections.abc import Iterator
 from functools import cache
 from typing import Any
 
@@ -138,6 +139,16 @@ def reference(key: str) -> Markup:
 
 # --- the texts filled -----------------------------------------------------------------------------
 
+
+def _places_of(template: str, known: Any, at: str = "") -> Iterator[str]:
+    """Yield the keys under which a text is written, such as texts.front."""
+    if known == template:
+        yield at
+    elif isinstance(known, dict | list):
+        for key, each in known.items() if isinstance(known, dict) else enumerate(known):
+            yield from _places_of(template, each, f"{at}.{key}".lstrip("."))
+
+
 _NO_BENCHMARK = {"label": "", "year": None, "caveat": "", "not_compared": []}
 
 
@@ -146,12 +157,12 @@ class Writer:
 
     Attributes:
         published: The rows.
-        texts: The texts, a study's own among them.
+        texts: The texts, a study's own among them, or those of another language.
     """
 
-    def __init__(self, published: Published) -> None:
+    def __init__(self, published: Published, texts: dict[str, Any] | None = None) -> None:
         self.published = published
-        self.texts = own_texts(published.about["texts"])
+        self.texts = texts or own_texts(published.about["texts"])
         jinja = SandboxedEnvironment(autoescape=True, undefined=StrictUndefined)
         filters = (value, marked, size, with_interval, ends, of_rows, day)
         jinja.filters |= {each.__name__: each for each in filters}
@@ -196,7 +207,8 @@ class Writer:
         except SurveyError:
             raise
         except Exception as error:  # a text may do anything; which one is wrong is what helps
-            raise ConfigError("TEXT", error=error, value=str(template)[:60]) from error
+            place = next(_places_of(template, self.texts), "?")
+            raise ConfigError("TEXT", error=error, place=place, value=template[:60]) from error
 
     @pass_context
     def _text(self, context: Context, name: str) -> Markup:

@@ -127,7 +127,7 @@ def test_verdict_words_and_caveat(council):
     for word in ("高い", "差は確認できない", "比較できない"):
         assert word in text
     assert "方法がちがいます" in text
-    assert "方式の違いによる差を含む" in text
+    assert "方法のちがいによる差を含みます" in text
 
 
 # --- nothing hidden, nothing small ----------------------------------------------------------------

@@ -11,7 +11,7 @@ from tests.unit.report import records_sample
 from tsunagari.gate import trace
 from tsunagari.report import page
 
-SURVEY = ["method", "loneliness", "ties", "others", "comparison", "factors"]
+SURVEY = ["method", "questions", "loneliness", "ties", "others", "comparison", "factors"]
 SURVEY += ["appendix", "crosses", "national", "definitions"]
 
 

@@ -72,7 +72,7 @@ def test_one_line_a_region_also_when_nothing_differs(rows):
     lines = said("region_lines", sample.published(unmarked(rows)))
     assert [line[:2] for line in lines] == ["東予", "中予", "南予"]
     assert all("ほかの地域との差は確認できませんでした。" in line for line in lines)
-    assert "（回答者960人）" in lines[1]
+    assert "中予：回答者は960人です。" in lines[1]
 
 
 def test_what_is_higher_and_lower_in_a_region_is_named_with_mark_and_interval(rows):
