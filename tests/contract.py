@@ -37,7 +37,10 @@ HEADINGS = {
     r"重みを使わない|答えのない人を補う": "marginal_effect_points",
     r"オッズ比": "odds_ratio",
     r"平均": "mean",
-    r"行": "count",
+    r"行|.* 回収": "count",
+    r".* 割付": "quota",
+    r"\d+": "half_width",
+    r"α（.*）": "cronbach_alpha",
     r"内容": "n_respondents",
     r"値": "(?!percent|difference).*",
 }
@@ -137,6 +140,12 @@ class Contract:
         found.add(values.get(row["item_value"], ""))
         pairs = zip(row["domain"].split(" x "), row["domain_value"].split(" x "), strict=True)
         found.add("・".join(variables.get(n, {}).get("values", {}).get(v, v) for n, v in pairs))
+        if " x " in row["item"]:  # two answers to each of two questions
+            names = zip(row["item"].split(" x "), row["item_value"].split(" x "), strict=True)
+            place = [list(variables[n]["values"]).index(v) for n, v in names]
+            found.add([["両方", "孤独のみ"], ["孤立のみ", "どちらでもない"]][place[0]][place[1]])
+        if row["table_id"] == "errors":
+            found.add(f"{int(row['domain_value']):,}")
         return found - {""}
 
     def gap_of(self, row: dict) -> dict | None:
