@@ -34,7 +34,7 @@ gate.rounding gate.secondary gate.checks gate.suppression gate.describe gate.pub
 gate.attack
 report.texts report.edition report.figures report.blocks report.published report.writer
 report.findings report.tables report.pictures report.programmes report.groups
-report.quality report.page report.workbook
+report.quality report.page report.workbook report.pdf
 run.notebooks run.release run.signoff run.pipeline
 """
 MODULES = HOUSE.split()
