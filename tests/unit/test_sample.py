@@ -6,7 +6,9 @@ import pytest
 from tests.unit import test_tables
 
 from tsunagari import sample, tables
+from tsunagari.gate import describe
 from tsunagari.statistics import weighting
+from tsunagari.study.survey import open_study
 
 PLAN = {"cells": ["region", "age_band"], "strata": ["region", "age_band"], "sample_share": {}}
 CONFIG = test_tables.CONFIG | {
@@ -128,3 +130,18 @@ def test_errors_hold_the_design_effect(known):
     assert own["100", "5"] == pytest.approx(1.959964 * np.sqrt(effect * 475 / 100))
     assert "700" not in own  # more than were asked
     assert (rows["wave"] == study.year).all() and rows["estimate"].notna().all()
+
+
+def test_a_question_that_is_not_linked_to_the_last_wave_says_why(tmp_path, monkeypatch):
+    monkeypatch.setenv("TSUNAGARI_ROOT", str(tmp_path))
+    now = test_tables.CONFIG["waves"][2022]
+    waves = {2021: now, 2022: now | {"previous": 2021}}
+    study = test_tables.write(tmp_path, test_tables.CONFIG | {"waves": waves})
+    found = describe._describe_links(study)
+    assert found["lonely"] == found["event"] == []
+    assert found["region"] == ["not_planned"]
+    path = tmp_path / "data/raw/small/codebook.csv"
+    new = "6,,c,SA,今年,,1,ない,,,,,yes,,,2022,,own,own,own,test\n,,c,,,,2,ある,,,,,,,,2022,,,,,\n"
+    path.write_text(test_tables.CODEBOOK + new, encoding="utf-8")
+    assert describe._describe_links(open_study("small", 2022))["c"] == ["item_new", "not_planned"]
+    assert describe._describe_links(open_study("small", 2021)) is None
