@@ -282,9 +282,21 @@ class Contract:
         named = [(row, self.labels(row)) for row in shown if row["estimate"]]
         for row, labels in named:  # 男性：16〜29歳 12%
             labels |= {p for text in labels for p in text.split("・") if " x " in row["domain"]}
-        wrong = []
-        for found in re.finditer(r" ([+\-−]?\d[\d,.]*)([▲▽]?)(?=%|ポイント|（)", alt.text):
-            before, number, mark = alt.text[: found.start()], found[1], found[2]
+        wrong, said = [], re.compile("：差 ([+−]?[\\d.]+)([▲▽]?)（[^）]*）")
+        for found in said.finditer(
+            alt.text
+        ):  # a label with its difference: 話し相手：差 +1.2▲（…）
+            fits = [
+                row
+                for row, labels in named
+                if row["measure"] == "difference_points" and row["mark"] == found[2]
+                and alt.text[: found.start()].endswith(tuple(labels))
+                and not same(found[1].lstrip("+−"), [row["estimate"].lstrip("-")])
+            ]  # fmt: skip
+            wrong += [] if fits else [found[0]]
+        text = said.sub("", alt.text)
+        for found in re.finditer(r" ([+\-−]?\d[\d,.]*)([▲▽]?)(?=%|ポイント|（)", text):
+            before, number, mark = text[: found.start()], found[1], found[2]
             of = [row for row, labels in named if before.endswith(tuple(labels))]
             fits = [r for r in of if not same(number.lstrip("+−-"), [r["estimate"].lstrip("-")])]
             if not fits or (mark and mark not in {row["mark"] for row in fits}):
