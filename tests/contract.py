@@ -43,7 +43,10 @@ HEADINGS = {
     r"重みを使わない|答えのない人を補う": "marginal_effect_points",
     r"オッズ比": "odds_ratio",
     r"平均": "mean",
-    r"件": "count",
+    r"件|.* 回収": "count",
+    r".* 割付": "quota",
+    r"\d+": "half_width",
+    r"α（.*）": "cronbach_alpha",
     r"内容": "n_respondents",
     r"値": "(?!percent|difference).*",
 }
@@ -143,6 +146,12 @@ class Contract:
         found.add(values.get(row["item_value"], ""))
         pairs = zip(row["domain"].split(" x "), row["domain_value"].split(" x "), strict=True)
         found.add("・".join(variables.get(n, {}).get("values", {}).get(v, v) for n, v in pairs))
+        if " x " in row["item"]:  # two answers to each of two questions
+            names = zip(row["item"].split(" x "), row["item_value"].split(" x "), strict=True)
+            place = [list(variables[n]["values"]).index(v) for n, v in names]
+            found.add([["両方", "孤独のみ"], ["孤立のみ", "どちらでもない"]][place[0]][place[1]])
+        if row["table_id"] == "errors":
+            found.add(f"{int(row['domain_value']):,}")
         return found - {""}
 
     def gap_of(self, row: dict) -> dict | None:
@@ -289,9 +298,21 @@ class Contract:
         named = [(row, self.labels(row)) for row in shown if row["estimate"]]
         for row, labels in named:  # 男性：16〜29歳 12%
             labels |= {p for text in labels for p in text.split("・") if " x " in row["domain"]}
-        wrong = []
-        for found in re.finditer(r" ([+\-−]?\d[\d,.]*)([▲▽]?)(?=%|ポイント|（)", alt.text):
-            before, number, mark = alt.text[: found.start()], found[1], found[2]
+        wrong, said = [], re.compile("：差 ([+−]?[\\d.]+)([▲▽]?)（[^）]*）")
+        for found in said.finditer(
+            alt.text
+        ):  # a label with its difference: 話し相手：差 +1.2▲（…）
+            fits = [
+                row
+                for row, labels in named
+                if row["measure"] == "difference_points" and row["mark"] == found[2]
+                and alt.text[: found.start()].endswith(tuple(labels))
+                and not same(found[1].lstrip("+−"), [row["estimate"].lstrip("-")])
+            ]  # fmt: skip
+            wrong += [] if fits else [found[0]]
+        text = said.sub("", alt.text)
+        for found in re.finditer(r" ([+\-−]?\d[\d,.]*)([▲▽]?)(?=%|ポイント|（)", text):
+            before, number, mark = text[: found.start()], found[1], found[2]
             of = [row for row, labels in named if before.endswith(tuple(labels))]
             fits = [r for r in of if not same(number.lstrip("+−-"), [r["estimate"].lstrip("-")])]
             if not fits or (mark and mark not in {row["mark"] for row in fits}):

@@ -104,7 +104,9 @@ def joint_tables(study: Study, respondents: pd.DataFrame, *, design: Design) -> 
     """Return the share of people in every combination of two questions, and who they are.
 
     Who they are is told by region and by the coarse variables of the nested axes (age band and sex
-    where there are none): tables of three variables hide every count under 10 (SDC-1 P2).
+    where there are none). Such a table of three variables is whole or not there: where a group has
+    under `disclosure.threshold` people it is not made (SDC-1 P2), since from its other cells, the
+    margins and the few who did not answer a hidden one could be told.
 
     Args:
         study: The wave; `tables.joint` names the pairs.
@@ -138,7 +140,8 @@ def joint_tables(study: Study, respondents: pd.DataFrame, *, design: Design) -> 
         for axis in [axis for axis in axes if axis in study.items and axis not in pair]:
             frames = domain_frames(study, respondents, axis=[axis])
             rows = _percents_and_gaps(study, columns, design=design, frames=frames)
-            found.append(rows.assign(table_id=f"cross_{axis}__{table}"))
+            if (rows["n_cell"] >= study.config.disclosure.threshold).all():
+                found.append(rows.assign(table_id=f"cross_{axis}__{table}"))
         parts += [rows.assign(item_label=rows["item_value"].map(labels)) for rows in found]
     return _finish(parts, study, design)
 

@@ -4,6 +4,7 @@ Every number is drawn from a seed and means nothing. The small counts and bases 
 hidden cells, reference values and low bases occur.
 """
 
+import itertools
 import json
 import re
 from html.parser import HTMLParser
@@ -141,7 +142,10 @@ VARIABLES = {
     "ucla_total": variable(
         "UCLA孤独感尺度 3項目の合計点（3〜12点）", [], short="UCLA 合計点", kind="NUM"
     ),
+    "is_lonely": variable("孤独感（2区分）", {"y": "ある", "n": "ない"}, kind="derived"),
+    "is_isolated": variable("会う頻度（2区分）", {"y": "月1回未満", "n": "以上"}, kind="derived"),
 }
+JOINT = {"y x y": 15.0, "y x n": 28.1, "n x y": 12.0, "n x n": 44.9}
 SHARES = {
     "lonely_direct": [18.2, 38.1, 20.1, 15.4, 7.6, 0.6],
     "ucla_band": [17.0, 34.2, 39.9, 8.2, 0.7],
@@ -282,7 +286,11 @@ def about(*, is_synthetic: bool) -> dict:
             "themes": ["trouble"],
             "region": "region",
             "compared": "sex",
+            "ever": None,
         },
+        "region": "region",
+        "joint": [["is_lonely", "is_isolated"]],
+        "linked": {"lonely_direct": [], "trouble": ["code_new"], "sex": ["not_planned"]},
         "texts": {},
         "marks": {"point_threshold": 3.0, "confidence": 0.95},
         "disclosure": {
@@ -592,6 +600,63 @@ def ledger_and_weights():
     ]
 
 
+def joint_rows():
+    """Return the four groups of two questions, over everybody and the regions; one is marked."""
+    rows, item = [], "is_lonely x is_isolated"
+    for axis, groups in (("all", {"all": 1900}), ("region", GROUPS["region"])):
+        table = "joint_" if axis == "all" else f"cross_{axis}__"
+        for (value, n), (code, share) in itertools.product(groups.items(), JOINT.items()):
+            key = {"table_id": f"{table}is_lonely_x_is_isolated", "item": item, "item_value": code}
+            key |= {"domain": axis, "domain_value": value, "item_label": code}
+            key |= {"mark": "▲" * ((value, code) == ("3", "y x y"))}
+            row = percent_row(share, n, **key)
+            if axis != "all":  # three variables print whole per cents
+                row |= {name: round(row[name]) for name in ("estimate", "lower", "upper")}
+            rows.append(row)
+    return rows
+
+
+def contrast_rows():
+    """Return what men name more, and less, often than the others."""
+    points = {"1": 5.1, "2": -4.0, "3": 0.4, "4": -0.2}
+    key = {"table_id": "cross_sex__trouble", "item": "trouble", "domain": "sex", "verdict": ""}
+    return [
+        gap_row(gap, **key | {"domain_value": "1", "item_value": code, "reason": "",
+                              "mark": "▲" * (gap > 3) + "▽" * (gap < -3)})
+        for code, gap in points.items()
+    ]  # fmt: skip
+
+
+def quality_rows():
+    """Return quotas, the profile, sampling errors, a scale's alpha and another weighting."""
+    key = {"wave": YEAR, "domain": "all", "domain_value": "all", "status": "published"}
+    rows = [
+        percent_row(share, 2000, table_id="profile", item=item, item_value=code, item_label=label,
+                    weighting="unweighted")
+        for item in ("sex", "cohab")
+        for code, (label, share) in answers(item).items()
+    ]  # fmt: skip
+    cells = itertools.product(GROUPS["region"], ("16-19", "20s"), ("quota", "count"))
+    for region, age, measure in cells:
+        own = {"table_id": "quotas", "domain": "region", "domain_value": region, "item": "age_band"}
+        own |= {"measure": measure, "unit": "respondents", "item_value": age, "estimate": 40}
+        is_hidden = (region, age) == ("3", "16-19")
+        own |= {"estimate": None, "status": "suppressed"} if is_hidden else {}
+        rows.append(key | own | {"item_label": VARIABLES["age_band"]["values"][age]})
+    for n, share in itertools.product((2000, 100), (1, 50)):
+        own = {"table_id": "errors", "measure": "half_width", "unit": "points", "domain": "n"}
+        own |= {"domain_value": str(n), "item": "share", "item_value": str(share)}
+        rows.append(key | own | {"item_label": str(share), "estimate": round(share**0.5, 1)})
+    for kind in ("weighted", "unweighted"):
+        own = {"table_id": "gt_ucla_total", "measure": "cronbach_alpha", "unit": "ratio"}
+        own |= {"item": "ucla_total", "item_value": kind, "estimate": 0.86, "n_unweighted": 1980}
+        rows.append(key | own)
+    for scheme in ("unweighted", "raking: region x age_band + sex", "事後層化"):
+        own = {"table_id": "weights_sensitivity", "item": "lonely_often", "weighting": scheme}
+        rows.append(percent_row(7.6, 2000, item_value="1", **own))
+    return rows
+
+
 def estimates() -> pd.DataFrame:
     rng = np.random.default_rng(20231101)
     rows = [
@@ -601,6 +666,9 @@ def estimates() -> pd.DataFrame:
         *cross_rows(rng),
         *comparison_rows(),
         *model_rows(rng),
+        *joint_rows(),
+        *contrast_rows(),
+        *quality_rows(),
     ]
     return pd.DataFrame(rows).reindex(columns=ESTIMATE_COLUMNS)
 
@@ -640,7 +708,7 @@ _WORDS = (
 ).split()
 _A_TABLE_OF_EACH_KIND = (
     "ledger|weights|headline|gt_sex|gt_ucla_total|(gt|cross_region_|national|waves)_lonely_direct|"
-    "model_(lonely_often|merges)"
+    "model_(lonely_often|merges)|(joint_|cross_region__)is_lonely_x_is_isolated"
 )
 
 

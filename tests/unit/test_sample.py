@@ -6,7 +6,9 @@ import pytest
 from tests.unit import test_tables
 
 from tsunagari import sample, tables
+from tsunagari.gate import describe
 from tsunagari.statistics import weighting
+from tsunagari.study.survey import open_study
 
 PLAN = {"cells": ["region", "age_band"], "strata": ["region", "age_band"], "sample_share": {}}
 CONFIG = test_tables.CONFIG | {
@@ -15,12 +17,12 @@ CONFIG = test_tables.CONFIG | {
 }
 CELLS = [("1", "y", 150), ("1", "o", 250), ("2", "y", 320), ("2", "o", 280)]
 TARGETS = pd.DataFrame(CELLS, columns=["region", "age_band", "population"])
-N = 400
+N = 600
 
 
 @pytest.fixture(scope="module")
 def known(tmp_path_factory):
-    """Return a study, 400 people of it drawn by chance, and their designs."""
+    """Return a study, 600 people of it drawn by chance, and their designs."""
     with pytest.MonkeyPatch.context() as patch:
         root = tmp_path_factory.mktemp("sample")
         patch.setenv("TSUNAGARI_ROOT", str(root))
@@ -94,7 +96,7 @@ def test_quotas_share_out_the_interviews_by_population(known):
     own = rows[(rows["table_id"] == "quotas") & (rows["domain_value"] == "2")]
     found = own.pivot_table("estimate", "item_value", "measure")
     south = people[people["region"] == "2"]
-    assert found["quota"].to_dict() == {"y": 128, "o": 112}  # 400 of 1,000: 320 and 280 persons
+    assert found["quota"].to_dict() == {"y": 192, "o": 168}  # 600 of 1,000: 320 and 280 persons
     assert found["count"].to_dict() == south["age_band"].value_counts().to_dict()
     assert found["percent"].sum() == pytest.approx(100)
     # the gate reads the people of a row of counts and shares
@@ -124,7 +126,22 @@ def test_errors_hold_the_design_effect(known):
     w = [*designs.values()][-1].weights
     effect = N * (w**2).sum() / w.sum() ** 2
     assert effect > 1.01
-    assert own["400", "50"] == pytest.approx(1.959964 * np.sqrt(effect * 2500 / 400))
+    assert own["600", "50"] == pytest.approx(1.959964 * np.sqrt(effect * 2500 / 600))
     assert own["100", "5"] == pytest.approx(1.959964 * np.sqrt(effect * 475 / 100))
-    assert "500" not in own  # more than were asked
+    assert "700" not in own  # more than were asked
     assert (rows["wave"] == study.year).all() and rows["estimate"].notna().all()
+
+
+def test_a_question_that_is_not_linked_to_the_last_wave_says_why(tmp_path, monkeypatch):
+    monkeypatch.setenv("TSUNAGARI_ROOT", str(tmp_path))
+    now = test_tables.CONFIG["waves"][2022]
+    waves = {2021: now, 2022: now | {"previous": 2021}}
+    study = test_tables.write(tmp_path, test_tables.CONFIG | {"waves": waves})
+    found = describe._describe_links(study)
+    assert found["lonely"] == found["event"] == []
+    assert found["region"] == ["not_planned"]
+    path = tmp_path / "data/raw/small/codebook.csv"
+    new = "6,,c,SA,今年,,1,ない,,,,,yes,,,2022,,own,own,own,test\n,,c,,,,2,ある,,,,,,,,2022,,,,,\n"
+    path.write_text(test_tables.CODEBOOK + new, encoding="utf-8")
+    assert describe._describe_links(open_study("small", 2022))["c"] == ["item_new", "not_planned"]
+    assert describe._describe_links(open_study("small", 2021)) is None

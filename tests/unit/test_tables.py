@@ -194,7 +194,14 @@ def test_joint_table_counts_who_answered_both(small, people, design):
     assert tables.joint_tables(small, nobody, design=design).empty
 
 
+def test_a_joint_table_with_a_small_group_is_not_made_along_an_axis(small, people, design):
+    assert small.config.disclosure.threshold == 10  # ten people in six groups of two regions
+    assert set(tables.joint_tables(small, people, design=design)["domain"]) == {"all"}
+
+
 def test_a_joint_table_says_who_is_in_which_group(small, people, design):
+    plan = small.config.disclosure.model_copy(update={"threshold": 0})
+    small = replace(small, config=small.config.model_copy(update={"disclosure": plan}))
     rows = tables.joint_tables(small, people, design=design)
     assert set(rows["domain"]) == {"all", "region", "sex"}  # the variables of the nested axis
     own = {"table_id": "cross_region__lonely_x_a", "domain_value": "1", "item_value": "1 x 1"}

@@ -126,7 +126,7 @@ def _describe_links(study: Study) -> dict[str, list[str]] | None:
     if study.previous is None:
         return None
     changes = compare_codebooks(study, study.previous)
-    cut = changes[~changes["comparable"]].groupby("item")["change"].agg(list).to_dict()
+    cut = changes[changes["comparable"].eq(False)].groupby("item")["change"].agg(list).to_dict()
     planned = study.config.tables.crosses
     return {
         item.name: [*cut.get(item.name, ()), *["not_planned"] * (item.name not in planned)]

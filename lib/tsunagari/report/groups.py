@@ -26,6 +26,7 @@ from tsunagari.report.tables import Lines
 from tsunagari.report.writer import HIDDEN, Writer, estimate, interval
 from tsunagari.statistics.verdicts import ABOVE, BELOW
 
+MOST_DRAWN = 8  # answers of a figure of differences: it is half a printed page
 GROUPS = ("both", "one", "other", "neither")  # of two questions with two answers each
 Case = tuple[str, str, pd.DataFrame, Row | None]  # heading, label, rows by group, everybody
 
@@ -177,15 +178,16 @@ def four_bars(
 ) -> Iterator[Picture]:
     """Yield 100 % bars of the four groups: everybody, then the groups of every axis."""
     published, names = writer.published, _names(writer, values)
-    bars = {writer.texts["words"]["everybody"]: _joint(published, pair)}
+    everybody = writer.texts["words"]["everybody"]
+    bars = {(published.about["area"], everybody): _joint(published, pair)}
     for axis, rows in _joint_axes(published, pair).items():
-        own = rows.groupby("domain_value", sort=False)
-        bars |= {published.group_label(axis, code): part for code, part in own}
+        name, own = published.axis_label(axis), rows.groupby("domain_value", sort=False)
+        bars |= {(name, published.group_label(axis, code)): part for code, part in own}
     parts = []
-    for group, rows in bars.items():
+    for (block, group), rows in bars.items():
         rows = in_order(rows, values, column="item_value")
         table = chart_rows(published, rows, labels=rows["item_value"].map(names))
-        parts.append(table.rename(columns={"label": "category"}).assign(group=group))
+        parts.append(table.rename(columns={"label": "category"}).assign(group=group, block=block))
     every = pd.concat(bars.values())
     whole = _joint(published, pair).dropna(subset=["estimate"])
     top = whole.nlargest(1, "estimate")["item_value"].map(dict(zip(values, GROUPS, strict=True)))
@@ -265,8 +267,10 @@ def high_low_findings(
 def high_low_dots(
     writer: Writer, *, item: str, pairs: list[Context], **context: Any
 ) -> Iterator[Picture]:
-    """Yield two dots an answer, its difference beside its name; the largest difference first."""
+    """Yield two dots an answer of a large difference, which stands beside its name."""
     published, axis = writer.published, context["axis"]
+    sizes = sorted((-abs(pair["gap"]["estimate"]) for pair in pairs if pair["gap"]))[:MOST_DRAWN]
+    pairs = [pair for pair in pairs if pair["gap"] and -abs(pair["gap"]["estimate"]) <= sizes[-1]]
     rows = pd.DataFrame([pair[side] for pair in pairs for side in ("one", "other")])
     labels = [
         writer.text("high_low_label", label=pair["label"], gap=_gap_text(pair))

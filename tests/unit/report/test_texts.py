@@ -37,8 +37,9 @@ def bare_study():
     rows = sample.estimates()
     nothing = {"loneliness": [], "ties": [], "others": []}
     return sample.published(
-        rows[rows["table_id"] == "gt_sex"], benchmark=None, axes=[], indicators={}, report=nothing
-    )
+        rows[rows["table_id"] == "gt_sex"],
+        benchmark=None, axes=[], indicators={}, report=nothing, linked=None,
+    )  # fmt: skip
 
 
 def uncertain_study():

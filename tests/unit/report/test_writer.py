@@ -8,8 +8,8 @@ from tsunagari.errors import ConfigError
 from tsunagari.report import writer
 
 ROW = {"unit": "percent", "estimate": 7.6, "lower": 6.4, "upper": 8.8, "status": "published",
-       "n_unweighted": 2000.0, "table_id": "headline", "domain": "sex", "row_id": "KEY",
-       "mark": "▲"}  # fmt: skip
+       "n_unweighted": 2000.0, "table_id": "headline", "domain": "sex", "item": "lonely",
+       "row_id": "KEY", "mark": "▲"}  # fmt: skip
 HIDDEN = ROW | {"status": "suppressed", "estimate": np.nan, "lower": np.nan, "upper": np.nan}
 
 
@@ -41,6 +41,8 @@ def test_numbers_as_the_page_shows_them(value, options, text):
         ({}, "7.6", "6.4〜8.8", "2,000"),
         ({"n_unweighted": 199.0}, "8", "6〜9", "199"),  # base under 200: whole per cent
         ({"domain": "age_group x sex"}, "8", "6〜9", "2,000"),  # so are three variables
+        ({"item": "lonely x isolated"}, "8", "6〜9", "2,000"),
+        ({"domain": "all", "item": "lonely x isolated"}, "7.6", "6.4〜8.8", "2,000"),
         ({"table_id": "model_lonely", "n_unweighted": 199.0}, "7.6", "6.4〜8.8", "199"),
         ({"n_unweighted": 29.0, "status": "reference"}, "8", "6〜9", "29*"),
         ({"n_unweighted": 49.0, "status": "low_base"}, "8", "6〜9", "49†"),
