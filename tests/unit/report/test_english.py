@@ -52,7 +52,10 @@ def test_it_shows_the_rows_of_the_japanese_page_and_no_other_number(pages, told)
     main, *_, shown = rows
     assert shown and shown <= main
     figures = trace.list_figures(told.estimates, told.about)
-    for text in (pages[page.ENGLISH], pages[page.ENGLISH].replace("</main>", "<p>9.87%</p></main>")):
+    for text in (
+        pages[page.ENGLISH],
+        pages[page.ENGLISH].replace("</main>", "<p>9.87%</p></main>"),
+    ):
         found = trace.find_untraced(trace.read_page(text), figures)
         assert [token for _, token in found] == ["9.87"] * ("9.87" in text)
 
