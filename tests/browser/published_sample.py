@@ -645,6 +645,9 @@ def hostile(text: str) -> tuple[pd.DataFrame, dict]:
     return rows.assign(item_label=text, **words), spoil(about(is_synthetic=False))
 
 
+ADDRESSES = "data:image|data:text/csv;charset=utf-8;base64,|#"  # within the page
+
+
 class Dangers(HTMLParser):
     """Lists scripts, handlers and every address outside the page."""
 
@@ -657,7 +660,7 @@ class Dangers(HTMLParser):
             self.found.append(tag)
         for name, value in attrs:
             is_address = name in ("src", "href", "srcset", "action", "style")
-            if name.startswith("on") or (is_address and not re.match("data:image|#", value or "")):
+            if name.startswith("on") or (is_address and not re.match(ADDRESSES, value or "")):
                 self.found.append(f"{tag}[{name}]")
 
 

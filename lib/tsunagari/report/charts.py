@@ -133,9 +133,7 @@ class Chart:
         for line in self._lines():
             given = line | {"figure": self.words.number, "source": source}
             # A spreadsheet would run a text that begins like a formula.
-            safe = {
-                name: re.sub(r"^(?=[=@\t]|[+-](?![\d.]+$))", "'", given[name]) for name in names
-            }
+            safe = {name: re.sub(r"^(?=[=@]|[+-](?![\d.]+$))", "'", given[name]) for name in names}
             writer.writerow(safe)
         return "\ufeff" + target.getvalue()
 
@@ -251,7 +249,7 @@ def to_svg(figure: Figure, *, sets: tuple[str, ...] = (), title: str = "") -> st
         if f"{kind}: {light}" in text
     )
     # White text stands on a deep colour, which is light in the dark.
-    rules += f'g[style*="fill: {PAPER}"]{{fill:#000!important}}'
+    rules += f'g[style*="fill: {PAPER}"]{{fill:#000000!important}}'
     dark = f"@media screen and (prefers-color-scheme:dark){{{rules}}}"
     text = text.replace("</style>", f"{dark}</style>", 1)
     head, end, rest = text.partition(">")
@@ -294,8 +292,9 @@ def number_text(number: float, *, decimals: int = 1, is_signed: bool = False) ->
 def alt_text(kind: str, words: Words, data: pd.DataFrame, *, unit: str) -> str:
     """Return the finding, the largest and the smallest number with intervals, in 200 characters."""
     start = (DRAWN["synthetic"] if words.is_synthetic else "") + f"{kind}。"
+    title = words.title.removeprefix(DRAWN["example"]).rstrip("。")
     if "estimate" not in data:  # links without a number of their own
-        return f"{start}{words.title}。{'、'.join(data['label'])}"[:ALT_LENGTH]
+        return f"{start}{title}。{'、'.join(data['label'])}"[:ALT_LENGTH]
     shown = data[data["estimate"].notna()]
     ends = []
     if len(shown):
@@ -306,7 +305,7 @@ def alt_text(kind: str, words: Words, data: pd.DataFrame, *, unit: str) -> str:
     rest = "、".join(ends) or DRAWN["no_level"]
     if n_hidden := len(data) - len(shown):
         rest += DRAWN["n_hidden"].format(n=n_hidden)
-    finding = f"{words.title.rstrip('。')}。"
+    finding = f"{title}。"
     return start + finding * (len(start + finding + rest) < ALT_LENGTH) + f"{rest}。"
 
 

@@ -48,7 +48,7 @@ MOST_NAMED = 4  # answers that are named beside their parts; more have a legend
 
 WIDTH_INCHES = 4.8  # on a 390 px phone, where a figure is 375 px wide, 10 pt is then 10.8 px high
 EM_INCHES = TEXT_POINTS / 72
-MOST_LEFT = WIDTH_INCHES / 2 - 0.17  # inches of labels: at least half of the width is the plot
+MOST_LEFT = WIDTH_INCHES / 2 - 0.2  # inches of labels: at least half of the width is the plot
 BACK = {"facecolor": PAPER, "edgecolor": "none", "pad": 0.6}  # behind a text: no line crosses it
 FOCUS, OTHER = COLOURS["focus"]["light"]
 HIGH, LOW = COLOURS["verdicts"]["light"]
@@ -112,6 +112,7 @@ def _open(
     row_inches: float = 0.27, top: float = 0.0,
 ) -> _Rows:  # fmt: skip
     """Open a figure with one line a row; n stands beside the label where it differs."""
+    lines = lines or [(DRAWN["no_level"], None)]
     bases = [] if n is None or n.nunique() < 2 else n.tolist()
     texts = [f"n={base:,.0f}" if base == base else "" for base in bases]
     n_inches = max((width_em(text) for text in texts), default=0) * SMALL_POINTS / 72
@@ -126,7 +127,7 @@ def _open(
     above, below = 0.12 + 0.24 * words.is_synthetic + top, 0.34
     height = heights.sum() + above + below
     figure = Figure(figsize=(WIDTH_INCHES, height))
-    box = (left / WIDTH_INCHES, below / height, 1 - (left + 0.17) / WIDTH_INCHES)
+    box = (left / WIDTH_INCHES, below / height, 1 - (left + 0.2) / WIDTH_INCHES)
     axes = figure.add_axes((*box, heights.sum() / height))
     axes.set_ylim(heights.sum(), 0)
     axes.set_yticks([])
@@ -141,7 +142,7 @@ def _open(
         figure.text(indent / WIDTH_INCHES, y, text, va="center", linespacing=1.2)
         if row is None:
             edge = y + tall / 2 / height
-            figure.add_artist(Line2D([0.08 / WIDTH_INCHES, 1 - 0.17 / WIDTH_INCHES], [edge, edge],
+            figure.add_artist(Line2D([0.08 / WIDTH_INCHES, 1 - 0.2 / WIDTH_INCHES], [edge, edge],
                                      color=OUTLINE, linewidth=0.8))  # fmt: skip
             continue
         places[row] = middle
@@ -220,7 +221,7 @@ def percent_bars(table: pd.DataFrame, *, words: Words) -> Chart:
     lower, upper = _bound(table, "lower"), _bound(table, "upper")
     rows, ends = place.middles, np.fmax(estimate, upper)
     _scale(place, ends, texts, low=0.0)
-    place.axes.barh(rows, np.nan_to_num(estimate), height=0.17, color=FOCUS)
+    place.axes.barh(rows, np.nan_to_num(estimate), height=0.2, color=FOCUS)
     has_interval = (upper > lower) & ~np.isnan(estimate)
     for colour, width in ((PAPER, 3.2), (INK, 1.2)):  # seen on the bar and beside it
         place.axes.hlines(rows[has_interval], lower[has_interval], upper[has_interval],
@@ -339,6 +340,9 @@ def _stack(
     values = parts["estimate"].fillna(0).to_numpy(float)
     texts = _row_texts(parts.assign(mark=""))
     for name, value, text in zip(parts["category"], values, texts, strict=True):
+        middles[name] = start, False
+        if not value:
+            continue
         width = value / values.sum() * 100  # rounded parts may miss 100 by a tenth
         colour = colours.get(name, NO_ANSWER)
         hatch, back = (None, None) if name in colours else ("////", BACK)

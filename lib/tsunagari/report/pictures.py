@@ -69,7 +69,7 @@ def words(writer: Writer, name: str, /, **context: Any) -> figures.Words:
     title = writer.words(finding, **context) or writer.words(spec.get("measure", name), **context)
     subtitle = writer.words(spec["subtitle"], **context)
     return figures.Words(
-        title,
+        writer.text("example") + title,
         writer.words(texts["titles"]["subtitle"], subtitle=subtitle, **context),
         writer.text("figure_foot", **context | {"n": ""}),
         is_synthetic=writer.published.is_synthetic,
