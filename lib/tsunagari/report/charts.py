@@ -145,14 +145,12 @@ class Chart:
         cells = []
         for line in lines:
             key = f' data-row="{line["key"]}"' if line["key"] else ""
-            texts = [f"<td>{html.escape(line[name])}</td>" for name in heads[1:]]
+            texts = [f'<th scope="row">{html.escape(line[name])}</th>' for name in heads]
             numbers = [line["estimate"] + line["mark"] * (line["estimate"] != "x")]
             numbers += ["〜".join(filter(None, (line["lower"], line["upper"])))] * has_interval
             numbers += [line["n"]] * any(other["n"] for other in lines)
             texts += [f"<td{key}>{html.escape(each.replace('-', '−'))}</td>" for each in numbers]
-            cells.append(
-                f'<tr><th scope="row">{html.escape(line["label"])}</th>{"".join(texts)}</tr>'
-            )
+            cells.append(f"<tr>{''.join(texts)}</tr>")
         titles = [names[name] for name in heads]
         titles += [DRAWN["value"].format(unit=self.unit) if self.unit else names["estimate"]]
         titles += [DRAWN["interval"]] * has_interval
@@ -289,7 +287,7 @@ def number_text(number: float, *, decimals: int = 1, is_signed: bool = False) ->
     return text.lstrip("+-") if not float(text) else text
 
 
-def alt_text(kind: str, words: Words, data: pd.DataFrame, *, unit: str) -> str:
+def alt_text(words: Words, data: pd.DataFrame, *, kind: str, unit: str) -> str:
     """Return the finding, the largest and the smallest number with intervals, in 200 characters."""
     start = (DRAWN["synthetic"] if words.is_synthetic else "") + f"{kind}。"
     title = words.title.removeprefix(DRAWN["example"]).rstrip("。")

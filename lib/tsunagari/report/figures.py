@@ -67,7 +67,7 @@ def _chart(
             ha="right", va="top", bbox=box, fontsize=SMALL_POINTS, color=INK,
         )  # fmt: skip
     svg = to_svg(figure, sets=tuple(sets), title=words.title)
-    alt = alt_text(DRAWN["kinds"][kind], words, data, unit=unit)
+    alt = alt_text(words, data, kind=DRAWN["kinds"][kind], unit=unit)
     return Chart(svg=svg, alt=alt, words=words, data=data, unit=unit)
 
 
@@ -195,7 +195,7 @@ def _scale(place: _Rows, ends: np.ndarray, texts: list[str], *, low: float) -> N
     place.axes.axvline(0, color=OUTLINE, linewidth=1.0)
 
 
-def _say(place: _Rows, x: float, row: int, text: str) -> None:
+def _say(place: _Rows, text: str, *, x: float, row: int) -> None:
     place.axes.annotate(text, (x, place.middles[row]), xytext=(5, 0), textcoords="offset points",
                         va="center", fontsize=SMALL_POINTS, annotation_clip=False,
                         color=INK, bbox=BACK)  # fmt: skip
@@ -227,7 +227,7 @@ def percent_bars(table: pd.DataFrame, *, words: Words) -> Chart:
         place.axes.hlines(rows[has_interval], lower[has_interval], upper[has_interval],
                           color=colour, linewidth=width)  # fmt: skip
     for row, text in enumerate(texts):
-        _say(place, float(np.nan_to_num(ends[row])), row, text)
+        _say(place, text, x=float(np.nan_to_num(ends[row])), row=row)
     return _chart(place.figure, "bars", words=words, data=table, unit=UNITS["percent"],
                   sets=["focus"])  # fmt: skip
 
@@ -462,12 +462,12 @@ def interval_dots(
     sets = colours if len(series) == 2 else "regions"
     for row, value in enumerate(table["estimate"]):
         if np.isnan(value):
-            _say(place, 0.0, row, texts[row])
+            _say(place, texts[row], x=0.0, row=row)
             continue
         style = _series_style(table["series"][row], series, sets) if len(series) > 1 else \
             _mark_style(table, row)  # fmt: skip
         _dot(place, (lower[row], value, upper[row]), row=row, style=style)
-        _say(place, ends[row], row, texts[row])
+        _say(place, texts[row], x=ends[row], row=row)
     if reference is not None:
         _reference_line(place, reference, reference_label)
     used = (sets, "focus") if len(series) > 1 else ("focus", "verdicts")

@@ -110,11 +110,8 @@ def _stacked(
     if answers.apply(lambda each: each.notna().all()).sum() < min(2, len(groups)):
         return
     tops = [_top_answer(published, rows) for rows in whole.values()]
-    context = {
-        "gap": None,
-        "indicator": None,
-        "tops": list(dict.fromkeys(filter(None, tops))),
-    } | context
+    tops = list(dict.fromkeys(filter(None, tops)))
+    context = {"items": [], "gap": None, "indicator": None, "tops": tops} | context
     n = n_text(pd.concat(whole.values()))
     said = words(writer, name, n=n, item=item, has_interval=False, **context)
     grey = tuple(labels.get(code, code) for code in silent)

@@ -206,7 +206,7 @@ def test_bar_with_hidden_no_answer_leaves_no_gap():
     # of the bar, as 44.4 and 55.6 do of 100: the same drawing but for the labels.
     hidden = stacked(bars({"東予": [40.0, 50.0, np.nan]}))
     whole = stacked(bars({"東予": [400 / 9, 500 / 9]}, categories=("ある", "ない")))
-    assert "合計を100%として描いています" in hidden.words.foot
+    assert "合計を全体として描いています" in hidden.words.foot
     edges = [
         sorted(set(re.findall(r'd="M ([\d.]+) [^"]+" clip-path', chart.svg)))
         for chart in (hidden, whole)
