@@ -1,9 +1,14 @@
-"""The distribution's Chromium, started once a module."""
+"""The distribution's Chromium, started once a module, and a report for all tests."""
 
 import os
 import shutil
 
 import pytest
+from tests.browser import published_sample as sample
+from tests.browser.visiting import write_page
+
+from tsunagari.report.page import build_report
+from tsunagari.report.published import read_published
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 HINT = "no Chromium: install one (Debian: apt-get install chromium fonts-noto-cjk) or set CHROMIUM"
@@ -27,3 +32,17 @@ def browser(chromium):
         browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
         yield browser
         browser.close()
+
+
+@pytest.fixture(scope="session")
+def council(tmp_path_factory):
+    root = tmp_path_factory.mktemp("study")
+    sample.write_sample(root)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TSUNAGARI_ROOT", str(root))
+        return build_report(read_published("ehime", sample.YEAR))
+
+
+@pytest.fixture(scope="session")
+def page_path(council, tmp_path_factory):
+    return write_page(council, tmp_path_factory.mktemp("page"))

@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from tsunagari.estimates import ESTIMATE_COLUMNS
+from tsunagari.report.charts import CSV
 from tsunagari.report.published import Published
 
 YEAR = 2023
@@ -645,11 +646,8 @@ def hostile(text: str) -> tuple[pd.DataFrame, dict]:
     return rows.assign(item_label=text, **words), spoil(about(is_synthetic=False))
 
 
-ADDRESSES = "data:image|data:text/csv;charset=utf-8;base64,|#"  # within the page
-
-
 class Dangers(HTMLParser):
-    """Lists scripts, handlers and every address outside the page."""
+    """Lists scripts, handlers and every address outside the volumes."""
 
     def __init__(self):
         super().__init__()
@@ -660,7 +658,11 @@ class Dangers(HTMLParser):
             self.found.append(tag)
         for name, value in attrs:
             is_address = name in ("src", "href", "srcset", "action", "style")
-            if name.startswith("on") or (is_address and not re.match(ADDRESSES, value or "")):
+            is_ours = re.match(
+                rf"data:image|{CSV}|(council_report\.html|appendix\.html)?#", value or ""
+            )
+            is_ours = is_ours or value in ("council_report.html", "appendix.html")
+            if name.startswith("on") or (is_address and not is_ours):
                 self.found.append(f"{tag}[{name}]")
 
 

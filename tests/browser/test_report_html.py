@@ -10,44 +10,13 @@ from pathlib import Path
 import nbformat
 import pytest
 from tests.browser import published_sample as sample
-from tests.browser.visiting import Visit
+from tests.browser.visiting import Visit, write_page, write_volumes
 
-from tsunagari.report.page import Report, build_report, export_html
-from tsunagari.report.published import Published, read_published
+from tsunagari.report.page import build_report
+from tsunagari.report.published import Published
 
 ROOT = Path(__file__).resolve().parents[2]
-NOTEBOOK = ROOT / "notebooks" / "07_report_council.ipynb"
 AUDIT = ROOT.parent / "shared" / "tools" / "audit_html.mjs"  # optional, beside the project
-
-
-@pytest.fixture(scope="module")
-def council(tmp_path_factory) -> Report:
-    root = tmp_path_factory.mktemp("study")
-    sample.write_sample(root)
-    patch = pytest.MonkeyPatch()
-    patch.setenv("TSUNAGARI_ROOT", str(root))
-    published = read_published("ehime", sample.YEAR)
-    patch.undo()
-    return build_report(published)
-
-
-@pytest.fixture(scope="module")
-def page_path(council, tmp_path_factory) -> Path:
-    path = tmp_path_factory.mktemp("page") / "council_report.html"
-    return write_page(council, path)
-
-
-def write_page(council: Report, path: Path, *, is_synthetic: bool = True) -> Path:
-    """Write the page of notebook 07, its cells filled with what they show."""
-    notebook = nbformat.read(NOTEBOOK, as_version=4)
-    for cell in notebook.cells:
-        if cell.cell_type != "code":
-            continue
-        if cell.source.endswith("\ncouncil"):
-            data = {"text/html": council._repr_html_()}
-            cell.outputs = [nbformat.v4.new_output("execute_result", data=data)]
-    path.write_text(export_html(notebook, is_synthetic=is_synthetic), encoding="utf-8")
-    return path
 
 
 @pytest.fixture(params=[1280, 390])
@@ -100,26 +69,18 @@ def test_tables_scroll_by_themselves_and_by_keyboard(visit):
         [...t.querySelectorAll('th')].every(th => th.scope)])"""
     found = visit.page.evaluate(script)
     assert len(found) > 20
-    assert {tuple(row) for row in found} == {("region", 0, True, True, True)}
+    assert {tuple(row) for row in found} == {("group", 0, True, True, True)}
 
 
-def test_banner_stays_in_view(visit):
+def test_banner_opens_the_page_and_covers_nothing_later(visit):
+    box = visit.page.locator(".banner").bounding_box()
+    below = visit.page.locator("aside.unsigned").bounding_box()
+    assert 0 <= box["y"] < below["y"] < 150
+    assert "合成データ" in visit.page.locator(".banner").inner_text()
+    assert "公表前（未署名）" in visit.page.locator("aside.unsigned").inner_text()
     visit.page.mouse.wheel(0, 9_000)
     visit.page.wait_for_timeout(200)
-    box = visit.page.locator(".banner").bounding_box()
-    assert 0 <= box["y"] < 5
-    assert "合成データ" in visit.page.locator(".banner").inner_text()
-    below = visit.page.locator("aside.unsigned").bounding_box()
-    assert box["y"] < below["y"] < 100
-    assert "公表前（未署名）" in visit.page.locator("aside.unsigned").inner_text()
-
-
-def test_axe_finds_nothing(visit):
-    from axe_playwright_python.sync_playwright import Axe
-
-    results = Axe().run(visit.page).response
-    found = [(v["id"], v["impact"], len(v["nodes"])) for v in results["violations"]]
-    assert found == []
+    assert visit.page.locator(".banner").bounding_box()["y"] < -1_000
 
 
 def test_every_character_has_a_glyph(visit):
@@ -165,19 +126,24 @@ def test_hostile_words_are_plain_text(browser, name, tmp_path):
     text = sample.HOSTILE[name]
     shown = sample.SHOWN.get(name, text)
     council = build_report(Published(*sample.hostile(text)))
-    path = write_page(council, tmp_path / "hostile.html", is_synthetic=False)
+    path = write_page(council, tmp_path, is_synthetic=False)
     visit = Visit(browser, path, width=390)
     page = visit.page
     page.mouse.wheel(0, 20_000)
     assert page.evaluate("document.body.dataset.pwned ?? null") is None
     assert (visit.requests, visit.complaints) == ([], [])
-    assert page.locator("script, iframe, form, [onerror], a[href]:not([href^='#'])").count() == 0
+    assert (
+        page.locator(
+            "script, iframe, form, [onerror], a[href*=':']:not([href^='data:text/csv;']), a[href^='//']"
+        ).count()
+        == 0
+    )
     assert page.title().startswith(shown) and page.locator("h1").inner_text().startswith(shown)
     texts = {tag: page.locator(tag).all_inner_texts() for tag in PLACES}
     assert [tag for tag, each in texts.items() if not any(shown in one for one in each)] == []
     assert all(one.strip() for one in page.locator("th").all_inner_texts())
     alts = page.evaluate("[...document.images].map(i => i.alt)")
-    assert alts and all(shown in alt for alt in alts)
+    assert alts and all(shown[:30] in alt or "[alt]" in alt for alt in alts)
     assert not re.search(sample.CONTROLS, page.content())
     assert page.evaluate("document.scrollingElement.scrollWidth - window.innerWidth") <= 0
     page.close()
@@ -189,8 +155,7 @@ def test_script_in_an_answer_does_not_run(browser, tmp_path):
     cell = nbformat.v4.new_code_cell("x")
     cell.outputs = [nbformat.v4.new_output("display_data", data={"text/html": payload})]
     notebook.cells = [nbformat.v4.new_markdown_cell(payload), cell]
-    path = tmp_path / "hostile.html"
-    path.write_text(export_html(notebook, is_synthetic=True), encoding="utf-8")
+    path = write_volumes(notebook, tmp_path, is_synthetic=True)
     visit = Visit(browser, path, width=390)
     assert visit.page.evaluate("document.body.dataset.pwned ?? null") is None
     assert visit.requests == []

@@ -11,6 +11,7 @@ from pathlib import Path
 
 FOLDER = Path(__file__).parent
 RELEASES = [("ehime", "2022"), ("ehime", "2023")]
+VOLUMES = ("council_report.html", "appendix.html")
 IN_FULL = ("headline", "national_", "model_", "ledger", "weights", "gate")
 BLOCKS = {"p", "li", "h1", "h2", "h3", "h4", "figcaption", "caption", "dt", "dd", "summary"}
 
@@ -91,7 +92,7 @@ def describe_page(text: str) -> str:
 def describe_release(folder: Path) -> dict[str, str]:
     """Return the golden text of each part of a release, by part."""
     estimates = (folder / "estimates.csv").read_text(encoding="utf-8")
-    page = (folder / "council_report.html").read_text(encoding="utf-8")
+    page = "".join((folder / name).read_text(encoding="utf-8") for name in VOLUMES)
     return {"estimates": describe_estimates(estimates), "page": describe_page(page)}
 
 

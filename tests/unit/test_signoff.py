@@ -15,7 +15,7 @@ from tsunagari.errors import DisclosureError
 from tsunagari.estimates import conform
 from tsunagari.gate import publish
 from tsunagari.gate.archive import read_archive
-from tsunagari.report.page import build_report
+from tsunagari.report.page import APPENDIX, MAIN, build_report
 from tsunagari.report.published import read_published
 from tsunagari.run import pipeline, release, signoff
 from tsunagari.run.notebooks import environment
@@ -189,6 +189,7 @@ def test_a_synthetic_release_is_never_signed_as_real_and_keeps_nothing(root):
 
 # --- the signed edition ---------------------------------------------------------------------------
 
+VOLUMES = (MAIN, APPENDIX)
 MARK = "公表前（未署名）"
 
 
@@ -224,11 +225,12 @@ def test_a_report_says_that_it_is_not_signed_until_it_is_and_nothing_else_change
     after = texts(folder)
     assert [name for name in after if MARK in after[name]] == []
     # Taking the mark away gives the signed edition, and nothing but the mark.
-    for name in {*before, *after} - {"manifest.json", "council_report.html"}:
+    for name in {*before, *after} - {"manifest.json", *VOLUMES}:
         assert before[name].replace(MARK, "署名済み") == after[name], name
-    lines, left = (text["council_report.html"].splitlines() for text in (before, after))
-    gone = [line for line in difflib.ndiff(lines, left) if line[0] in "+-"]
-    assert [line[0] for line in gone] == ["-"] * 5  # four of a style, one of an aside
+    for volume in VOLUMES:
+        lines, left = (text[volume].splitlines() for text in (before, after))
+        gone = [line for line in difflib.ndiff(lines, left) if line[0] in "+-"]
+        assert [line[0] for line in gone] == ["-"] * 5  # four of a style, one of an aside
     own = ("manifest", "signoff", "outputs")
     first, last = (json.loads(text["manifest.json"]) for text in (before, after))
     assert last["signoff"] == reviewed

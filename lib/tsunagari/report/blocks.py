@@ -141,16 +141,19 @@ class Chapter:
         heading: Safe HTML.
         blocks: What it consists of, in order.
         links: Link to every table of the report, by key.
+        volume: File that it stands in.
     """
 
     name: str
     heading: Markup
     blocks: tuple[Block, ...]
     links: Mapping[str, str] = field(default_factory=dict)
+    volume: str = ""
 
     def to_html(self) -> str:
         """Return the chapter's HTML with its references resolved."""
         body = "".join(block.to_html() for block in self.blocks)
         body = _REFERENCE.sub(lambda found: self.links.get(found[1], ""), body)
+        body = body.replace(f'href="{self.volume}#', 'href="#')
         top = f'<p class="top"><a href="#top">{figures.DRAWN["to_top"]}</a></p>'
         return f'<h2>{self.heading}</h2><div class="part part-{self.name}">{body}{top}</div>'

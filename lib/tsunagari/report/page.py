@@ -29,6 +29,7 @@ from tsunagari.report.writer import Writer
 
 Context = dict[str, Any]
 Part = dict[str, Any]
+MAIN, APPENDIX = "council_report.html", "appendix.html"
 TABLES = tables.TABLES | programmes.TABLES
 FIGURES = pictures.FIGURES | programmes.FIGURES
 LINES = findings.LINES | programmes.LINES
@@ -38,18 +39,42 @@ LINES = findings.LINES | programmes.LINES
 
 
 @dataclass(frozen=True)
-class Report:
-    """The council's report: its chapters in the order of the texts, tables and figures numbered.
+class Volume:
+    """One file of the report.
 
     Attributes:
+        name: Name of the file.
         title: Title of the page.
         subtitle: Who was asked, when and how.
-        chapters: By name.
+        chapters: In the order of the texts.
     """
 
+    name: str
     title: str
     subtitle: str
-    chapters: dict[str, Chapter]
+    chapters: tuple[Chapter, ...]
+
+    def to_html(self) -> str:
+        """Return the volume under the heading that `export_html` finds it by."""
+        title = f"{escape(self.title)}<small>{escape(self.subtitle)}</small>"
+        chapters = "".join(chapter.to_html() for chapter in self.chapters)
+        return f'<h1 id="{self.name}">{title}</h1>{chapters}'
+
+
+@dataclass(frozen=True)
+class Report:
+    """The council's report: its volumes, tables and figures numbered, each volume's from 1.
+
+    Attributes:
+        volumes: The main one first; one without chapters is left out.
+    """
+
+    volumes: tuple[Volume, ...]
+
+    @property
+    def chapters(self) -> dict[str, Chapter]:
+        """All chapters by name, those of the main volume first."""
+        return {chapter.name: chapter for each in self.volumes for chapter in each.chapters}
 
     def _blocks(self, kind: type) -> list[Any]:
         every = (block for chapter in self.chapters.values() for block in chapter.blocks)
@@ -66,8 +91,7 @@ class Report:
         return [picture.chart for picture in self._blocks(Picture)]
 
     def _repr_html_(self) -> str:
-        head = f"<h1>{escape(self.title)}<small>{escape(self.subtitle)}</small></h1>"
-        return head + "".join(chapter.to_html() for chapter in self.chapters.values())
+        return "".join(volume.to_html() for volume in self.volumes)
 
     @property
     def contents(self) -> pd.DataFrame:
@@ -90,26 +114,31 @@ def build_report(published: Published) -> Report:
         ConfigError: A text of the study's own is wrong.
     """
     writer = Writer(published)
-    builder = _Builder(writer)
-    chapters = {
-        name: Chapter(
-            name,
-            writer.say(spec["heading"]),
-            tuple(builder.blocks(spec["parts"], {})),
-            builder.links,
-        )
-        for name, spec in writer.texts["chapters"].items()
-        if "each" not in spec or SUBJECTS[spec["each"]](published)
-    }
-    return Report(writer.title, writer.text("subtitle"), chapters)
+    links: dict[str, str] = {}
+    titles = {MAIN: "title", APPENDIX: "appendix_title"}
+    builders = {volume: _Builder(writer, volume, links) for volume in titles}
+    chapters: dict[str, list[Chapter]] = {volume: [] for volume in titles}
+    for name, spec in writer.texts["chapters"].items():
+        if "each" in spec and not SUBJECTS[spec["each"]](published):
+            continue
+        volume = f"{spec['volume']}.html" if "volume" in spec else MAIN
+        if volume not in titles:
+            raise ConfigError("TEXT_PART", value=f"volume: {spec['volume']}")
+        if blocks := tuple(builders[volume].blocks(spec["parts"], {})):
+            chapter = Chapter(name, writer.say(spec["heading"]), blocks, links, volume=volume)
+            chapters[volume].append(chapter)
+    subtitle = writer.text("subtitle")
+    volumes = (Volume(volume, writer.text(title), subtitle, tuple(chapters[volume]))
+               for volume, title in titles.items())  # fmt: skip
+    return Report(tuple(volume for volume in volumes if volume.chapters))
 
 
 class _Builder:
     """Turns the parts of a chapter, as they are written, into numbered blocks."""
 
-    def __init__(self, writer: Writer) -> None:
+    def __init__(self, writer: Writer, volume: str, links: dict[str, str]) -> None:
         self.writer, self.published = writer, writer.published
-        self.links: dict[str, str] = {}
+        self.volume, self.links = volume, links
         self._n: Counter[str] = Counter()
 
     def blocks(self, parts: list[Part], context: Context) -> Iterator[Block]:
@@ -141,11 +170,11 @@ class _Builder:
 
     def _number(self, kind: str) -> str:
         self._n[kind] += 1
-        return self.writer.text(kind, n=self._n[kind])
+        return self.writer.text(kind, n=self._n[kind], is_appendix=self.volume == APPENDIX)
 
     def _number_table(self, table: Table) -> Table:
         table = replace(table, number=self._number("table_number"))
-        link = Markup('<a href="#{}">{}</a>').format(table.anchor, table.number)
+        link = Markup('<a href="{}#{}">{}</a>').format(self.volume, table.anchor, table.number)
         text = self.writer.say(self.writer.texts["texts"]["table_link"], table=link)
         self.links.setdefault(table.key, text)
         return table
@@ -219,6 +248,7 @@ _ATTRIBUTES = {
     "th": {"scope", "colspan", "rowspan"},
     "td": {"colspan", "rowspan", "data-row"},
 }
+_LINK = re.compile(rf"(?:{re.escape(MAIN)}|{re.escape(APPENDIX)})?#[\w-]+")
 _PICTURES = ("data:image/svg+xml;base64,", "data:image/png;base64,")
 
 
@@ -226,14 +256,14 @@ def _allow_attribute(tag: str, name: str, value: str) -> str | None:
     if (tag, name) == ("img", "src"):
         return value if value.startswith(_PICTURES) else None
     if (tag, name) == ("a", "href"):
-        return value if value.startswith(CSV) or re.fullmatch(r"#[\w-]+", value) else None
+        return value if value.startswith(CSV) or _LINK.fullmatch(value) else None
     return value
 
 
 def sanitise(text: str) -> str:
     """Return HTML with nothing but the tags and attributes that our pages use.
 
-    Scripts, styles, handlers, forms, frames, comments and every address outside the page go.
+    Scripts, styles, handlers, forms, frames, comments and every address outside the volumes go.
     """
     return nh3.clean(
         text,
@@ -247,16 +277,16 @@ def sanitise(text: str) -> str:
     )
 
 
-def export_html(notebook: NotebookNode, *, is_synthetic: bool) -> str:
-    """Return an executed notebook as one page without code, scripts or outside addresses.
+def export_html(notebook: NotebookNode, *, is_synthetic: bool) -> dict[str, str]:
+    """Return the volumes that a notebook shows, as pages without code, scripts or addresses.
 
     Args:
         notebook: Executed notebook; cells tagged remove-cell or parameters are left out, so is
-            everything printed. The title of the page is the heading that `Report` shows.
+            everything printed. `Report` shows every volume under its own heading.
         is_synthetic: Whether the banner stands on every page.
 
     Returns:
-        The HTML, lang="ja"; the same notebook gives the same bytes.
+        The HTML, lang="ja", by name of the file; the same notebook gives the same bytes.
 
     Raises:
         KernelError: The notebook holds the output of a cell that failed.
@@ -265,18 +295,30 @@ def export_html(notebook: NotebookNode, *, is_synthetic: bool) -> str:
     if any(output["output_type"] == "error" for output in outputs):
         raise KernelError("HTML_OF_FAILED_RUN")
     shown = "".join("".join(o["data"].get("text/html", "")) for o in outputs if "data" in o)
-    found = re.search(r"<h1>(.*?)(?:<small>(.*?)</small>)?</h1>", shown)
-    title, subtitle = map(html.unescape, found.groups("") if found else ("", ""))
-    resources = {
-        "page_title": title,
-        "page_subtitle": subtitle,
-        "banner": FIXED["synthetic"] if is_synthetic else "",
-        "banner_note": FIXED["synthetic_note"],
-        "unsigned": FIXED["unsigned"],
-        "unsigned_note": FIXED["unsigned_note"],
-    }
-    page, _ = _exporter().from_notebook_node(notebook, resources=resources)
-    return _add_contents(page)
+    heads = re.findall(r'<h1(?: id="(.*?)")?>(.*?)(?:<small>(.*?)</small>)?</h1>', shown)
+    titles = {name or MAIN: (html.unescape(t), html.unescape(s)) for name, t, s in heads}
+    exporter, pages = _exporter(), {}
+    for volume, (title, subtitle) in (titles or {MAIN: ("", "")}).items():
+        resources = {
+            "volume": volume,
+            "others": {name: other for name, (other, _) in titles.items() if name != volume},
+            "page_title": title,
+            "page_subtitle": subtitle,
+            "banner": FIXED["synthetic"] if is_synthetic else "",
+            "banner_note": FIXED["synthetic_note"],
+            "unsigned": FIXED["unsigned"],
+            "unsigned_note": FIXED["unsigned_note"],
+        }
+        page, _ = exporter.from_notebook_node(notebook, resources=resources)
+        pages[volume] = _add_contents(page)
+    return pages
+
+
+def _cut(text: str, volume: str) -> str:
+    """Return what stands under a volume's heading; what stands under none is of the main one."""
+    first, *rest = re.split(r'<h1 id="(.*?)">', text)
+    parts = [(MAIN, first), *zip(rest[::2], (f"<h1>{part}" for part in rest[1::2]), strict=True)]
+    return "".join(part for name, part in parts if name == volume)
 
 
 def _exporter() -> HTMLExporter:
@@ -287,7 +329,7 @@ def _exporter() -> HTMLExporter:
         config=config,
         template_name="council",
         extra_template_basedirs=[str(Path(__file__).parent / "templates")],
-        filters={"sanitise": sanitise},
+        filters={"sanitise": sanitise, "cut": _cut},
         exclude_anchor_links=True,
     )
 

@@ -65,7 +65,7 @@ SURVEY = (
     "05_hear_voices",
 )
 STEPS = (*SURVEY, GATE, REPORT)  # of a survey without records of programmes
-RELEASED = ("council_report.html", "estimates.csv", "tables.xlsx")
+RELEASED = ("council_report.html", "appendix.html", "estimates.csv", "tables.xlsx")
 FINDER = "resource_finder.html"  # and this, where a study lists who helps
 MANIFEST = "manifest.json"  # of them
 
@@ -445,8 +445,8 @@ def build_release(run: Run) -> None:
     ):
         notebook = nbformat.read(run.staging / _NOTEBOOKS / f"{REPORT}.ipynb", as_version=4)
         rows = published.read_published(run.study.name, run.study.year)
-        html = page.export_html(notebook, is_synthetic=rows.is_synthetic)
-        (folder / "council_report.html").write_text(html, encoding="utf-8", newline="\n")
+        for name, html in page.export_html(notebook, is_synthetic=rows.is_synthetic).items():
+            (folder / name).write_text(html, encoding="utf-8", newline="\n")
         workbook.write_workbook(rows, folder / "tables.xlsx")
     shutil.copyfile(run.staging / "published/estimates.csv", folder / "estimates.csv")
     if (made := run.staging / "published" / FINDER).exists():

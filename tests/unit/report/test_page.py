@@ -12,7 +12,7 @@ from tests.browser import published_sample as sample
 from tsunagari.errors import KernelError
 from tsunagari.estimates import ESTIMATE_COLUMNS
 from tsunagari.gate import hiding
-from tsunagari.report import page
+from tsunagari.report import charts, page
 from tsunagari.report.published import Published
 from tsunagari.report.workbook import write_workbook
 
@@ -45,9 +45,10 @@ def notebook_of(council: page.Report) -> nbformat.NotebookNode:
 def test_at_least_eight_figures_and_all_numbered(council):
     assert len(council.charts) >= 8
     numbers = council.contents["number"].tolist()
-    n_tables = len(council.tables)
-    assert numbers[:n_tables] == [f"表{n}" for n in range(1, n_tables + 1)]
-    assert numbers[n_tables:] == [f"図{n}" for n in range(1, len(council.charts) + 1)]
+    for kind in ("表", "図", "資料表"):
+        own = [number for number in numbers if number.rstrip("0123456789") == kind]
+        assert own == [f"{kind}{n}" for n in range(1, len(own) + 1)] and own
+    assert len(set(numbers)) == len(numbers) == len(council.tables) + len(council.charts)
 
 
 def test_every_figure_has_title_measure_n_source_and_alt(council):
@@ -74,18 +75,22 @@ def test_three_conclusions_each_with_its_table(council):
     shown = council.chapters["summary"].to_html()
     conclusions = re.findall(r"<li>(.*?)</li>", re.search(r"<ol>(.*?)</ol>", shown).group(1))
     assert len(conclusions) == 3
-    assert all(re.search(r'〔<a href="#t-[^"]+">表\d+</a>〕', text) for text in conclusions)
+    assert all(
+        re.search(r'〔<a href="[\w.]*#t-[^"]+">(?:資料)?表\d+</a>〕', text) for text in conclusions
+    )
     words = re.sub("</?span[^>]*>", "", conclusions[0])
     assert "7.6%（95%信頼区間 6.4〜8.8%）" in words
     assert "全国より高い結果です" in conclusions[0]
 
 
-def test_references_point_to_tables_of_the_page(council):
-    shown = council._repr_html_()
-    targets = set(re.findall(r'href="#([^"]+)"', shown))
-    assert targets
-    assert targets - {"top"} <= set(re.findall(r'id="([^"]+)"', shown))
-    assert "⟦" not in shown
+def test_references_point_to_tables_of_the_same_and_of_the_other_volume(council):
+    shown = {volume.name: volume.to_html() for volume in council.volumes}
+    assert [*shown] == [page.MAIN, page.APPENDIX]
+    for name, text in shown.items():
+        targets = re.findall(r'href="([\w.]*)#([^"]+)"', text)
+        assert {file for file, _ in targets} - {""} == {*shown} - {name}  # links both ways
+        assert [to for file, to in targets if to != "top" and f'id="{to}"' not in shown[file or name]] == []
+        assert "⟦" not in text
 
 
 def test_plain_words(council, synthetic):
@@ -266,7 +271,9 @@ def test_groups_are_named_from_the_highest_share_down(rows):
 def test_hostile_words_are_plain_text_in_the_page_and_in_the_workbook(name, tmp_path):
     text = sample.HOSTILE[name]
     published = Published(*sample.hostile(text))
-    shown = page.export_html(notebook_of(page.build_report(published)), is_synthetic=False)
+    shown = "".join(
+        page.export_html(notebook_of(page.build_report(published)), is_synthetic=False).values()
+    )
     assert sample.dangers(shown) == []
     assert not re.search(sample.CONTROLS, shown)
     path = tmp_path / "tables.xlsx"
@@ -296,6 +303,11 @@ def test_hostile_words_are_plain_text_in_the_page_and_in_the_workbook(name, tmp_
         ("<img src='data:text/html;base64,AA' alt='z'>", '<img alt="z">'),
         ("<a href='https://x'>e</a>", "<a>e</a>"),
         ("<a href='#t-1'>e</a>", '<a href="#t-1">e</a>'),
+        ("<a href='appendix.html#t-1'>e</a>", '<a href="appendix.html#t-1">e</a>'),
+        ("<a href='council_report.html#t-1'>e</a>", '<a href="council_report.html#t-1">e</a>'),
+        ("<a href='other.html#t-1'>e</a>", "<a>e</a>"),
+        ("<a href='https://x/appendix.html#t-1'>e</a>", "<a>e</a>"),
+        ("<a href='../appendix.html#t-1'>e</a>", "<a>e</a>"),
         ("<a href='javascript:x()'>e</a>", "<a>e</a>"),
         ("<a href='data:text/html;base64,AA'>e</a>", "<a>e</a>"),
         ("<a href='data:text/csv,a'>e</a>", "<a>e</a>"),
@@ -317,7 +329,8 @@ def test_sanitise_keeps_what_pages_use(text, kept):
 
 
 def test_page_is_japanese_titled_and_closed(synthetic):
-    shown = page.export_html(notebook_of(synthetic), is_synthetic=True)
+    pages = page.export_html(notebook_of(synthetic), is_synthetic=True)
+    shown = pages[page.MAIN]
     assert '<html lang="ja">' in shown
     assert (
         "<title>【合成データ】愛媛県 孤独・孤立に関する実態調査 報告書（2023年調査）</title>"
@@ -327,11 +340,14 @@ def test_page_is_japanese_titled_and_closed(synthetic):
     assert "default-src 'none'" in shown
     assert "secret_code" not in shown
     assert "<script" not in shown
-    assert not re.search(
-        r'(?:src|href)="(?!#|data:image/svg|data:text/csv;charset=utf-8;base64,)', shown
-    )
+    ours = rf'(?:src|href)="(?!#|data:image/svg|{charts.CSV}|appendix.html[#"])'
+    assert not re.search(ours, shown)
     assert "図1" in shown
     assert shown.count("<img ") == len(synthetic.charts)
+    other = pages[page.APPENDIX]
+    assert "報告書（2023年調査）　資料編</title>" in other and "資料表1" in other
+    assert other.count("<h1") == 1 and "<aside" in other and 'lang="ja"' in other
+    assert not re.search(r'(?:src|href)="(?!#|council_report.html[#"])', other)
 
 
 def test_page_is_the_same_every_time(council):
@@ -342,10 +358,11 @@ def test_page_is_the_same_every_time(council):
 
 
 def test_contents_lead_to_every_section(council):
-    shown = page.export_html(notebook_of(council), is_synthetic=False)
-    listed = re.findall(r'<li><a href="#(s\d+)">', shown)
-    assert listed == re.findall(r'<h2 id="(s\d+)">', shown)
-    assert len(listed) == len(council.chapters)
+    pages = page.export_html(notebook_of(council), is_synthetic=False)
+    for volume in council.volumes:
+        listed = re.findall(r'<li><a href="#(s\d+)">', pages[volume.name])
+        assert listed == re.findall(r'<h2 id="(s\d+)">', pages[volume.name])
+        assert len(listed) == len(volume.chapters) > 2
 
 
 def test_cells_marked_for_removal_and_printed_text_stay_out():
@@ -361,7 +378,7 @@ def test_cells_marked_for_removal_and_printed_text_stay_out():
     gone = nbformat.v4.new_markdown_cell("# English title")
     gone.metadata["tags"] = ["remove-cell"]
     notebook.cells = [gone, kept]
-    shown = page.export_html(notebook, is_synthetic=False)
+    shown = page.export_html(notebook, is_synthetic=False)[page.MAIN]
     assert "<p>shown</p>" in shown
     assert "<h1>題 &amp; 名</h1>" in shown
     for word in ("English title", "UserWarning", "plain</", "合成データ"):

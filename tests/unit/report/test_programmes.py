@@ -11,7 +11,8 @@ from tests.unit.report import records_sample
 from tsunagari.gate import trace
 from tsunagari.report import page
 
-SURVEY = ["method", "loneliness", "ties", "others", "comparison", "factors", "appendix", "crosses"]
+SURVEY = ["method", "loneliness", "ties", "others", "comparison", "factors"]
+SURVEY += ["appendix", "crosses", "national", "definitions"]
 
 
 @pytest.fixture(scope="module")
@@ -88,7 +89,8 @@ def test_a_number_that_is_no_row_is_found(both, file, column, text):
 def test_a_study_without_survey_has_no_chapter_of_one(report, alone):
     assert [*report.chapters][7:9] == ["programmes", "next_year"]
     assert [*alone.chapters] == [name for name in report.chapters if name not in SURVEY]
-    assert "年度）" in alone.title
+    assert "年度）" in alone.volumes[0].title
+    assert [volume.name for volume in alone.volumes] == [page.MAIN]  # nothing for an appendix
     assert "手順 01〜04 は行いません" in html(alone, "limits")
 
 
