@@ -102,7 +102,8 @@ class _Page(HTMLParser):
             texts = re.findall(r"<(?:text|tspan|title|desc)[^>]*>([^<]*)<", drawing)
             self._add(html.unescape(" / ".join(texts)), spot="svg")
         if values.get("href", "").startswith(_CSV):
-            self.passages += _read_csv(values["href"], place=f"{self.place} a[csv]")
+            place = f"{self.place} a[csv]"
+            self.passages += _read_csv(values["href"], place=place, rows=self._rows())
         if tag in _VOID:
             self.open.pop()
 
@@ -119,16 +120,16 @@ class _Page(HTMLParser):
             self.text.append(data)
 
 
-def _read_csv(address: str, *, place: str) -> list[Passage]:
-    """Return the lines of a file in a link: numbers and words, with the row each names."""
+def _read_csv(address: str, *, place: str, rows: tuple[str, ...]) -> list[Passage]:
+    """Return the lines of a file in a link, each of the row that it names, else of `rows`."""
     text = base64.b64decode(address[len(_CSV) :]).decode("utf-8-sig")
     passages = []
     for line in csv.DictReader(io.StringIO(text)):
-        rows = _rows_of_line(line)
+        named = _rows_of_line(line) or rows
         numbers = [value for value in line.values() if _TOKEN.fullmatch(value)]
         words = [value for value in line.values() if not _TOKEN.fullmatch(value)]
         passages += [
-            Passage(place, _as_text(" / ".join(texts)), rows=rows, is_cell=is_cell)
+            Passage(place, _as_text(" / ".join(texts)), rows=named, is_cell=is_cell)
             for texts, is_cell in ((words, False), (numbers, True))
             if texts
         ]

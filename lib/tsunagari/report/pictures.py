@@ -271,7 +271,7 @@ def _dots_by_axes(
             ]
         overall = published.indicator(indicator)
         overall = None if is_hidden(overall) else overall
-        said = words(writer, name, n=n_text(rows), indicator=indicator, axes=axes,
+        said = words(writer, name, item=item, n=n_text(rows), indicator=indicator, axes=axes,
                      found=sides(records(rows), labels))  # fmt: skip
         chart = figures.interval_dots(
             table,
