@@ -248,8 +248,9 @@ def to_svg(figure: Figure, *, sets: tuple[str, ...] = (), title: str = "") -> st
     )
     # White text stands on a deep colour, which is light in the dark.
     rules += f'g[style*="fill: {PAPER}"]{{fill:#000000!important}}'
-    dark = f"@media screen and (prefers-color-scheme:dark){{{rules}}}"
-    text = text.replace("</style>", f"{dark}</style>", 1)
+    rules += f"svg{{fill:{_darkened(sets)[INK]}}}"
+    style = f"svg{{fill:{INK}}}@media screen and (prefers-color-scheme:dark){{{rules}}}"
+    text = text.replace("</style>", f"{style}</style>", 1)
     head, end, rest = text.partition(">")
     return f"{head}{end}<title>{html.escape(title)}</title>{rest}"
 

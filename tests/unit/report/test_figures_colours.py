@@ -30,9 +30,15 @@ def dots(series, **more):
     return figures.interval_dots(table, words=WORDS, **more).svg
 
 
+def ink_of(svg):
+    """Return the dark colour of a text that has none of its own."""
+    assert f"svg{{fill:{figures.INK}}}" in svg
+    return re.search(r"dark\)\{.*svg\{fill:(#\w+)\}", svg)[1]
+
+
 def turn(svg, colour, *, theme, tag="*", kind="fill"):
     """Return a drawn colour as a theme shows it."""
-    known = dark_of(svg)
+    known = {("*", f"fill {figures.INK}"): ink_of(svg)} | dark_of(svg)
     key = f"{kind} {colour}"
     return colour if theme == "light" else known.get((tag, key), known.get(("*", key), colour))
 
@@ -49,7 +55,7 @@ def parts(svg):
         )
     ]
     texts = [
-        (float(x), float(y), fill or "#000000")
+        (float(x), float(y), fill or figures.INK)
         for fill, x, y in re.findall(
             rf'<g (?:style="fill: (#\w+)" )?transform="translate\({number} {number}\)', svg
         )
