@@ -24,7 +24,7 @@ unexport PYTHONDONTWRITEBYTECODE PYTHONPATH PYTHONHOME PIP_TARGET PIP_PREFIX PIP
 export PIP_USER = 0
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lock report synthetic templates test lab lint format check bench diff release verify coding-sheet clean
+.PHONY: help setup lock report synthetic templates test lab lint format check bench diff release verify pdf coding-sheet clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -66,6 +66,9 @@ release: $(READY)  ## check a report again and record the reviewer's sign-off
 
 verify: $(READY)  ## recompute hashes and repeat the attack on any release (RELEASE=folder)
 	@$(PY) -m tsunagari.run.pipeline verify '$(RELEASE)'
+
+pdf: $(READY)  ## print the report, its appendix and the summary page (needs Chromium)
+	@$(PY) -m tsunagari.run.pipeline pdf --study '$(STUDY)' --year '$(YEAR)'
 
 coding-sheet: $(READY)  ## workbooks for two coders of the free answers, in private/coding
 	@$(PY) -m tsunagari.voices.sheet '$(STUDY)' '$(YEAR)'

@@ -22,7 +22,7 @@ NUMBER = re.compile(r"[+\-−]?\d[\d,]*(?:\.\d+)?")
 HEADINGS = {
     r"割合（%）|\d{4}年（%）": "percent",
     r"年齢調整（%）": "percent_age_standardised",
-    r"全国（%）": "percent_benchmark(_age_standardised)?",
+    r"全国(?:の公表値)?（%）": "percent_benchmark(_age_standardised)?",
     r"達成率（%）": "achievement",
     r".*（%）": "percent",  # the area's own
     r"基準": "baseline",
@@ -32,12 +32,12 @@ HEADINGS = {
     r"地域の団体|県全域・全国の団体": "count",
     r"前回.*との差.*": "difference_points",
     r"差（ポイント）と判定": "difference_points",
-    r"全国との差（年齢調整.*|差（ポイント）": "difference_points(_benchmark)?(_age_standardised)?",
+    r"全国との差.*|年齢をそろえた差（ポイント）|差（ポイント）": "difference_points(_benchmark)?(_age_standardised)?",
     r"平均限界効果（ポイント）|この報告": "marginal_effect_points",
     r"重みを使わない|答えのない人を補う": "marginal_effect_points",
     r"オッズ比": "odds_ratio",
     r"平均": "mean",
-    r"行": "count",
+    r"件": "count",
     r"内容": "n_respondents",
     r"値": "(?!percent|difference).*",
     r"図の値（%）": "percent.*|share",
@@ -145,7 +145,7 @@ class Contract:
         """Return the row of the difference that judges a share."""
         if row["measure"].startswith(("difference", "marginal")):
             return row
-        return next(iter(self.gaps[cell_of(row)]), None)
+        return next(iter(sorted(self.gaps[cell_of(row)], key=lambda gap: not gap["verdict"])), None)
 
     def check_words(self, text: str, keys: list[str]) -> list[str]:
         """Return the percents and points of a plan's words that no row beside them has.
@@ -186,6 +186,13 @@ class Contract:
             return ["a number of no row"] if NUMBER.search(cell.text) and head in ANY else []
         row = self.rows[cell.rows[0]]
         text, _, small = cell.text.partition("|")
+        if head == "主な答え（%）":  # of one or two rows, each behind its answer
+            cited = [self.rows[key] for key in cell.rows]
+            said = (
+                [each["estimate"] for each in cited],
+                [end for each in cited for end in ends(each)],
+            )
+            return same(re.sub("「.*?」", "", text), said[0]) + same(small, said[1])
         if text.endswith("。") or head in ("担当", "結果"):
             return self.check_words(text, list(cell.rows))
         measure = next((m for h, m in HEADINGS.items() if re.fullmatch(h, head)), None)
@@ -203,7 +210,8 @@ class Contract:
         measure = ".*" if of_programmes and head == "値" else measure
         if measure and not re.fullmatch(measure, row["measure"]):
             wrong.append(f"{row['measure']} under this heading")
-        if re.fullmatch(r"\d{4}年（%）", head) and not head.startswith(row["wave"]):
+        wave = re.fullmatch(r"(?:前回)?(\d{4})年度?（%）", head)
+        if wave and wave[1] != row["wave"]:
             wrong.append(f"wave {row['wave']}")
         variants = {"重みを使わない": "unweighted", "答えのない人を補う": "imputed"}
         if variants.get(head, row["domain_value"]) != row["domain_value"]:
@@ -309,7 +317,7 @@ class Contract:
 
     def check_nation(self, page: str) -> list[str]:
         """Return what the first conclusion says of nation and last wave that their rows do not."""
-        first = re.sub(r"<[^>]+>", "", page.partition("3つの要点")[2])[:400]
+        first = re.sub(r"<[^>]+>", "", page.partition(">要点<")[2])[:400]
         name = next(iter(self.about["indicators"]))
         own = self.about["indicators"][name]
         wrong = []

@@ -1,26 +1,23 @@
 """The distribution's Chromium, started once a module, and a report for all tests."""
 
 import os
-import shutil
 
 import pytest
 from tests.browser import published_sample as sample
 from tests.browser.visiting import write_page
 
+from tsunagari.errors import KernelError
+from tsunagari.report import pdf
 from tsunagari.report.page import build_report
 from tsunagari.report.published import read_published
-
-BROWSERS = ("chromium", "chromium-browser", "google-chrome")
-HINT = "no Chromium: install one (Debian: apt-get install chromium fonts-noto-cjk) or set CHROMIUM"
 
 
 @pytest.fixture(scope="module")
 def chromium() -> str:
-    given = os.environ.get("CHROMIUM")
-    found = given or next((path for name in BROWSERS if (path := shutil.which(name))), None)
-    if not found:
-        (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)(HINT)
-    return found
+    try:
+        return pdf.find_chromium()
+    except KernelError as error:
+        (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)(str(error))
 
 
 @pytest.fixture(scope="module")

@@ -17,7 +17,7 @@ from tsunagari.report.charts import CSV
 from tsunagari.report.published import Published
 
 YEAR = 2023
-NOTE = "誤差は割付セルを層とし、層内の無作為抽出とみなした参考値"
+NOTE = "区間は、地域と年代が同じ人の中から無作為に選んだとみなした目安です。"
 
 
 def variable(label, values, *, short=None, nets=None, kind="SA", missing=True, roles=None):
@@ -176,30 +176,40 @@ GROUPS = {
 INDICATORS = {
     "lonely_often": (
         "孤独感が「しばしばある・常にある」人",
-        "孤独感がしばしば・常にある",
+        "孤独感がしばしば・常にある人",
         "lonely_direct",
         ["5"],
     ),
     "lonely_any": (
         "孤独感がある人（「たまにある」以上の計）",
-        "孤独感がある（計）",
+        "孤独感がある人（計）",
         "lonely_direct",
         ["3", "4", "5"],
     ),
-    "ucla_high": ("UCLA孤独感尺度の合計が10〜12点の人", "UCLA 10〜12点", "ucla_band", ["10-12"]),
+    "ucla_high": (
+        "UCLA孤独感尺度の合計が10〜12点の人",
+        "UCLA 10〜12点の人",
+        "ucla_band",
+        ["10-12"],
+    ),
     "no_contact": (
         "直接会って話すことが全くない人",
-        "直接会って話すことが全くない",
+        "直接会って話すことが全くない人",
         "contact_face",
         ["7"],
     ),
     "no_participation": (
         "社会活動に特に参加していない人",
-        "社会活動に参加していない",
+        "社会活動に参加していない人",
         "particip",
         ["4"],
     ),
-    "no_consult": ("不安や悩みを相談する相手がいない人", "相談相手がいない", "consult_has", ["2"]),
+    "no_consult": (
+        "不安や悩みを相談する相手がいない人",
+        "相談相手がいない人",
+        "consult_has",
+        ["2"],
+    ),
 }
 AXES = [["region"], ["age_band"], ["sex"], ["age_band", "sex"], ["cohab"], ["econ_status"]]
 CROSSES = [
@@ -233,7 +243,14 @@ def about(*, is_synthetic: bool) -> dict:
         "population_date": "2023-01-01",
         "population_note": "2023年度の重みにも、2023年1月1日の住民基本台帳人口を使っています。",
         "weighting_label": "地域×年代×性別の人口で事後層化",
+        "region": "region",
         "regions": ["東予", "中予", "南予"],
+        "publication": {
+            "publisher": "愛媛県（表示例）",
+            "stage": "速報",
+            "contact": "未定",
+            "next_report": "未定",
+        },
         "variables": VARIABLES,
         "indicators": {
             name: {
@@ -508,7 +525,7 @@ def model_rows(rng):
         "estimate": 690,
         "n_unweighted": 690,
         "status": "published",
-        "reason": "「やや苦しい」「大変苦しい」を「苦しい」にまとめた"
+        "reason": "「やや苦しい」「大変苦しい」を「苦しい」にまとめました"
         "(回答者か該当者の少ない区分があるため)。",
     }
     return [*rows, merge]

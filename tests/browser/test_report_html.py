@@ -1,5 +1,7 @@
 """The council's page in a real browser: offline, accessible, readable at 390 px, printable."""
 
+import hashlib
+import html
 import json
 import os
 import re
@@ -8,10 +10,12 @@ import subprocess
 from pathlib import Path
 
 import nbformat
+import pypdf
 import pytest
 from tests.browser import published_sample as sample
 from tests.browser.visiting import Visit, write_page, write_volumes
 
+from tsunagari.report import pdf
 from tsunagari.report.page import APPENDIX, build_report
 from tsunagari.report.published import Published
 
@@ -101,21 +105,72 @@ def test_every_character_has_a_glyph(visit):
     assert visit.page.evaluate(script) == ""
 
 
-def test_prints_with_the_banner_on_every_page(browser, page_path, tmp_path):
-    visit = Visit(browser, page_path, width=1280)
-    target = tmp_path / "page.pdf"
-    visit.page.pdf(path=target, prefer_css_page_size=True)
-    visit.page.close()
-    assert target.stat().st_size > 100_000
-    if not shutil.which("pdftotext"):
-        return
-    done = subprocess.run(["pdftotext", str(target), "-"], capture_output=True, check=True)
-    pages = done.stdout.decode().split("\f")[:-1]
-    assert len(pages) > 5
-    assert all("合成データ" in page and "公表前（未署名）" in page for page in pages)
-    summary = [number for number, page in enumerate(pages) if "読むときの注意" in page]
-    first = [number for number, page in enumerate(pages) if "3つの要点" in page]
-    assert summary == first, "the summary fits on one sheet"
+@pytest.fixture(scope="module")
+def printed(chromium, page_path, tmp_path_factory) -> dict[str, pypdf.PdfReader]:
+    """Return what is printed of the volumes and of the summary, by name."""
+    assert chromium  # skipped where there is none
+    folder = tmp_path_factory.mktemp("printed")
+    pdf.print_release(page_path.parent, folder)
+    sources = json.loads((folder / pdf.SOURCES).read_text(encoding="utf-8"))
+    main = hashlib.sha256(page_path.read_bytes()).hexdigest()
+    assert {sources[name]["sha256"] for name in ("council_report.pdf", "summary.pdf")} == {main}
+    return {path.stem: pypdf.PdfReader(path) for path in folder.glob("*.pdf")}
+
+
+def test_prints_tagged_in_japanese_with_title_bookmarks_and_its_own_fonts(printed, council):
+    assert set(printed) == {"council_report", "appendix", "summary"}
+    for volume in council.volumes:
+        book = printed[volume.name.removesuffix(".html")]
+        root = book.trailer["/Root"]
+        assert root["/MarkInfo"]["/Marked"] and root["/Lang"] == "ja"
+        assert book.metadata.title == f"【合成データ】{volume.title}"
+        title, chapters = book.outline
+        headings = [re.sub("<.*?>", "", chapter.heading) for chapter in volume.chapters]
+        found = [each.title for each in chapters if not isinstance(each, list)]
+        assert title.title.startswith(volume.title) and found == headings
+        kinds = tags_of(root["/StructTreeRoot"])
+        assert {"/H1", "/H2", "/P", "/Table", "/TH", "/TD", "/Link"} <= kinds.keys()
+        alts = set(re.findall('alt="(.*?)"', volume.to_html()))
+        printed_alts = {html.escape(alt) for alt in kinds["alts"] if alt}
+        assert printed_alts <= alts and len(alts - printed_alts) <= 1  # one figure of the summary
+        fonts = [font for page in book.pages for font in page["/Resources"]["/Font"].values()]
+        assert [one for one in map(pypdf.generic.IndirectObject.get_object, fonts)
+                if not is_embedded(one)] == []  # fmt: skip
+
+
+def tags_of(node, found=None):
+    """Count the tags below a node of the tree of tags, and list the figures' texts."""
+    found = {"alts": []} if found is None else found
+    node = node.get_object()
+    if isinstance(node, dict):
+        kind = node.get("/S")
+        found[kind] = found.get(kind, 0) + 1
+        found["alts"] += [node.get("/Alt")] if kind == "/Figure" else []
+        tags_of(node.get("/K", pypdf.generic.NullObject()), found)
+    for each in node if isinstance(node, list) else ():
+        tags_of(each, found)
+    return found
+
+
+def is_embedded(font) -> bool:
+    if font["/Subtype"] == "/Type3":
+        return True  # drawn in the file itself
+    inner = font.get("/DescendantFonts", [font])[0].get_object()
+    return any(name.startswith("/FontFile") for name in inner["/FontDescriptor"])
+
+
+def test_prints_running_head_marks_and_page_numbers_and_the_summary_on_one_sheet(printed):
+    assert len(printed["summary"].pages) == 1
+    for book in printed.values():
+        n = len(book.pages)
+        for number, page in enumerate(book.pages, start=1):
+            text = "".join(page.extract_text().split())
+            assert "合成データ" in text and "公表前（未署名）" in text
+            assert "愛媛県" in text and "（2023）年度" in text and f"{number}/{n}" in text
+    for first in (printed["summary"].pages[0], printed["council_report"].pages[0]):
+        lines = first.extract_text().splitlines()
+        held = {"要点", "地域ごとの結果", "困りごとと、和らいだきっかけ", "読むときの注意"}
+        assert held <= {line.strip() for line in lines} and "調査の概要" not in "".join(lines)
 
 
 PLACES = "h1 caption tbody figcaption p li".split()

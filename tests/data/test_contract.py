@@ -83,7 +83,7 @@ ROWS = [
     row("national_q", "percent", estimate="12.5", n_unweighted="300"),
 ]  # fmt: skip
 GT, MEN, GAP, WOMEN, HEADLINE, NATION, OURS = (row_key(each) for each in ROWS)
-PAGE = f"""<h2>3つの要点</h2>
+PAGE = f"""<h2>要点</h2>
 <p>孤独は <span data-row="{GT}">12.5%</span> です。全国より高い結果です。</p>
 <p>「男性」<span data-row="{MEN}">15.0%</span>▲はそのほかの人より高い結果です。</p>
 <table><caption>表1</caption><tr><th>区分</th><th>n（人）</th><th>常にある</th></tr>

@@ -175,7 +175,7 @@ def clustered(n_units: int, each: int = 50) -> tuple[Design, pd.DataFrame]:
 
 
 NOTHING = ["std_error", "lower", "upper"]
-UNITS = "抽出単位が少なく、誤差を示せない。"
+UNITS = "抽出単位が少なく、誤差を示せません。"
 
 
 @pytest.mark.parametrize("measure", [percents, means, totals, quantiles])

@@ -281,7 +281,7 @@ def test_thin_level_joins_the_smallest_net_that_holds_it():
     assert merged.reference == {"x": "bc"}
     row = merged.log.iloc[0]
     assert (row["item"], row["item_value"], row["estimate"]) == ("x", "bc", 109)
-    assert "「b」「c」を「BかC」にまとめた" in row["reason"]
+    assert "「b」「c」を「BかC」にまとめました" in row["reason"]
 
 
 @pytest.mark.parametrize(
@@ -812,7 +812,7 @@ def test_a_level_inside_one_sampling_unit_has_no_error():
     for measure in ("odds_ratio", "marginal_effect_points"):
         alone = rows.loc[(measure, "y", "a")]
         assert alone[numbers].isna().all()
-        assert alone["reason"] == "抽出単位が少なく、誤差を示せない。"
+        assert alone["reason"] == "抽出単位が少なく、誤差を示せません。"
         assert np.isfinite(alone["estimate"])
         assert rows.loc[(measure, "x", "l1"), numbers].notna().all()
     assert np.isnan(rows.loc[("wald_f", "y", "all"), "estimate"])

@@ -1012,3 +1012,48 @@ def test_steps_are_those_of_what_a_study_has():
         pipeline.REPORT,
     )
     assert steps("eu-loneliness-fr", 2022) == pipeline.STEPS
+
+
+# --- printing -------------------------------------------------------------------------------------
+
+FAKE_CHROMIUM = """#!/bin/sh
+for one; do
+  case $one in --print-to-pdf=*) target=${one#*=};; file:*) page=${one#file://};; esac
+done
+cp "$page" "$target"
+"""
+
+
+def test_pdfs_stand_beside_the_release_with_the_hash_of_their_page(released, monkeypatch, tmp_path):
+    fake = tmp_path / "chromium"
+    fake.write_text(FAKE_CHROMIUM)
+    fake.chmod(0o700)
+    monkeypatch.setenv("CHROMIUM", str(fake))
+    release, before = released / "reports/ehime/2022", contents(released / "reports/ehime/2022")
+    for _ in range(2):  # a second print takes the place of the first
+        assert pipeline.main(["pdf", "--study", "ehime", "--year", "2022"]) == 0
+    assert contents(release) == before
+    printed = contents(release.with_name("2022-pdf"))
+    assert sorted(printed) == ["council_report.pdf", "sources.json", "summary.pdf"]  # no appendix
+    page = {"page": "council_report.html"}
+    page["sha256"] = hashlib.sha256(before["council_report.html"]).hexdigest()
+    assert json.loads(printed["sources.json"]) == dict.fromkeys(
+        ("council_report.pdf", "summary.pdf"), page
+    )
+    assert printed["council_report.pdf"] == before["council_report.html"]
+
+
+def test_no_pdf_without_chromium_nor_of_a_changed_release(released, monkeypatch, tmp_path, capfd):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setenv("CHROMIUM", str(tmp_path / "none"))
+    options = ["pdf", "--study", "ehime", "--year", "2022"]
+    assert pipeline.main(options) == KernelError.exit_code
+    told = capfd.readouterr().err
+    assert told.count("apt-get install chromium") == 2 and "E-NO_CHROMIUM" in told
+    monkeypatch.setenv("CHROMIUM", shutil.which("false", path="/bin:/usr/bin"))
+    assert pipeline.main(options) == KernelError.exit_code
+    assert "E-PDF" in capfd.readouterr().err
+    page = released / "reports/ehime/2022/council_report.html"
+    page.write_text("x")
+    assert pipeline.main(options) == DisclosureError.exit_code
+    assert not (released / "reports/ehime/2022-pdf").exists()

@@ -33,6 +33,7 @@ def describe_study(study: Study) -> dict[str, Any]:
         "marks": config.marks.model_dump(),
         "disclosure": config.disclosure.model_dump(),
         "notes": list(config.notes),
+        "publication": wave.publication.model_dump(),
         "min_cell_n": config.disclosure.base_minimum,
     }
     if not study.has_survey:
@@ -43,6 +44,7 @@ def describe_study(study: Study) -> dict[str, Any]:
         "population_date": wave.population_date,
         "population_note": wave.population_note,
         "weighting_label": config.weighting.label,
+        "region": config.design.region,
         "regions": [region.label for region in config.regions.values()],
         "variables": _describe_variables(study),
         "indicators": _describe_indicators(study),

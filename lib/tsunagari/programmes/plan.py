@@ -104,7 +104,8 @@ def merge(proposed: pd.DataFrame, edited: pd.DataFrame, *, year: int) -> pd.Data
     """Return the plan for the year after `year`: each proposal, beside it what people made of it.
 
     An edited row's blank texts are those of its proposal. Put to the meeting are the rows that
-    people marked; where they marked none, three by rank, a programme once.
+    people marked; where they marked fewer than three, proposals by rank fill up, those of
+    programmes that are not before the meeting yet first.
 
     Args:
         proposed: From `propose`.
@@ -136,11 +137,13 @@ def merge(proposed: pd.DataFrame, edited: pd.DataFrame, *, year: int) -> pd.Data
 
 def _for_decision(plan: pd.DataFrame) -> pd.Series:
     chosen = (plan["origin"] == EDITED) & (plan["for_decision"] == YES)
-    if not chosen.any():
-        ranked = plan[plan["rank"].notna()].sort_values("rank", kind="stable")
-        first = ranked.drop_duplicates("programme_id").index[: rules()["at_most"]]
-        chosen = plan.index.isin(first)
-    return pd.Series(np.where(chosen, YES, "無"), index=plan.index)
+    known = plan[chosen]
+    rest = plan[plan["rank"].notna() & ~plan["plan_id"].isin(known["plan_id"])]
+    rest = rest.sort_values("rank", kind="stable")
+    again = rest["programme_id"].isin(known["programme_id"]) | rest["programme_id"].duplicated()
+    n_more = max(rules()["at_most"] - int(chosen.sum()), 0)
+    more = again.sort_values(kind="stable").index[:n_more]
+    return pd.Series(np.where(chosen | plan.index.isin(more), YES, "無"), index=plan.index)
 
 
 def look_back(last_plan: pd.DataFrame, records: Records, *, ledger: pd.DataFrame) -> pd.DataFrame:

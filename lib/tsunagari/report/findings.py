@@ -14,8 +14,6 @@ from tsunagari.report.published import (
     Row,
     first,
     is_hidden,
-    is_judged,
-    judged,
     mark_of,
     records,
 )
@@ -43,61 +41,10 @@ def visible(rows: pd.DataFrame) -> bool:
     return rows["estimate"].notna().sum() >= 2
 
 
-# --- the summary ----------------------------------------------------------------------------------
-
-
-def conclusions(published: Published, **_: Any) -> Iterator[tuple[str, Context]]:
-    """Yield the first three of: level, groups, factor, level of the second indicator."""
-    rows = {name: published.indicator(name) for name in published.indicators}
-    shown = [name for name, row in rows.items() if row and not is_hidden(row)]
-    found = [level(published, name) for name in shown[:1]]
-    found += [*groups(published), *first_effect(published)]
-    found += [level(published, name) for name in shown[1:2]]
-    yield from found[:3]
-
-
-def level(published: Published, name: str) -> tuple[str, Context]:
-    """Return what is said of an indicator over everybody."""
-    known, row = published.indicators[name], published.indicator(name)
-    item, value = known["item"], published.value_of(name)
-    gap, change = judged(published.nation(item, value)), published.change(item, value)["gap"]
-    change = change if is_judged(change) else None
-    return "level", {"indicator": name, "row": row, "gap": gap, "change": change}
-
-
-def groups(published: Published) -> Iterator[tuple[str, Context]]:
-    """Yield what the marks say of the first loneliness indicator over the axes."""
-    items = published.chapter("loneliness")
-    name = published.indicator_of(items[0]) if items else None
-    if name is None:
-        return
-    tested, marked = [], []
-    for axis in published.axes(but=items[0], has_nested=False):
-        rows = published.indicator_by(axis, name=name)
-        if visible(rows):
-            tested.append(published.axis_label(axis))
-            above = rows[(rows["mark"] == ABOVE) & rows["status"].isin(SURE_STATUS)]
-            marked += [(axis, row) for row in records(above.nlargest(1, "estimate"))]
-    marked.sort(key=lambda pair: pair[1]["estimate"], reverse=True)
-    context = {"name": name, "table": f"cross_{items[0]}"}
-    if marked:
-        yield "groups", context | {"found": marked[:3], "more": len(marked) > 3}
-    elif tested:
-        yield "no_groups", context | {"axes": tested}
-
-
-def first_effect(published: Published) -> Iterator[tuple[str, Context]]:
-    """Yield the largest sure effect of the first model that has any."""
-    for outcome in published.outcomes:
-        for row in records(sure_effects(published, outcome).head(1)):
-            yield effect(published, row, outcome=outcome, is_summary=True)
-            return
-
-
 # --- troubles, ways out ---------------------------------------------------------------------------
 
 
-def _plain_answers(published: Published, rows: pd.DataFrame, *, item: str) -> pd.DataFrame:
+def plain_answers(published: Published, rows: pd.DataFrame, *, item: str) -> pd.DataFrame:
     """Return rows to be spoken of: no net, no exclusive or other answer; the largest first."""
     is_plain = [
         published.role(item, code) == "answer" and code not in published.nets(item)
@@ -116,23 +63,16 @@ def _region_rows(published: Published, item: str) -> tuple[str, pd.DataFrame]:
 def top_answers(published: Published, *, item: str, **_: Any) -> Iterator[tuple[str, Context]]:
     """Yield the first three answers of everybody and of each region, and whether regions differ."""
     axis, rows = _region_rows(published, item)
-    everybody = records(_plain_answers(published, published.gt(item), item=item).head(3))
+    everybody = records(plain_answers(published, published.gt(item), item=item).head(3))
     if not axis or not everybody:
         return
     yield "top_answers", {"item": item, "rows": everybody, "value": None, "axis": axis}
-    rows = _plain_answers(published, rows, item=item)
+    rows = plain_answers(published, rows, item=item)
     for value, own in rows.groupby("domain_value", sort=False):
         found = records(own.head(3))
         yield "top_answers", {"item": item, "rows": found, "value": value, "axis": axis}
     marked = records(rows[rows["mark"].isin([ABOVE, BELOW])])
     yield "region_marks", {"item": item, "rows": marked, "axis": axis}
-
-
-def top_troubles(published: Published, **_: Any) -> Iterator[tuple[str, Context]]:
-    """Yield for the summary what the first of these questions says of all, and of the regions."""
-    for item in published.voices["questions"][:1]:
-        lines = list(top_answers(published, item=item))
-        yield from (*lines[:1], *lines[1:][-1:])
 
 
 def contrasts(published: Published, *, item: str, **_: Any) -> Iterator[tuple[str, Context]]:
@@ -141,7 +81,7 @@ def contrasts(published: Published, *, item: str, **_: Any) -> Iterator[tuple[st
     axis = voices["compared"] if item in voices["questions"] else None
     values = list(published.values(axis)) if axis else []
     rows = published.cross(axis, item=item) if axis else published.estimates.iloc[:0]
-    own = _plain_answers(published, rows[rows["domain_value"].isin(values[:1])], item=item)
+    own = plain_answers(published, rows[rows["domain_value"].isin(values[:1])], item=item)
     others = {r["item_value"]: r for r in records(rows[rows["domain_value"].isin(values[1:2])])}
     pairs = [(row, others.get(row["item_value"])) for row in records(own[own["mark"] == ABOVE])]
     found = [pair for pair in pairs if pair[1] and not is_hidden(pair[1])][:3]
@@ -177,9 +117,7 @@ def sure_effects(published: Published, outcome: str) -> pd.DataFrame:
     return rows.iloc[np.argsort(-rows["estimate"].abs().to_numpy(float), kind="stable")]
 
 
-def effect(
-    published: Published, row: Row, *, outcome: str, is_summary: bool = False
-) -> tuple[str, Context]:
+def effect(published: Published, row: Row, *, outcome: str) -> tuple[str, Context]:
     """Return what is said of one marginal effect."""
     same = {"measure": row["measure"], "item": row["item"], "mark": REFERENCE}
     base = first(published.rows(row["table_id"], **same))
@@ -188,7 +126,6 @@ def effect(
         "outcome": outcome,
         "level": published.level_label(row),
         "base": published.level_label(base) if base else "",
-        "is_summary": is_summary,
         "table": f"effects_{outcome}",
     }
 
@@ -232,9 +169,7 @@ def limits(published: Published, **_: Any) -> Iterator[tuple[str, Context]]:
 LINES = {
     find.__name__: find
     for find in (
-        conclusions,
         top_answers,
-        top_troubles,
         contrasts,
         axis_findings,
         effects,

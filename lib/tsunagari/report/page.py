@@ -19,7 +19,8 @@ from nbformat import NotebookNode
 from traitlets.config import Config
 
 from tsunagari.errors import ConfigError, KernelError
-from tsunagari.report import figures, findings, pictures, programmes, tables
+from tsunagari.gate.words import clean_text
+from tsunagari.report import figures, findings, pictures, programmes, summary, tables
 from tsunagari.report.blocks import Block, Chapter, Picture, Table, Text
 from tsunagari.report.charts import CSV
 from tsunagari.report.published import Published
@@ -32,7 +33,7 @@ Part = dict[str, Any]
 MAIN, APPENDIX = "council_report.html", "appendix.html"
 TABLES = tables.TABLES | programmes.TABLES
 FIGURES = pictures.FIGURES | programmes.FIGURES
-LINES = findings.LINES | programmes.LINES
+LINES = findings.LINES | programmes.LINES | summary.LINES
 
 
 # --- chapters -------------------------------------------------------------------------------------
@@ -321,6 +322,11 @@ def _cut(text: str, volume: str) -> str:
     return "".join(part for name, part in parts if name == volume)
 
 
+def _css_text(text: str) -> str:
+    """Return a text as it may stand in a string of a style sheet: every sign escaped."""
+    return "".join(f"\\{ord(sign):x} " for sign in clean_text(text))
+
+
 def _exporter() -> HTMLExporter:
     config = Config()
     config.TagRemovePreprocessor.enabled = True
@@ -329,7 +335,7 @@ def _exporter() -> HTMLExporter:
         config=config,
         template_name="council",
         extra_template_basedirs=[str(Path(__file__).parent / "templates")],
-        filters={"sanitise": sanitise, "cut": _cut},
+        filters={"sanitise": sanitise, "cut": _cut, "css_text": _css_text},
         exclude_anchor_links=True,
     )
 

@@ -124,7 +124,7 @@ def kpi_words(writer: Writer, **_: Any) -> Lines:
     """What every indicator counts, why it is judged so, and what people say of it."""
     published, groups = writer.published, {}
     for kpi in published.kpis.values():
-        definition = kpi["definition"] + (f"（{kpi['base']}）" if kpi["base"] else "")
+        definition = kpi["definition"] + (f"。分母：{kpi['base']}" if kpi["base"] else "")
         line = {
             "label": kpi["indicator_name"],
             "stage": "・".join(filter(None, (kpi["stage"], kpi["layer"]))),
@@ -323,14 +323,6 @@ def verdicts(published: Published, **_: Any) -> Iterator[tuple[str, Context]]:
         yield "no_verdicts", {}
 
 
-def homework(published: Published, **_: Any) -> Iterator[tuple[str, Context]]:
-    """Yield last year's open actions and what became of each."""
-    old = [line for line in published.told("actions") if line["is_from_last"] == "True"]
-    yield from (("homework_line", {"line": line}) for line in old)
-    if not old:
-        yield "no_homework", {}
-
-
 def section_lead(
     published: Published, *, programme: str, **_: Any
 ) -> Iterator[tuple[str, Context]]:
@@ -425,5 +417,5 @@ def _named(*made: Any) -> dict[str, Any]:
 TABLES = _named(
     actions, review, kpis, kpi_words, programme, coverage, demand, flows, meetings, plan
 )
-LINES = _named(verdicts, decisions, homework, section_lead, gaps)
+LINES = _named(verdicts, decisions, section_lead, gaps)
 FIGURES = _named(calls, growth, flow, logic)

@@ -29,9 +29,10 @@ from tsunagari.study.files import check_wave, processed_dir, read_table
 
 Row = Mapping[str, Any]  # one row of estimates, by column
 NO_SURVEY = {  # what about.json does not say of a study that has records alone
+    "publication": dict.fromkeys(("publisher", "stage", "contact", "next_report")),
     "fieldwork": "", "mode": "", "population_date": "", "population_note": "",
     "weighting_label": "", "error_note": "", "base": "asked", "benchmark": None,
-    "regions": [], "axes": [], "crosses": [], "variables": {}, "indicators": {},
+    "region": "", "regions": [], "axes": [], "crosses": [], "variables": {}, "indicators": {},
     "report": {"loneliness": [], "ties": [], "others": []},
 }  # fmt: skip
 RECORDS = ("ledger", "plan", "plan_review", "actions", "logic", "events", "meetings", "publicity")

@@ -15,7 +15,9 @@ import pandas as pd
 
 from tsunagari.gate.words import clean_text
 from tsunagari.report.blocks import Cell, Table
+from tsunagari.report.findings import plain_answers, sides
 from tsunagari.report.published import (
+    Published,
     Row,
     first,
     in_order,
@@ -55,7 +57,7 @@ def _percent(row: Row | None) -> Cell:
 
 def _gap(row: Row | None) -> Cell:
     if row is None:
-        return Cell(NONE)
+        return Cell(MISSING)
     verdict = clean_text(row["verdict"])
     if row["estimate"] != row["estimate"] or verdict == NOT_COMPARABLE:
         return Cell(verdict or HIDDEN)
@@ -64,7 +66,7 @@ def _gap(row: Row | None) -> Cell:
 
 def _difference(row: Row | None) -> Cell:
     if row is None or row["verdict"] == NOT_COMPARABLE:
-        return Cell(NONE)
+        return Cell(MISSING)
     return Cell(estimate(row), interval(row), keys_of([row]))
 
 
@@ -142,9 +144,12 @@ def indicators(writer: Writer, **_: Any) -> Lines:
         answers = writer.text("indicator_answers", labels=labels)
         line = {"label": Cell(published.label(name), answers), "row": row}
         if published.previous:
-            line["change"] = published.change(known["item"], value)["gap"]
+            change = published.change(known["item"], value)
+            line |= {"before": change["before"], "change": change["gap"]}
         if has_nation:
-            line["nation"] = judged(published.nation(known["item"], value))
+            gaps = published.nation(known["item"], value)
+            line["theirs"], line["raw"] = map(gaps.get, ("percent_benchmark", "difference_points"))
+            line["nation"] = judged(gaps)
         lines.append(line)
     bases = {known["base"] for known in published.indicators.values()}
     return Lines({"": lines}, context={"bases": bases})
@@ -203,6 +208,93 @@ def weights(writer: Writer, **_: Any) -> Lines:
 
 
 # --- questions ------------------------------------------------------------------------------------
+
+
+def questions(writer: Writer, **_: Any) -> Lines:
+    """One line a question: what is answered most, last time, in the nation, and by whom."""
+    published, chapters = writer.published, writer.texts["chapters"]
+    told = {name: published.chapter(name) for name in ("loneliness", "ties", "others", "appendix")}
+    groups: Groups = {}
+    seen: set[str] = set()
+    for name, items in told.items():
+        heading = chapters[name]["heading"] if name != "appendix" else writer.texts["words"]["rest"]
+        own = [item for item in items if item not in seen and _is_question(published, item)]
+        lines = [_question(writer, item) for item in own]
+        groups[writer.words(heading)] = lines
+        seen |= {*items}
+    return Lines(groups)
+
+
+def _is_question(published: Published, item: str) -> bool:
+    """Whether an item was asked, or is told of; classes made for tables alone are not."""
+    told = [*published.chapter("loneliness"), *published.axes(has_nested=False)]
+    return published.variable(item)["kind"] != "derived" or item in told
+
+
+def _question(writer: Writer, item: str) -> Line:
+    published = writer.published
+    rows = _main_answers(published, item)
+    shown = [row for row in rows if not is_hidden(row)]
+    answers = [f"「{published.answer_label(row)}」{estimate(row)}" for row in shown]
+    code = rows[0]["item_value"] if rows else ""
+    change, gaps = published.change(item, code), published.nation(item, code)
+    line: Line = {
+        "label": Cell(
+            published.label(item), _other(published.wording(item), published.label(item))
+        ),
+        "answer": Cell(
+            "、".join(answers) or HIDDEN, "、".join(map(interval, shown)), keys_of(shown)
+        ),
+        "groups": _differing(writer, item, code),
+        "link": f"⟦gt_{item}⟧",
+    }
+    if published.previous:
+        line["before"] = _against(change["before"], change["gap"])
+    if published.items_of("national_"):
+        line["nation"] = _against(gaps.get("percent_benchmark"), judged(gaps))
+    return line
+
+
+def _other(text: str, known: str) -> str:
+    return "" if text == known else text
+
+
+def _main_answers(published: Published, item: str) -> list[Row]:
+    """Return the two largest answers of several, else the indicator's or the largest one."""
+    rows = published.gt(item)
+    name = published.indicator_of(item)
+    if name and not published.is_multiple(item):
+        return records(rows[rows["item_value"] == published.value_of(name)])
+    return records(plain_answers(published, rows, item=item).head(1 + published.is_multiple(item)))
+
+
+def _against(row: Row | None, gap: Row | None) -> Cell:
+    """Return another wave's or place's percent and the verdict on the difference to it."""
+    if row is None or is_hidden(row):
+        return Cell(HIDDEN if row else MISSING)
+    verdict = clean_text(gap["verdict"]) if gap and not is_hidden(gap) else ""
+    return Cell(f"{estimate(row)} {verdict}".strip(), rows=keys_of([row]))
+
+
+def _differing(writer: Writer, item: str, code: str) -> str:
+    """Return the groups whose share of an answer is marked; - where none is."""
+    published, pairs = writer.published, []
+    for axis in published.axes(but=item, has_nested=False):
+        rows = published.cross(axis, item=item)
+        rows = rows[rows["item_value"] == code]
+        pairs += [(row, (axis, row["domain_value"])) for row in records(rows)]
+    if not pairs:
+        return MISSING
+    found = []
+    for side in sides(*zip(*pairs, strict=True)):
+        names = side["names"]
+        within = {(axis, code) for axis, net in names for code in published.nets(axis).get(net, ())}
+        axes: dict[str, list[str]] = {}
+        for axis, value in (pair for pair in names if pair not in within):  # a net says it all
+            label = published.group_label(axis, value)
+            axes.setdefault(published.axis_label(axis), []).append(label)
+        found.append({"mark": side["mark"], "axes": axes})
+    return writer.text("differing", found=found) or NONE
 
 
 def gt(writer: Writer, *, item: str, **_: Any) -> Lines:
@@ -274,7 +366,7 @@ def indicators_by_axis(writer: Writer, **_: Any) -> Lines:
         lines = [
             {
                 "label": published.group_label(axis, code),
-                **{f"*{name}": rows.get(code) if rows else NONE for name, rows in found.items()},
+                **{f"*{name}": rows.get(code) if rows else MISSING for name, rows in found.items()},
             }
             for code in codes
         ]
@@ -410,7 +502,7 @@ def merges(writer: Writer, **_: Any) -> Lines:
 TABLES = {
     make.__name__: make
     for make in (
-        indicators, facts, definitions, ledger, weights, gt, means, cross, indicators_by_axis,
-        nation, waves, effects, sensitivity, merges,
+        indicators, questions, facts, definitions, ledger, weights, gt, means, cross,
+        indicators_by_axis, nation, waves, effects, sensitivity, merges,
     )
 }  # fmt: skip

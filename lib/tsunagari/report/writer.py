@@ -120,6 +120,17 @@ def of_rows(text: str, rows: list[Row | None]) -> Markup:
     return Markup('<span data-row="{}">{}</span>').format(keys, text) if keys else escape(text)
 
 
+def day(text: str) -> str:
+    """Return a date as it is said; what is no date as it is.
+
+    Example:
+        >>> day("2023-09-05")
+        '2023年9月5日'
+    """
+    found = re.fullmatch(r"(\d{4})-(\d\d)-(\d\d)", text)
+    return "{}年{:d}月{:d}日".format(found[1], *map(int, found.groups()[1:])) if found else text
+
+
 def reference(key: str) -> Markup:
     """Return a place that becomes a link to a table, once tables have numbers."""
     return Markup(f"⟦{key}⟧")
@@ -142,7 +153,7 @@ class Writer:
         self.published = published
         self.texts = own_texts(published.about["texts"])
         jinja = SandboxedEnvironment(autoescape=True, undefined=StrictUndefined)
-        filters = (value, marked, size, with_interval, ends, of_rows)
+        filters = (value, marked, size, with_interval, ends, of_rows, day)
         jinja.filters |= {each.__name__: each for each in filters}
         jinja.filters |= {"clean": clean_text, "number": format_number}
         jinja.tests |= {"sure": is_sure, "aged": is_aged}
@@ -151,11 +162,12 @@ class Writer:
         jinja.globals |= self.texts["words"] | {n: clean_text(t or "") for n, t in plain.items()}
         jinja.globals |= {
             "about": about, "year": published.year, "previous": published.previous,
+            "era": self._era(published.year), "publication": about["publication"],
             "is_synthetic": published.is_synthetic, "has_survey": published.has_survey,
             "has_records": bool(published.records), "synthetic": FIXED["synthetic"],
             "synthetic_note": FIXED["synthetic_note"],
             "confidence": f"{100 * about['marks']['confidence']:g}",
-            "error_note": clean_text(about["error_note"]).rstrip("。"),
+            "error_note": clean_text(about["error_note"]),
             "benchmark": about["benchmark"] or _NO_BENCHMARK, "label": published.label,
             "wording": published.wording, "answer": published.answer_label,
             "group": published.group_label, "by_axis": self.by_axis,
@@ -190,6 +202,12 @@ class Writer:
     def _text(self, context: Context, name: str) -> Markup:
         """Return one text within another; {{ text("table_note") }}."""
         return self.say(self.texts["texts"][name], **context.get_all())
+
+    def _era(self, year: int) -> str:
+        """Return a year of the Japanese calendar, such as 令和5."""
+        eras, first_year = self.texts["words"]["eras"], self.texts["words"]["first_year"]
+        era, start = next((name, start) for name, start in eras.items() if start <= year)
+        return f"{era}{year - start + 1 if year > start else first_year}"
 
     def _verdict(self, row: Row, other: str) -> Markup:
         """Return what a sentence may say of a difference."""

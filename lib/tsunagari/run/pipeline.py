@@ -631,6 +631,29 @@ def release_report(name: str, year: int) -> dict[str, str]:
         return signed
 
 
+def print_report(name: str, year: int) -> Path:
+    """Print a release as PDFs, in a folder beside it: they are not the same bytes twice.
+
+    Raises:
+        InputError: There is no report to print.
+        DisclosureError: The release was changed.
+        KernelError: There is no Chromium; see `print_release`.
+    """
+    from tsunagari.report import pdf
+    from tsunagari.run import signoff
+
+    study, folder = open_study(name, year), files.release_dir(name, year)
+    if not (folder / MANIFEST).is_file():
+        raise InputError("RELEASE_MISSING", name=name, year=year)
+    target = folder.with_name(f"{year}-pdf")
+    with locked(study.processed_dir):
+        signoff.check_unchanged(folder)
+        discard(staging(target))
+        pdf.print_release(folder, staging(target))
+        swap_in(target)
+    return target
+
+
 def verify_report(folder: Path) -> None:
     """Recompute the hashes of any release folder, however old, and attack it again.
 
@@ -659,6 +682,7 @@ def _parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
         ("report", "make one report / レポートを作る"),
         ("diff", "headline figures here against the last release / 主な数値を前回と比べる"),
         ("release", "put a reviewer's sign-off on record / 確認者の承認を記録する"),
+        ("pdf", "print the report / 印刷用の PDF を作る"),
     ):
         one = commands.add_parser(command, help=words, description=words)
         one.add_argument("--study", required=True, help="folder under data/raw")
@@ -732,6 +756,9 @@ def _run_command(options: argparse.Namespace, *, notebooks: Path | None) -> None
     elif options.command == "release":
         signed = release_report(options.study, year)
         print(f"承認を記録しました / signed: {signed['reviewer']}, {signed['date']}")
+    elif options.command == "pdf":
+        place = "/".join(print_report(options.study, year).parts[-3:])
+        print(f"できました / done: {place}")
     else:
         print(compare_headlines(options.study, year).to_string())
 

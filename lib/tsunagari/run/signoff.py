@@ -155,9 +155,18 @@ def verify_release(study: Study, folder: Path, *, is_signing: bool = False) -> N
         DisclosureError: A file is not what its manifest says, is lacking or is not in it, or the
             attack tells a hidden cell.
     """
+    check_unchanged(folder)
+    attack_study(study, folder, is_signing=is_signing)
+
+
+def check_unchanged(folder: Path) -> None:
+    """Check the files of a release against its manifest.
+
+    Raises:
+        DisclosureError: A file is not what the manifest says, is lacking or is not in it.
+    """
     if changed := _find_changed(folder):
         raise DisclosureError("RELEASE_CHANGED", names=", ".join(changed))
-    attack_study(study, folder, is_signing=is_signing)
 
 
 def _find_changed(folder: Path) -> list[str]:

@@ -324,6 +324,6 @@ def nearest_mix(
     for other in years:
         mix = age_mix(benchmark, year=other, axis=axis, within=within)
         if mix:
-            note = "" if other == year else f"全国の年齢構成は{other}年の回答者のもの。"
+            note = "" if other == year else f"全国の年齢の構成は、{other}年の回答者のものです。"
             return mix, note
     return {}, ""

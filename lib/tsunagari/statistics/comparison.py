@@ -32,9 +32,9 @@ from tsunagari.statistics.gaps import (
 from tsunagari.study.codebook import NO_ANSWER, Item
 
 MODE_CAVEAT = (
-    "本調査は割り当てたウェブ回答、全国調査は郵送で依頼した無作為標本で、方式の違いによる差を含む。"
+    "この調査は割付のウェブ調査、全国は郵送の無作為抽出です。方法のちがいによる差を含みます。"
 )
-UNWEIGHTED_CAVEAT = "全国の公表値は無加重。"
+UNWEIGHTED_CAVEAT = "全国の公表値は重みを付けていません。"
 # How far the people of an age mix may be from those of the figure it is used for: a question asked
 # of some people only has another mix, while item nonresponse and another year stay well within.
 MIX_TOLERANCE = 0.10
@@ -69,19 +69,19 @@ def _read_published(
     mix: Mapping[str, float],
 ) -> _Published:
     if row is None:
-        return _Published(np.nan, np.nan, "", problem="全国値が公表されていない。")
+        return _Published(np.nan, np.nan, "", problem="全国の値が公表されていません。")
     found = _Published(row["percent"] / 100, float(row["n"]), row["source"], row["certainty"])
     if found.certainty == UNVERIFIED:
-        return replace(found, problem="全国値の出典が確認できていない。")
+        return replace(found, problem="全国の値の出典を確認できていません。")
     if row["base"] and row["base"] != base:
-        return replace(found, problem="無回答を分母に含めるかどうかが全国と異なる。")
+        return replace(found, problem="無回答を分母に含めるかどうかが、全国とちがいます。")
     if row["item_value"] in no_answer:
-        return replace(found, problem="無回答の割合は調査の方式で決まる。")
+        return replace(found, problem="無回答の割合は、調査の方法で変わります。")
     if np.isnan(found.n) and row["domain_value"] in mix:
-        note = "全国値の回答者数は、年代構成から求めた。"  # A26
+        note = "全国の回答者数は、年代の構成から求めました。"  # A26
         return replace(found, n=float(mix[row["domain_value"]]), note=note)
     if np.isnan(found.n):
-        return replace(found, problem="全国値の回答者数が公表されていない。")
+        return replace(found, problem="全国の回答者数が公表されていません。")
     return found
 
 
@@ -285,7 +285,10 @@ def _compare_cell(compared: _Comparison, cell: _Cell) -> list[dict[str, Any]]:
     raw = _raw_gap(compared, cell)
     if compared.axis in split(cell.domain) or raw["problem"]:
         return [*rows, raw]
-    raw |= {"judged": False, "reason": "年齢構成をそろえていない差。判定は年齢調整後の行による。"}
+    raw |= {
+        "judged": False,
+        "reason": "年齢をそろえていない差です。判定は、年齢をそろえた差によります。",
+    }
     within = None if cell.domain == "all" else (cell.domain, cell.domain_value)
     mix, note = compared.nearest_mix(within)
     key = {**cell.key, "source": theirs.source, "reason": note}
@@ -305,7 +308,7 @@ def _raw_gap(compared: _Comparison, cell: _Cell) -> dict[str, Any]:
     ours, theirs = cell.ours, cell.theirs
     problem = theirs.problem
     if ours.n < BASE_FOR_TESTS:
-        problem = problem or f"本調査の回答者が{BASE_FOR_TESTS}人に足りない。"
+        problem = problem or f"この調査の回答者が{BASE_FOR_TESTS}人に足りません。"
     variance = np.nan
     if not problem:
         own = gap_variance_of(compared.design, ours, influence=ours.influence, df=cell.df)
@@ -324,10 +327,10 @@ def _on_their_mix(
     measure = "difference_points_age_standardised"
     nothing = {"gap": np.nan, "variance": np.nan, "df": cell.df}
     if not mix:
-        problem = "全国の回答者の年齢構成が公表されておらず、年齢をそろえられない。"
+        problem = "全国の回答者の年齢の構成が公表されておらず、年齢をそろえられません。"
         return [difference_row(measure, **nothing, problem=problem, **key)]
     if abs(cell.theirs.n / sum(mix.values()) - 1) > MIX_TOLERANCE:
-        problem = "全国の質問の対象者の年齢構成が公表されておらず、年齢をそろえられない。"
+        problem = "全国の質問の対象者の年齢の構成が公表されておらず、年齢をそろえられません。"
         return [difference_row(measure, **nothing, problem=problem, **key)]
     values = compared.indicators[cell.value].to_numpy(float)
     try:
@@ -335,7 +338,7 @@ def _on_their_mix(
             compared.design, values, age=pd.Series(compared.age), mix=mix, rows=cell.ours.rows
         )
     except ModelError:
-        problem = "回答者のいない年代があり、年齢をそろえられない。"
+        problem = "回答者のいない年代があり、年齢をそろえられません。"
         return [difference_row(measure, **nothing, problem=problem, **key)]
     variance = variance_of(compared.design, influence)
     figure = figure_row(
@@ -356,7 +359,9 @@ def _on_our_mix(compared: _Comparison, cell: _Cell, *, key: dict[str, Any]) -> l
     published = {band: _published_band(compared, cell, band=band) for band in bands}
     whole = not any(one.problem for one in published.values())
     if not bands or not whole or (compared.age[ours.rows] == "").any():
-        problem = "全国値がすべての年代では公表されておらず、本調査の年齢構成にそろえられない。"
+        problem = (
+            "全国の値がすべての年代では公表されておらず、この調査の年齢の構成にそろえられません。"
+        )
         nothing = {"gap": np.nan, "variance": np.nan, "df": cell.df}
         return [difference_row(measure, **nothing, problem=problem, **key)]
     weights = np.where(ours.rows, compared.design.weights, 0.0)

@@ -20,7 +20,7 @@ ROW_COLUMNS = (
     "measure unit domain domain_value item_value estimate std_error lower upper df p_value "
     "n_unweighted n_effective weighting reason n_cell"
 ).split()
-TOO_FEW_UNITS = "抽出単位が少なく、誤差を示せない。"  # less than one degree of freedom
+TOO_FEW_UNITS = "抽出単位が少なく、誤差を示せません。"  # less than one degree of freedom
 FIXED = "人口に合わせた値"  # calibration leaves no error
 
 

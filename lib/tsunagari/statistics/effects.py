@@ -241,14 +241,20 @@ def fact_rows(model: FittedLogit, *, weighting: str = "", wave: int | None = Non
         ("model", "n", "モデルに使った回答者", n, ""),
         ("model", "events", "該当者", model.n_events, ""),
         ("model", "non_events", "非該当者", n - model.n_events, ""),
-        ("model", "parameters", "係数の数(定数項を除く)", p - 1, ""),
+        ("model", "parameters", "条件の区分の数（基準を除く）", p - 1, ""),
         ("model", "smallest_level", "最も少ない区分の回答者", model.terms["n"].min(), ""),
         ("model", "smallest_level_outcome", "最も少ない区分×該当・非該当", thinnest, ""),
-        ("model", "events_per_parameter", "係数1つあたりの該当者", model.events_per_parameter, ""),
+        (
+            "model",
+            "events_per_parameter",
+            "条件の区分1つあたりの該当者",
+            model.events_per_parameter,
+            "",
+        ),
     ]
     facts += [(note.item, note.code, "注記", note.n, note.text) for note in model.notes]
     if model.events_per_parameter < MINIMUM_EVENTS_PER_PARAMETER:
-        text = "係数1つあたりの該当者が目安に届かない(LowEPV)。オッズ比は参考にとどめる。"
+        text = "条件の区分1つあたりの該当者が目安に届きません。オッズ比は参考にとどめます。"
         facts.append(("model", "low_epv", "注記", min(model.n_events, n - model.n_events), text))
     columns = ["item", "item_value", "item_label", "estimate", "reason"]
     rows = pd.DataFrame(facts, columns=columns)

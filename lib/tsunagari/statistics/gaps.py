@@ -147,7 +147,7 @@ def difference_row(
 ) -> dict[str, Any]:
     """Return a difference's row; blank where there is a problem."""
     if not problem and not (variance > 0 and df >= 1):
-        problem = "誤差を計算できない。"
+        problem = "誤差を計算できません。"
     error = np.nan if problem else np.sqrt(variance)
     row = figure_row(measure, share=gap, error=error, df=df, **key)
     return row | {"judged": True, "problem": problem}

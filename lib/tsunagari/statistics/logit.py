@@ -273,7 +273,7 @@ def _complete_rows(
         rows &= has_level
     n_before, n_after = int(domain.sum()), int(rows.sum())
     notes = [
-        Note("no_answer", "この要因に答えがないため、モデルに入っていない。", n, factor)
+        Note("no_answer", "この要因に答えがないため、モデルに入っていません。", n, factor)
         for factor, n in missing.items()
     ]
     by_factor_ja = "、".join(f"{factor} {n}人" for factor, n in missing.items())
@@ -288,7 +288,7 @@ def _complete_rows(
             by_factor_en=by_factor_en,
         )
     if missing:
-        text = "どれかの要因に答えがない人を除いた(要因ごとの人数は重複を含む)。"
+        text = "どれかの要因に答えがない人を除きました（要因ごとの人数は重複を含みます）。"
         notes.append(Note("listwise_deletion", text, n_before - n_after))
     return rows, notes
 
@@ -307,14 +307,14 @@ def _list_terms(
         present = [level for level in names if level in counts.index]
         present += sorted(set(counts.index) - set(present))
         if len(present) < 2:
-            text = "全員が同じ区分のため、モデルから外した(ConstantPredictor)。"
+            text = "全員が同じ区分のため、モデルから外しました。"
             notes.append(Note("constant_predictor", text, int(rows.sum()), factor))
             continue
         base = reference.get(factor)
         if base not in present:
             base = max(present, key=lambda level: counts[level])
             if factor in reference:
-                text = "指定した基準の区分に人がいないため、最も多い区分を基準にした。"
+                text = "指定した基準の区分に人がいないため、最も多い区分を基準にしました。"
                 notes.append(Note("reference_changed", text, int(counts[base]), factor))
         for level in present:
             is_base = level == base

@@ -377,9 +377,9 @@ def _follow_reference(state: _Merging, reference: Mapping[str, str]) -> dict[str
 
 
 _MERGE_REASONS = {
-    "separated": "係数の定まらない区分があるため",
+    "separated": "結果の定まらない区分があるため",
     "thin": "回答者か該当者の少ない区分があるため",
-    "parameters": "係数1つあたりの該当者を確保するため",
+    "parameters": "条件の区分1つあたりの該当者を確保するため",
 }
 
 
@@ -394,18 +394,18 @@ def _merge_log(
             if len(codes) < 2 or level not in counts:
                 continue
             old = "」「".join(labels[factor][code] for code in labels[factor] if code in codes)
-            text = f"「{old}」を「{labels[factor][level]}」にまとめた"
-            text += f"({_MERGE_REASONS[state.why[factor, level]]})。"
+            text = f"「{old}」を「{labels[factor][level]}」にまとめました"
+            text += f"（{_MERGE_REASONS[state.why[factor, level]]}）。"
             rows.append((factor, level, labels[factor][level], counts[level], text))
     for factor, level, n in state.left_out:
         label = labels[factor][level]
-        text = f"「{label}」は少なく、まとめる先も決められていないため、モデルから外した。"
+        text = f"「{label}」は少なく、まとめる先も決められていないため、モデルから外しました。"
         rows.append((factor, level, label, n, text))
     for factor, n in state.dropped:
-        text = "2つ以上の区分に十分な回答者または該当者がいないため、要因から外した。"
+        text = "2つ以上の区分に十分な回答者または該当者がいないため、要因から外しました。"
         rows.append((factor, "dropped", "要因から除外", n, text))
     if is_low:
-        text = "係数1つあたりの該当者が目安に届かない(LowEPV)。オッズ比は参考にとどめる。"
+        text = "条件の区分1つあたりの該当者が目安に届きません。オッズ比は参考にとどめます。"
         rows.append(("model", "low_epv", "該当者の不足", int(state.rarer), text))
     return _merge_rows(rows, outcome_name=outcome_name)
 

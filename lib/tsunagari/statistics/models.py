@@ -57,7 +57,7 @@ class ModelReport:
         n, p = self.model.matrix.shape
         return (
             f"{n}人、該当 {self.model.n_events}人、係数 {p - 1}個、"
-            f"係数1つあたり {self.model.events_per_parameter:.1f}人"
+            f"条件の区分1つあたり {self.model.events_per_parameter:.1f}人"
         )
 
 
@@ -158,15 +158,15 @@ def _merge_and_fit(
 
 # What a reader outside learns: no numbers and no levels, which could point at people.
 _WITHHELD = {
-    "ONE_CLASS_OUTCOME": "該当する人としない人に分かれないため、モデルは示さない。",
-    "TOO_FEW_EVENTS": "該当する人が少ないため、モデルは示さない。",
-    "MODEL_DF": "回答者の数に対して係数が多いため、モデルは示さない。",
-    "MODEL_BASE_TOO_SMALL": "使える回答者が少ないため、モデルは示さない。",
-    "MODEL_SEPARATION": "答えがはっきり分かれる区分があり係数が定まらないため、モデルは示さない。",
-    "LISTWISE_DELETION": "要因に無回答が多いため、モデルは示さない。",
-    "ALL_MISSING_PREDICTOR": "使える回答のない要因があるため、モデルは示さない。",
-    "COLLINEARITY": "要因どうしが重なり係数が定まらないため、モデルは示さない。",
-    "MODEL_NOT_CONVERGED": "計算が収束しないため、モデルは示さない。",
+    "ONE_CLASS_OUTCOME": "該当する人としない人に分かれないため、モデルは示しません。",
+    "TOO_FEW_EVENTS": "該当する人が少ないため、モデルは示しません。",
+    "MODEL_DF": "回答者の数に対して条件の区分が多いため、モデルは示しません。",
+    "MODEL_BASE_TOO_SMALL": "使える回答者が少ないため、モデルは示しません。",
+    "MODEL_SEPARATION": "答えが分かれる区分があり、結果が定まらないため、モデルは示しません。",
+    "LISTWISE_DELETION": "要因に無回答が多いため、モデルは示しません。",
+    "ALL_MISSING_PREDICTOR": "使える回答のない要因があるため、モデルは示しません。",
+    "COLLINEARITY": "要因どうしが重なり、結果が定まらないため、モデルは示しません。",
+    "MODEL_NOT_CONVERGED": "計算が収束しないため、モデルは示しません。",
 }
 
 
@@ -185,6 +185,6 @@ def _withheld_rows(
         "item_label": "モデルは示さない",
         "weighting": scheme,
         "status": "suppressed",
-        "reason": _WITHHELD.get(error.code, "条件を満たさないため、モデルは示さない。"),
+        "reason": _WITHHELD.get(error.code, "条件を満たさないため、モデルは示しません。"),
     }
     return pd.DataFrame([row]).reindex(columns=list(ESTIMATE_COLUMNS))

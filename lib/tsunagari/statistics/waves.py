@@ -22,7 +22,7 @@ from tsunagari.statistics.gaps import (
 )
 from tsunagari.study.codebook import NO_ANSWER, Item
 
-WAVE_CAVEAT = "両年の標本は独立とみなした。"
+WAVE_CAVEAT = "2つの年の回答者は、別々に選ばれたとみなしました。"
 
 
 # --- waves --------------------------------------------------------------------------------------
@@ -80,7 +80,7 @@ def compare_waves(
     """
     drifted = ""
     if now.version != before.version:
-        drifted = f"設問が変わった(版 {before.version} → {now.version})。"
+        drifted = f"質問が変わりました（版 {before.version} → {now.version}）。"
     rows = []
     values = [*now.indicators.columns]
     values += [value for value in before.indicators.columns if value not in values]
@@ -118,7 +118,7 @@ def _wave_cell(
     rows, shares, events, problem = [], [], [], drifted
     for design, side in (later, earlier):
         if key["item_value"] not in side.indicators:
-            problem = problem or "片方の年にしかない（または文言のちがう）選択肢。"
+            problem = problem or "片方の年にしかないか、文言のちがう選択肢です。"
             continue
         mask = np.ones(len(side.indicators), dtype=bool)
         if key["domain"] != "all":
@@ -129,13 +129,13 @@ def _wave_cell(
         shares.append((design, share))
         events.append(float(values[share.rows].sum()))
         if share.n == 0:
-            problem = problem or "片方の年に回答者がいない。"
+            problem = problem or "片方の年に回答者がいません。"
             continue
         people = {"n_unweighted": share.n, "n_effective": share.n_effective}
         people |= {"n_cell": events[-1], "df": int(design.degrees_of_freedom(share.rows))}
         rows.append(share_figure("percent", share, design=design, wave=side.wave, **people, **key))
     if len(shares) == 2 and min(share.n for _, share in shares) < BASE_FOR_TESTS:
-        problem = problem or f"回答者が{BASE_FOR_TESTS}人に足りない年がある。"
+        problem = problem or f"回答者が{BASE_FOR_TESTS}人に足りない年があります。"
     gap_key = {**key, "wave": later[1].wave, "n_cell": min(events, default=np.nan)}
     return [*rows, _wave_gap(shares, problem=problem, key=gap_key)]
 

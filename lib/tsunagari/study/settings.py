@@ -19,10 +19,20 @@ class Part(BaseModel):
     )
 
 
+class Publication(Part):
+    """What stands on the first page of a report beside its title; what is not known is left out."""
+
+    publisher: str | None = None
+    stage: Literal["速報", "確報", "未定"] | None = None
+    contact: str | None = None
+    next_report: str | None = None
+
+
 class Period(Part):
     """One year of records, without a survey."""
 
     previous: int | None = None
+    publication: Publication = Publication()
 
 
 class Wave(Period):
@@ -78,7 +88,10 @@ class Design(Part):
     sex: str | None = None
     minimum_age: int = Field(default=0, ge=0, le=120)
     mode: str = "ウェブ調査"
-    error_note: str = "誤差は割付セルを層とし、層内の無作為抽出とみなした参考値"
+    error_note: str = (
+        "回答者は無作為に選んだ人ではありません。"
+        "区間は、地域と年代が同じ人の中から無作為に選んだとみなした目安です。"
+    )
 
 
 class Band(Part):

@@ -1,0 +1,133 @@
+"""What does the first page say: conclusions, one line a region, troubles, open actions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from tsunagari.programmes.council import DONE, DROPPED
+from tsunagari.programmes.ledger import NOT_JUDGED
+from tsunagari.report.findings import (
+    SURE_STATUS,
+    Context,
+    effect,
+    plain_answers,
+    sides,
+    sure_effects,
+    top_answers,
+    visible,
+)
+from tsunagari.report.published import Published, Row, is_hidden, is_judged, judged, records
+from tsunagari.statistics.verdicts import ABOVE
+
+MOST = 3  # conclusions, and what is named of a region on either side
+
+
+def conclusions(published: Published, **_: Any) -> Iterator[tuple[str, Context]]:
+    """Yield the first three of: level, groups, factor, level of the second indicator.
+
+    A place without a survey has those of its ledger: what was judged.
+    """
+    rows = {name: published.indicator(name) for name in published.indicators}
+    shown = [name for name, row in rows.items() if row and not is_hidden(row)]
+    found = [level(published, name) for name in shown[:1]]
+    found += [*groups(published), *first_effect(published)]
+    found += [level(published, name) for name in shown[1:2]]
+    found += [] if published.has_survey else [*judged_indicators(published)]
+    yield from found[:MOST] or [("no_conclusions", {})]
+
+
+def level(published: Published, name: str) -> tuple[str, Context]:
+    """Return what is said of an indicator over everybody."""
+    known, row = published.indicators[name], published.indicator(name)
+    item, value = known["item"], published.value_of(name)
+    gap, change = judged(published.nation(item, value)), published.change(item, value)["gap"]
+    change = change if is_judged(change) else None
+    return "level", {"indicator": name, "row": row, "gap": gap, "change": change}
+
+
+def groups(published: Published) -> Iterator[tuple[str, Context]]:
+    """Yield what the marks say of the first loneliness indicator over the axes."""
+    items = published.chapter("loneliness")
+    name = published.indicator_of(items[0]) if items else None
+    if name is None:
+        return
+    tested, marked = [], []
+    for axis in published.axes(but=items[0], has_nested=False):
+        rows = published.indicator_by(axis, name=name)
+        if visible(rows):
+            tested.append(published.axis_label(axis))
+            above = rows[(rows["mark"] == ABOVE) & rows["status"].isin(SURE_STATUS)]
+            marked += [(axis, row) for row in records(above)]
+    context = {"name": name, "table": f"cross_{items[0]}"}
+    if marked:
+        axis, row = max(marked, key=lambda pair: pair[1]["estimate"])
+        yield "groups", context | {"axis": axis, "row": row, "more": len(marked) > 1}
+    elif tested:
+        yield "no_groups", context | {"axes": tested}
+
+
+def first_effect(published: Published) -> Iterator[tuple[str, Context]]:
+    """Yield the largest sure effect of the first model that has any."""
+    for outcome in published.outcomes:
+        for row in records(sure_effects(published, outcome).head(1)):
+            yield "first_effect", effect(published, row, outcome=outcome)[1]
+            return
+
+
+def judged_indicators(published: Published) -> Iterator[tuple[str, Context]]:
+    """Yield the ledger's indicators that carry a verdict and a figure that is shown."""
+    for kpi in published.kpis.values():
+        row = kpi["rows"].get("actual")
+        if kpi["verdict"] != NOT_JUDGED and row and not is_hidden(row):
+            yield "judged_indicator", {"kpi": kpi, "row": row}
+
+
+# --- regions, troubles, actions -------------------------------------------------------------------
+
+
+def region_lines(published: Published, **_: Any) -> Iterator[tuple[str, Context]]:
+    """Yield one line a region: what is higher or lower there, or that nothing was confirmed."""
+    axis = published.about["region"]
+    told = [pair for name in published.indicators for pair in _indicator(published, axis, name)]
+    told += [
+        pair for item in published.voices["questions"] for pair in _answers(published, axis, item)
+    ]
+    if len({row["domain_value"] for row, _ in told}) < 2:
+        yield "no_regions", {}
+        return
+    for value in published.values(axis):
+        own = [pair for pair in told if pair[0]["domain_value"] == value]
+        sure = [row for row, _ in own if row["status"] in SURE_STATUS]
+        found = sides([row for row, _ in own], [name for _, name in own])
+        if own:
+            row = max(sure, key=lambda row: row["n_unweighted"], default=None)
+            yield "region_line", {"axis": axis, "value": value, "row": row, "found": found}
+
+
+def _indicator(published: Published, axis: str, name: str) -> list[tuple[Row, tuple[str, str]]]:
+    return [(row, (name, "")) for row in records(published.indicator_by(axis, name=name))]
+
+
+def _answers(published: Published, axis: str, item: str) -> list[tuple[Row, tuple[str, str]]]:
+    rows = plain_answers(published, published.cross(axis, item=item), item=item)
+    return [(row, (item, published.answer_label(row))) for row in records(rows)]
+
+
+def top_troubles(published: Published, **_: Any) -> Iterator[tuple[str, Context]]:
+    """Yield what everybody named first: of troubles, and of what helped."""
+    for item in published.voices["questions"]:
+        for _, context in list(top_answers(published, item=item))[:1]:
+            yield "top_trouble", context
+
+
+def open_actions(published: Published, **_: Any) -> Iterator[tuple[str, Context]]:
+    """Yield last year's actions that are still open; or that none is, or none was written down."""
+    old = [line for line in published.told("actions") if line["is_from_last"] == "True"]
+    still = [line for line in old if line["state"] not in (DONE, DROPPED)]
+    yield from (("homework_line", {"line": line}) for line in still)
+    if not still:
+        yield "homework_done" if old else "no_homework", {}
+
+
+LINES = {find.__name__: find for find in (conclusions, region_lines, top_troubles, open_actions)}
