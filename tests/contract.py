@@ -49,8 +49,10 @@ HEADINGS = {
     r"α（.*）": "cronbach_alpha",
     r"内容": "n_respondents",
     r"値": "(?!percent|difference).*",
+    r"図の値（%）": "percent.*|share",
+    r"図の値（ポイント）": "difference.*|marginal_effect_points",
 }
-ANY = {"n (people)": "base", "95%信頼区間": "ends", "n（人）": "base", "n": "base"}
+ANY = {"n (people)": "base", "95%信頼区間": "ends", "区間": "ends", "n（人）": "base", "n": "base"}
 UP, DOWN, NEITHER = "高い|高く|増え", "低い|低く|減っ", "確認でき|比較でき"
 
 
@@ -234,7 +236,7 @@ class Contract:
         if first not in labels and not is_named:
             wrong.append(f"line of {sorted(labels)}")
         n = [row["n_unweighted"]]
-        said = {"95%信頼区間": ends(row), "n（人）": n, "n (people)": n, "n": n}
+        said = {"95%信頼区間": ends(row), "区間": ends(row), "n（人）": n, "n (people)": n, "n": n}
         said = said.get(head, [row["estimate"]])
         wrong += same(text, said) + (same(small, ends(row)) if small else [])
         is_said = row["verdict"] and row["verdict"] in text

@@ -664,8 +664,8 @@ def chart_rows(study: Study, headline: pd.DataFrame, *, domain: str) -> pd.DataF
 
 
 def forest_rows(study: Study, model: pd.DataFrame) -> pd.DataFrame:
-    """Return one model's odds ratios as rows of `figures.forest`."""
-    rows = model[model["measure"] == "odds_ratio"]
+    """Return one model's average marginal effects as rows of `figures.forest`."""
+    rows = model[model["measure"] == "marginal_effect_points"]
     return rows.assign(
         factor=rows["item"].map({name: item.short_label for name, item in study.items.items()}),
         label=rows["item_label"],

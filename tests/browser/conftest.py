@@ -1,11 +1,15 @@
-"""The distribution's Chromium, started once a module."""
+"""The distribution's Chromium, started once a module, and a report for all tests."""
 
 import os
 
 import pytest
+from tests.browser import published_sample as sample
+from tests.browser.visiting import write_page
 
 from tsunagari.errors import KernelError
 from tsunagari.report import pdf
+from tsunagari.report.page import build_report
+from tsunagari.report.published import read_published
 
 
 @pytest.fixture(scope="module")
@@ -25,3 +29,17 @@ def browser(chromium):
         browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
         yield browser
         browser.close()
+
+
+@pytest.fixture(scope="session")
+def council(tmp_path_factory):
+    root = tmp_path_factory.mktemp("study")
+    sample.write_sample(root)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TSUNAGARI_ROOT", str(root))
+        return build_report(read_published("ehime", sample.YEAR))
+
+
+@pytest.fixture(scope="session")
+def page_path(council, tmp_path_factory):
+    return write_page(council, tmp_path_factory.mktemp("page"))

@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 
 from tsunagari.estimates import ESTIMATE_COLUMNS
+from tsunagari.report.charts import CSV
 from tsunagari.report.published import Published
 
 YEAR = 2023
@@ -751,7 +752,7 @@ class Dangers(HTMLParser):
             self.found.append(tag)
         for name, value in attrs:
             is_address = name in ("src", "href", "srcset", "action", "style")
-            is_ours = re.match(r"data:image|(council_report\.html|appendix\.html)?#", value or "")
+            is_ours = re.match(rf"data:image|{CSV}|(council_report\.html|appendix\.html)?#", value or "")
             is_ours = is_ours or value in (
                 "council_report.html",
                 "appendix.html",

@@ -1,6 +1,29 @@
-"""One page in a real browser, with the network cut off."""
+"""One page in a real browser, with the network cut off; the volumes of notebook 07 to visit."""
 
 from pathlib import Path
+
+import nbformat
+
+from tsunagari.report.page import MAIN, Report, export_html
+
+NOTEBOOK = Path(__file__).resolve().parents[2] / "notebooks" / "07_report_council.ipynb"
+
+
+def write_page(council: Report, folder: Path, *, is_synthetic: bool = True) -> Path:
+    """Write the volumes of notebook 07, its cells filled with what they show."""
+    notebook = nbformat.read(NOTEBOOK, as_version=4)
+    for cell in notebook.cells:
+        if cell.cell_type == "code" and cell.source.endswith("\ncouncil"):
+            data = {"text/html": council._repr_html_()}
+            cell.outputs = [nbformat.v4.new_output("execute_result", data=data)]
+    return write_volumes(notebook, folder, is_synthetic=is_synthetic)
+
+
+def write_volumes(notebook, folder: Path, *, is_synthetic: bool) -> Path:
+    """Write every volume that a notebook shows and return the main one."""
+    for name, text in export_html(notebook, is_synthetic=is_synthetic).items():
+        (folder / name).write_text(text, encoding="utf-8")
+    return folder / MAIN
 
 
 class Visit:

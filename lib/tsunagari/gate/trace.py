@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import base64
+import csv
 import html
+import io
 import re
 import unicodedata
 from collections.abc import Iterable, Iterator
@@ -37,6 +39,7 @@ _BLOCKS = {"p", "li", "h1", "h2", "h3", "h4", "figcaption", "dd", "dt", "pre", "
 _BREAKS = {"table", "tr", "td", "th", "caption", *_BLOCKS}
 _VOID = {"br", "img", "hr", "meta", "link", "input", "col", "wbr", "base"}
 _SVG = "data:image/svg+xml;base64,"
+_CSV = "data:text/csv;charset=utf-8;base64,"
 
 FINDER = "resource_finder.html"  # made of the public columns of one record, before the gate
 
@@ -101,6 +104,9 @@ class _Page(HTMLParser):
             drawing = base64.b64decode(values["src"][len(_SVG) :]).decode("utf-8", "replace")
             texts = re.findall(r"<(?:text|tspan|title|desc)[^>]*>([^<]*)<", drawing)
             self._add(html.unescape(" / ".join(texts)), spot="svg")
+        if values.get("href", "").startswith(_CSV):
+            place = f"{self.place} a[csv]"
+            self.passages += _read_csv(values["href"], place=place, rows=self._rows())
         if tag in _VOID:
             self.open.pop()
 
@@ -115,6 +121,22 @@ class _Page(HTMLParser):
     def handle_data(self, data: str) -> None:
         if not any(tag in ("style", "script", "title") for tag, _ in self.open):
             self.text.append(data)
+
+
+def _read_csv(address: str, *, place: str, rows: tuple[str, ...]) -> list[Passage]:
+    """Return the lines of a file in a link, each of the row that it names, else of `rows`."""
+    text = base64.b64decode(address[len(_CSV) :]).decode("utf-8-sig")
+    passages = []
+    for line in csv.DictReader(io.StringIO(text)):
+        named = _rows_of_line(line) or rows
+        numbers = [value for value in line.values() if _TOKEN.fullmatch(value)]
+        words = [value for value in line.values() if not _TOKEN.fullmatch(value)]
+        passages += [
+            Passage(place, _as_text(" / ".join(texts)), rows=named, is_cell=is_cell)
+            for texts, is_cell in ((words, False), (numbers, True))
+            if texts
+        ]
+    return passages
 
 
 def _as_text(text: str) -> str:

@@ -59,7 +59,7 @@ class Table:
     is_text: bool = False
 
     def to_html(self) -> str:
-        """Return the table in a region that scrolls by itself and can be focused."""
+        """Return the table in a group that scrolls by itself and can be focused."""
         n_lines = sum(len(lines) for _, lines in self.groups)
         size = " short" * (n_lines <= SHORT_TABLE_ROWS) + " many" * (len(self.head) > MANY_COLUMNS)
         stamp = Markup('<span class="stamp">{}</span> ').format(self.stamp) if self.stamp else ""
@@ -67,7 +67,7 @@ class Table:
         note = Markup('<p class="note">{}</p>').format(self.note) if self.note else ""
         return (
             f'<div class="table{size}" id="{self.anchor}">'
-            f'<div class="scroll" role="region" tabindex="0" aria-label="{name}">'
+            f'<div class="scroll" role="group" tabindex="0" aria-label="{name}">'
             f'<table class="{"words" if self.is_text else "numbers"}">'
             f'<caption>{stamp}<span class="number">{escape(self.number)}</span> '
             f"{escape(self.caption)}</caption><thead><tr>{''.join(map(_head_cell, self.head))}</tr>"
@@ -156,4 +156,5 @@ class Chapter:
         body = "".join(block.to_html() for block in self.blocks)
         body = _REFERENCE.sub(lambda found: self.links.get(found[1], ""), body)
         body = body.replace(f'href="{self.volume}#', 'href="#')
-        return f'<h2>{self.heading}</h2><div class="part part-{self.name}">{body}</div>'
+        top = f'<p class="top"><a href="#top">{figures.DRAWN["to_top"]}</a></p>'
+        return f'<h2>{self.heading}</h2><div class="part part-{self.name}">{body}{top}</div>'

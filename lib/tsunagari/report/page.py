@@ -32,6 +32,7 @@ from tsunagari.report import (
     tables,
 )
 from tsunagari.report.blocks import Block, Chapter, Picture, Table, Text
+from tsunagari.report.charts import CSV
 from tsunagari.report.published import Published, first
 from tsunagari.report.tables import make_table
 from tsunagari.report.texts import FIXED
@@ -294,12 +295,12 @@ def _check_part(part: Part, texts: Mapping[str, Any], *, context: Context) -> No
 # --- the page -------------------------------------------------------------------------------------
 
 _TAGS = (
-    "a blockquote br caption code dd div dl dt em figcaption figure h2 h3 h4 img li ol p pre "
-    "section small span strong sub sup table tbody td tfoot th thead tr ul"
+    "a blockquote br caption code dd details div dl dt em figcaption figure h2 h3 h4 img li ol p "
+    "pre section small span strong sub summary sup table tbody td tfoot th thead tr ul"
 ).split()
 _ATTRIBUTES = {
     "*": {"class", "id"},
-    "a": {"href"},
+    "a": {"href", "download"},
     "div": {"role", "tabindex", "aria-label"},
     "figure": {"data-row"},
     "img": {"src", "alt", "width", "height"},
@@ -315,7 +316,7 @@ def _allow_attribute(tag: str, name: str, value: str) -> str | None:
     if (tag, name) == ("img", "src"):
         return value if value.startswith(_PICTURES) else None
     if (tag, name) == ("a", "href"):
-        return value if _LINK.fullmatch(value) else None
+        return value if value.startswith(CSV) or _LINK.fullmatch(value) else None
     return value
 
 

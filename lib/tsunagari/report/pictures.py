@@ -26,7 +26,7 @@ from tsunagari.report.published import (
 )
 from tsunagari.report.texts import FIXED
 from tsunagari.report.writer import BASE_SIGNS, Writer, decimals_of, format_number
-from tsunagari.statistics.verdicts import NOT_COMPARABLE, REFERENCE
+from tsunagari.statistics.verdicts import ABOVE, BELOW, HIGHER, LOWER, NOT_COMPARABLE, REFERENCE
 from tsunagari.study.codebook import NO_ANSWER
 
 N_LEADING_AXES = 4  # of a question's figures; further axes share one
@@ -34,6 +34,9 @@ MOST_STACKED_GROUPS = 4  # beyond them one indicator is drawn as dots
 
 
 # --- what every figure needs ----------------------------------------------------------------------
+
+
+Group = str | tuple[str, str]
 
 
 def chart_rows(published: Published, rows: pd.DataFrame, *, labels: Iterable[str]) -> pd.DataFrame:
@@ -46,6 +49,8 @@ def chart_rows(published: Published, rows: pd.DataFrame, *, labels: Iterable[str
         label=list(labels),
         mark=[mark_of(row) + BASE_SIGNS.get(row["status"], "") for row in every],
         decimals=[decimals_of(row) for row in every],
+        n=rows["n_unweighted"].where(~gone).to_numpy(float),
+        key=rows["row_id"].to_numpy(object),
     )
 
 
@@ -57,26 +62,31 @@ def n_text(rows: pd.DataFrame) -> str:
 
 
 def words(writer: Writer, name: str, /, **context: Any) -> figures.Words:
-    """Return a figure's words; a synthetic one names its measure and states no finding."""
-    spec, is_synthetic = writer.texts["figures"][name], writer.published.is_synthetic
+    """Return a figure's words: its finding as title, and measure, unit, people, n and date."""
+    texts, spec = writer.texts, writer.texts["figures"][name]
     context = {"has_nation": False, "has_interval": True} | context
-    measure = writer.words(spec["measure"], **context)
-    if is_synthetic:
-        title = writer.text("figure_synthetic", measure=measure)
-    else:
-        title = writer.words(spec.get("finding", ""), **context) or measure
+    finding = texts["titles"].get(name) or spec.get("finding", "")
+    title = writer.words(finding, **context) or writer.words(spec.get("measure", name), **context)
     subtitle = writer.words(spec["subtitle"], **context)
-    foot = writer.text("figure_foot", **context)
-    return figures.Words(title, subtitle, foot, is_synthetic=is_synthetic)
+    return figures.Words(
+        writer.text("example") + title,
+        writer.words(texts["titles"]["subtitle"], subtitle=subtitle, **context),
+        writer.text("figure_foot", **context | {"n": ""}),
+        is_synthetic=writer.published.is_synthetic,
+        source=writer.words(texts["titles"]["source"], **context),
+    )
 
 
 # --- 100 % bars -----------------------------------------------------------------------------------
 
 
 def _stacked(
-    writer: Writer, groups: dict[str, pd.DataFrame], *, name: str, item: str, **context: Any
+    writer: Writer, groups: dict[Group, pd.DataFrame], *, name: str, item: str, **context: Any
 ) -> Iterator[Picture]:
-    """Yield a 100 % figure, one bar a group of percent rows; none when nothing can be shown."""
+    """Yield a 100 % figure, one bar a group of percent rows; none when nothing can be shown.
+
+    A group is named alone, or with the heading that it stands under.
+    """
     published, labels = writer.published, writer.published.values(item)
     codes = dict.fromkeys(code for rows in groups.values() for code in rows["item_value"])
     order = _answer_order(published, item, list(codes))
@@ -86,16 +96,24 @@ def _stacked(
         rows = in_order(rows, order, column="item_value")
         own = [labels.get(code, code) for code in rows["item_value"]]
         table = chart_rows(published, rows, labels=own).rename(columns={"label": "category"})
-        parts.append(table.assign(group=group, is_silent=rows["item_value"].isin(silent).to_list()))
+        block = (
+            {"block": group[0], "group": group[1]} if isinstance(group, tuple) else {"group": group}
+        )
+        parts.append(table.assign(**block, is_silent=rows["item_value"].isin(silent).to_list()))
         if not ((rows["status"] == "suppressed") & ~rows["item_value"].isin(silent)).any():
             whole[group] = rows
     if not parts:
         return
     table = pd.concat(parts, ignore_index=True)
-    answers = table[~table["is_silent"]].groupby("group")["estimate"]
+    bars = [name for name in ("block", "group") if name in table]
+    answers = table[~table["is_silent"]].groupby(bars)["estimate"]
     if answers.apply(lambda each: each.notna().all()).sum() < min(2, len(groups)):
         return
-    said = words(writer, name, n=_n_by_group(whole), item=item, has_interval=False, **context)
+    tops = [_top_answer(published, rows) for rows in whole.values()]
+    tops = list(dict.fromkeys(filter(None, tops)))
+    context = {"items": [], "gap": None, "indicator": None, "tops": tops} | context
+    n = n_text(pd.concat(whole.values()))
+    said = words(writer, name, n=n, item=item, has_interval=False, **context)
     grey = tuple(labels.get(code, code) for code in silent)
     chart = figures.stacked_bars(table, words=said, grey=grey)
     yield Picture(chart, keys_of(row for rows in groups.values() for row in records(rows)))
@@ -111,12 +129,10 @@ def _answer_order(published: Published, item: str, codes: list[str]) -> list[str
     return answers + [code for code in codes if code not in answers]
 
 
-def _n_by_group(groups: dict[str, pd.DataFrame]) -> str:
-    """Return n of every bar where they are few and differ, else of all together."""
-    texts = {name: text for name, rows in groups.items() if (text := n_text(rows))}
-    if 1 < len(texts) <= 3 and len(set(texts.values())) > 1:
-        return "n=" + "、".join(f"{name} {n.removeprefix('n=')}" for name, n in texts.items())
-    return n_text(pd.concat(groups.values()))
+def _top_answer(published: Published, rows: pd.DataFrame) -> str:
+    """Return the answer with the largest share."""
+    rows = rows[[published.is_answer(row["item"], row["item_value"]) for row in records(rows)]]
+    return published.answer_label(records(rows.nlargest(1, "estimate"))[0]) if len(rows) else ""
 
 
 def distribution(writer: Writer, *, item: str, **_: Any) -> Iterator[Picture]:
@@ -156,19 +172,21 @@ def family(writer: Writer, *, items: list[str], **_: Any) -> Iterator[Picture]:
         yield from distribution(writer, item=items[0])
 
 
-def _stacked_by_axis(writer: Writer, item: str, *, axis: str) -> Iterator[Picture]:
-    published = writer.published
-    rows = published.cross(axis, item=item)
-    rows = rows[~rows["item_value"].isin(published.nets(item))]
-    groups = {
-        published.group_label(axis, value): part
-        for value, part in rows.groupby("domain_value", sort=False)
-    }
-    name = published.indicator_of(item)
-    own = rows[rows["item_value"] == published.value_of(name)] if name else rows.iloc[:0]
-    found = sides(records(own), published.group_labels(own))
-    yield from _stacked(writer, groups, name="stacked_by_axis", item=item, axis=axis,
-                        indicator=name, found=found)  # fmt: skip
+def _stacked_by_axes(writer: Writer, item: str, *, axes: list[str]) -> Iterator[Picture]:
+    published, groups, own = writer.published, {}, []
+    indicator = published.indicator_of(item)
+    for axis in axes:
+        rows = published.cross(axis, item=item)
+        rows = rows[~rows["item_value"].isin(published.nets(item))]
+        for value, part in rows.groupby("domain_value", sort=False):
+            groups[published.axis_label(axis), published.group_label(axis, value)] = part
+        own.append(
+            rows[rows["item_value"] == published.value_of(indicator)] if indicator else rows[:0]
+        )
+    marked = pd.concat(own)
+    found = sides(records(marked), published.group_labels(marked))
+    yield from _stacked(writer, groups, name="stacked_by_axis", item=item, axes=axes,
+                        indicator=indicator, found=found)  # fmt: skip
 
 
 # --- dots -----------------------------------------------------------------------------------------
@@ -196,111 +214,111 @@ def indicators(writer: Writer, **_: Any) -> Iterator[Picture]:
         if own
     ]
     n = n_text(pd.DataFrame(ours.values()))
-    said = words(writer, "indicators", n=n, has_nation=bool(theirs))
+    gaps = _gaps(published)
+    said = words(writer, "indicators", n=n, has_nation=bool(theirs), gaps=gaps)
     chart = figures.interval_dots(pd.concat(parts), words=said)
     yield Picture(chart, keys_of([*ours.values(), *theirs.values()]))
 
 
 def leading_axes(writer: Writer, *, item: str, is_first: bool, **_: Any) -> Iterator[Picture]:
-    """Yield a figure over each of the first axes: all answers of few groups, else an indicator."""
+    """Yield all answers over the first axes of few groups, and an indicator over all of them."""
     published = writer.published
-    for axis in published.axes(but=item)[:N_LEADING_AXES]:
-        n_groups = published.cross(axis, item=item)["domain_value"].nunique()
-        is_short = " x " not in axis and 0 < n_groups <= MOST_STACKED_GROUPS
-        drawn = []
-        if is_short and not published.is_multiple(item):
-            drawn = list(_stacked_by_axis(writer, item, axis=axis))
-        yield from drawn
-        if not drawn and (is_first or " x " not in axis):
-            yield from _dots_by_axis(writer, item, axis=axis)
-
-
-def _dots_by_axis(writer: Writer, item: str, *, axis: str) -> Iterator[Picture]:
-    """Yield dots of the question's first indicator of which half the groups can be shown."""
-    published = writer.published
-    mine = [name for name, each in published.indicators.items() if each["item"] == item]
-    found = {name: published.indicator_by(axis, name=name) for name in mine}
-    half = [n for n, rows in found.items() if len(rows) and rows["estimate"].notna().mean() >= 0.5]
-    for name in (half or mine)[:1]:
-        rows = found[name]
-        if not visible(rows):
-            return
-        labels = published.group_labels(rows)
-        table = chart_rows(published, rows, labels=labels)
+    axes = published.axes(but=item)[:N_LEADING_AXES]
+    plain = [axis for axis in axes if " x " not in axis]
+    n_groups = {a: published.cross(a, item=item)["domain_value"].nunique() for a in plain}
+    short = [axis for axis in plain if 0 < n_groups[axis] <= MOST_STACKED_GROUPS]
+    if short and not published.is_multiple(item):
+        yield from _stacked_by_axes(writer, item, axes=short)
+    yield from _dots_by_axes(writer, item, axes=plain)
+    for axis in axes if is_first else ():
         if " x " in axis:
-            table = _as_series(published, table, rows, axis=axis)
-        yield _with_everybody(writer, table, rows, name="dots_by_axis", indicator=name, axis=axis,
-                              found=sides(records(rows), labels))  # fmt: skip
-
-
-def _as_series(
-    published: Published, table: pd.DataFrame, rows: pd.DataFrame, *, axis: str
-) -> pd.DataFrame:
-    """Return dots of a nested axis: the first variable downwards, the second as series."""
-    first, second = (published.values(name) for name in split(axis))
-    codes = rows["domain_value"].str.split(" x ")
-    table = table.assign(
-        label=[first.get(one, one) for one, _ in codes],
-        series=[second.get(other, other) for _, other in codes],
-    )
-    return table[table.groupby("series")["estimate"].transform(lambda e: e.notna().any())]
-
-
-def _with_everybody(
-    writer: Writer,
-    table: pd.DataFrame,
-    rows: pd.DataFrame,
-    *,
-    name: str,
-    indicator: str,
-    label_em: float = 11,
-    **context: Any,
-) -> Picture:
-    """Return dots of an indicator with a line where everybody stands."""
-    overall = writer.published.indicator(indicator)
-    overall = None if is_hidden(overall) else overall
-    chart = figures.interval_dots(
-        table,
-        words=words(writer, name, n=n_text(rows), indicator=indicator, **context),
-        reference=float(overall["estimate"]) if overall else None,
-        reference_label=writer.texts["words"]["everybody"] if overall else "",
-        label_em=label_em,
-    )
-    return Picture(chart, keys_of([*records(rows), overall]))
+            yield from _dots_by_axes(writer, item, axes=[axis])
 
 
 def further_axes(writer: Writer, *, item: str, is_first: bool, **_: Any) -> Iterator[Picture]:
     """Yield one figure of the first question's indicator over the groups of all further axes."""
-    published, indicator = writer.published, writer.published.indicator_of(item)
-    axes = [axis for axis in published.axes(but=item)[N_LEADING_AXES:] if " x " not in axis]
-    if indicator is None or not is_first or not axes:
-        return
-    rows = pd.concat([published.indicator_by(axis, name=indicator) for axis in axes])
-    if not visible(rows):
-        return
-    names = zip(rows["domain"], published.group_labels(rows), strict=True)
-    labels = [
-        writer.text("axis_group", axis=published.axis_label(axis), group=group)
-        for axis, group in names
-    ]
-    table, found = chart_rows(published, rows, labels=labels), sides(records(rows), labels)
-    yield _with_everybody(writer, table, rows, name="further_axes", indicator=indicator,
-                          found=found, label_em=14)  # fmt: skip
+    axes = writer.published.axes(but=item)[N_LEADING_AXES:] if is_first else []
+    axes = [axis for axis in axes if " x " not in axis]
+    yield from _dots_by_axes(writer, item, axes=axes, name="further_axes")
+
+
+def _dots_by_axes(
+    writer: Writer, item: str, *, axes: list[str], name: str = "dots_by_axis"
+) -> Iterator[Picture]:
+    """Yield dots of the question's first indicator of which half the groups can be shown.
+
+    Axes are small multiples below each other on one scale, with a line where everybody stands.
+    """
+    published = writer.published
+    mine = [each for each, known in published.indicators.items() if known["item"] == item]
+    found = {each: [published.indicator_by(axis, name=each) for axis in axes] for each in mine}
+    shown = {each: [rows for rows in parts if visible(rows)] for each, parts in found.items()}
+    tables = {each: pd.concat(parts) for each, parts in shown.items() if parts}
+    half = [each for each, rows in tables.items() if rows["estimate"].notna().mean() >= 0.5]
+    for indicator in (half or list(tables))[:1]:
+        rows = tables[indicator]
+        labels = published.group_labels(rows)
+        table = chart_rows(published, rows, labels=labels)
+        named = rows["domain"].map(published.axis_label)
+        if " x " in axes[0]:
+            table = _nested(published, table, rows, axis=axes[0])
+        elif len(set(named)) > 1:
+            table = table.assign(block=named.to_list())
+        if name == "further_axes":  # いる、いない say nothing without what they are of
+            pairs = zip(rows["domain"], labels, strict=True)
+            labels = [
+                writer.text("axis_group", axis=published.axis_label(a), group=g) for a, g in pairs
+            ]
+        overall = published.indicator(indicator)
+        overall = None if is_hidden(overall) else overall
+        said = words(writer, name, item=item, n=n_text(rows), indicator=indicator, axes=axes,
+                     found=sides(records(rows), labels))  # fmt: skip
+        chart = figures.interval_dots(
+            table,
+            words=said,
+            reference=float(overall["estimate"]) if overall else None,
+            reference_label=writer.texts["words"]["everybody"] if overall else "",
+        )
+        yield Picture(chart, keys_of([*records(rows), overall]))
+
+
+def _nested(
+    published: Published, table: pd.DataFrame, rows: pd.DataFrame, *, axis: str
+) -> pd.DataFrame:
+    """Return dots of a nested axis: the first variable downwards under a heading a second."""
+    first, second = (published.values(name) for name in split(axis))
+    codes = rows["domain_value"].str.split(" x ")
+    table = table.assign(
+        label=[first.get(one, one) for one, _ in codes],
+        block=[second.get(other, other) for _, other in codes],
+    )
+    return table[table.groupby("block")["estimate"].transform(lambda e: e.notna().any())]
+
+
+def _gaps(published: Published) -> dict[str, Row]:
+    """Return the gap to the nation of every indicator that can be judged."""
+    found = {
+        name: judged(published.nation(known["item"], published.value_of(name)))
+        for name, known in published.indicators.items()
+    }
+    return {
+        name: gap
+        for name, gap in found.items()
+        if gap and gap["estimate"] == gap["estimate"] and gap["verdict"] != NOT_COMPARABLE
+    }
 
 
 def nation(writer: Writer, **_: Any) -> Iterator[Picture]:
     """Yield the gaps to the nation of every indicator that can be judged."""
-    published, gaps = writer.published, {}
-    for name, known in published.indicators.items():
-        gap = judged(published.nation(known["item"], published.value_of(name)))
-        if gap and gap["estimate"] == gap["estimate"] and gap["verdict"] != NOT_COMPARABLE:
-            gaps[name] = gap
+    published, gaps = writer.published, _gaps(writer.published)
     if not gaps:
         return
     table = pd.DataFrame(gaps.values())
     said = words(writer, "nation", n=n_text(table), gaps=gaps, has_nation=True)
     rows = chart_rows(published, table, labels=map(published.label, gaps))
-    chart = figures.interval_dots(rows, words=said, unit=FIXED["units"]["points"])
+    signs = table["verdict"].map({HIGHER: ABOVE, LOWER: BELOW}).fillna("")
+    chart = figures.interval_dots(rows.assign(mark=signs.to_list()), words=said,
+                                  unit=FIXED["units"]["points"])  # fmt: skip
     yield Picture(chart, keys_of(gaps.values()))
 
 
@@ -317,28 +335,30 @@ def answers(writer: Writer, *, item: str, **_: Any) -> Iterator[Picture]:
     last = {"other": 1, "exclusive": 2}
     places = [last.get(published.role(item, code), 0) for code in rows["item_value"]]
     rows = rows.iloc[np.lexsort((-rows["estimate"].fillna(-1).to_numpy(float), places))]
-    said = words(writer, "answers", n=n_text(rows), item=item)
+    top = [row for row in records(rows) if published.role(item, row["item_value"]) == "answer"]
+    top = [published.answer_label(row) for row in top if not is_hidden(row)][:2]
+    said = words(writer, "answers", n=n_text(rows), item=item, top=top)
     labels = map(published.answer_label, records(rows))
     chart = figures.percent_bars(chart_rows(published, rows, labels=labels), words=said)
     yield Picture(chart, keys_of(records(rows)))
 
 
 def forest(writer: Writer, *, outcome: str, **_: Any) -> Iterator[Picture]:
-    """Yield the odds ratios of a model."""
+    """Yield the average marginal effects of a model."""
     published = writer.published
-    ratios = published.rows(f"model_{outcome}", measure="odds_ratio")
-    if ratios.empty:
+    effects = published.rows(f"model_{outcome}", measure="marginal_effect_points")
+    if effects.empty:
         return
     table = chart_rows(
-        published, ratios, labels=map(published.level_label, records(ratios))
+        published, effects, labels=map(published.level_label, records(effects))
     ).assign(
-        factor=[published.label(item) for item in ratios["item"]],
-        is_reference=(ratios["mark"] == REFERENCE).to_numpy(bool),
+        factor=[published.label(item) for item in effects["item"]],
+        is_reference=(effects["mark"] == REFERENCE).to_numpy(bool),
     )
     named = [published.label(item) for item in sure_effects(published, outcome)["item"].unique()]
     people = published.rows(f"model_{outcome}", item="model", item_value="n")
     said = words(writer, "forest", n=n_text(people), outcome=outcome, named=named)
-    yield Picture(figures.forest(table, words=said), keys_of(records(pd.concat([ratios, people]))))
+    yield Picture(figures.forest(table, words=said), keys_of(records(pd.concat([effects, people]))))
 
 
 FIGURES = {
