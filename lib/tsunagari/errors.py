@@ -75,7 +75,7 @@ class SurveyError(Exception):
         if shell is not None and not self.is_folded:  # IPython may ask twice
             self.is_folded = True
             shell.events.register("post_run_cell", fold)
-        return [str(self)]
+        return [f"E-{self.code}: {self.ja}", self.en]
 
 
 class InputError(SurveyError):

@@ -129,7 +129,7 @@ def test_run_all_shows_japanese_tables_under_the_banner(browser, lab):
     ("name", "told"),
     [
         ("misspelt", "調査「ehmie」はありません"),
-        ("04_model_factors", "design.npz がまだありません"),
+        ("04_model_factors", "がまだありません。前のノートブックを先に実行"),
     ],
 )
 def test_an_error_is_a_sentence_with_its_traceback_folded(browser, lab, name, told):

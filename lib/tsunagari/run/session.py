@@ -109,13 +109,15 @@ def run_before(name: str, year: int, *, notebook: str) -> Shown:
         LockedError: A report of this wave is being made.
         SurveyError: A step failed; the sentence names notebook, cell and cause.
     """
+    study = open_study(*chosen(name, year))
+    steps = stale_steps(study, notebook)
+    if not steps:
+        return Shown((told(_WORDS["fresh"]),))
     # Imported here: papermill takes a second, and a notebook that is up to date needs none of it.
     from tsunagari.run import pipeline
     from tsunagari.run.notebooks import KERNEL_ENVIRONMENT, Progress, environment, run_notebook
     from tsunagari.run.release import locked
 
-    study = open_study(*chosen(name, year))
-    steps = stale_steps(study, notebook)
     run = pipeline.prepare(study.name, study.year)
     kept = study.processed_dir / "private/notebooks"
     staging = {"TSUNAGARI_STAGING": str(study.processed_dir)}
@@ -132,5 +134,4 @@ def run_before(name: str, year: int, *, notebook: str) -> Shown:
                     scratch=scratch,
                     progress=progress,
                 )
-    said = _WORDS["ran"].format(steps="、".join(steps)) if steps else _WORDS["fresh"]
-    return Shown((told(said),))
+    return Shown((told(_WORDS["ran"].format(steps="、".join(steps))),))
