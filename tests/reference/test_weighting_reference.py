@@ -10,10 +10,7 @@ import pytest
 from tsunagari.statistics.association import rao_scott
 from tsunagari.statistics.designs import Design
 from tsunagari.statistics.differences import (
-    covariances,
-    difference_between,
     differences,
-    mean_differences,
 )
 from tsunagari.statistics.estimation import means, percents, totals
 from tsunagari.statistics.quantiles import quantiles
@@ -147,18 +144,6 @@ def test_differences_keep_the_covariance(case):
     for region, expected in truth["differences"].items():
         points = {k: v * (1 if k in ("df", "p_value") else 100) for k, v in expected.items()}
         same(row(table, domain_value=region), points)
-    sexes = mean_differences(design, PEOPLE["score"], by=PEOPLE[["sex"]])
-    same(row(sexes, domain_value="1"), truth["mean_gap"])
-    first, scored = PEOPLE["region"] == "1", PEOPLE["score"].notna()
-    found = difference_between(design, PEOPLE["lonely"], group=first, other=scored)
-    gap = {k: v * (1 if k == "df" else 100) for k, v in truth["overlapping"].items()}
-    same(row(found), gap)
-
-
-def test_covariance_of_means(case):
-    design, truth = case
-    found = covariances(design, PEOPLE[["lonely", "edge", "minutes"]])[1]
-    assert found == pytest.approx(np.array(truth["covariance"]), rel=2 * ERROR)
 
 
 def test_quantiles(case):

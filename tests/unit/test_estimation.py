@@ -15,10 +15,7 @@ from tsunagari.statistics import domains
 from tsunagari.statistics.association import rao_scott
 from tsunagari.statistics.designs import Design
 from tsunagari.statistics.differences import (
-    covariances,
-    difference_between,
     differences,
-    mean_differences,
 )
 from tsunagari.statistics.estimation import (
     means,
@@ -131,7 +128,7 @@ def test_every_interval_is_at_the_confidence_asked_for():
     # t_98 at 90 % over t_98 at 95 %, of everything that is symmetric; 40 of 99
     y, by = series(*[1] * 40, *[0] * 59), pd.DataFrame({"x": np.resize(list("ab"), 99)})
     ratio = stats.t.ppf(0.95, 98) / stats.t.ppf(0.975, 98)
-    for function in (means, totals, differences, mean_differences):
+    for function in (means, totals, differences):
         domains = {"by": by} if "differences" in function.__name__ else {}
         wide, narrow = (function(equal(99), y, **domains, confidence=c) for c in (0.95, 0.9))
         reach = [table["upper"] - table["estimate"] for table in (wide, narrow)]
@@ -200,16 +197,10 @@ def test_a_gap_with_a_side_inside_one_sampling_unit_has_no_test():
     y.iloc[:20] = 1  # 20 of 50 in the first village, 13 of 50 in the others
     first = by["village"] == "0"
     by = pd.DataFrame({"is_first": np.where(first, "yes", "no")})
-    tables = [
-        differences(design, y, by=by),
-        mean_differences(design, y, by=by),
-        difference_between(design, y, group=first, other=~first),
-        difference_between(design, y, group=~first, other=first, unit="score"),
-    ]
-    for table in tables:
-        assert table["estimate"].abs().iloc[0] in (pytest.approx(14), pytest.approx(0.14))
-        assert table[[*NOTHING, "p_value"]].isna().all(axis=None)
-        assert (table["reason"] == UNITS).all()
+    table = differences(design, y, by=by)
+    assert table["estimate"].abs().iloc[0] == pytest.approx(14)
+    assert table[[*NOTHING, "p_value"]].isna().all(axis=None)
+    assert (table["reason"] == UNITS).all()
     # Three villages against the fourth: the lone side is the rest
     design, by = clustered(4)
     by = pd.DataFrame({"is_last": by["village"] == "3"})
@@ -255,21 +246,12 @@ def test_what_calibration_fixes_has_no_error_and_no_interval():
         assert found["reason"] == "人口に合わせた値"
     gap = differences(design, men, by=people["sex"].to_frame())
     assert (gap["reason"] == "").all()  # all against none: a beta interval stands in
-    two = difference_between(design, age, group=men >= 0, other=men == 1, unit="years")
-    assert one(two)["reason"] == "人口に合わせた値"
-    assert one(two)[["lower", "p_value"]].isna().all()
     # Not fixed: the same share among those of a region, and answers that all are the same
     assert (percents(design, men, by=people[["region"]])["lower"].notna()).all()
     same = one(means(design, (men * 0 + 7).rename("all")))
     assert (same["lower"], same["reason"]) == (pytest.approx(7), "")
     every = percents(design, pd.DataFrame({"all": men * 0 + 1, "none": men * 0}))
     assert every["lower"].notna().all()  # 100 and 0 % have beta intervals
-    alike = (men * 0 + 7).rename("all")
-    gaps = [
-        difference_between(design, alike, group=men >= 0, other=men == 1, unit="years"),
-        mean_differences(design, alike, by=people[["sex"]]),
-    ]
-    assert all(gap["reason"].eq("").all() and gap["p_value"].eq(1).all() for gap in gaps)
 
 
 def test_an_error_of_nought_among_few_is_not_said_to_be_calibrated():
@@ -436,20 +418,6 @@ def test_a_difference_of_two_halves_by_hand():
     assert one(table, domain_value="S")["estimate"] == pytest.approx(-20)
 
 
-def test_a_group_against_the_whole_keeps_the_rows_they_share():
-    # With the halves as strata, so that their sizes are fixed, the first half minus everybody is
-    # half the difference of the halves, and so is its error
-    y = series(*[1] * 60, *[0] * 40, *[1] * 40, *[0] * 60)
-    first = np.arange(200) < 100
-    design = equal(200, strata=first)
-    halves = one(difference_between(design, y, group=first, other=~first))
-    whole = one(difference_between(design, y, group=first, other=np.ones(200, dtype=bool)))
-    assert whole["estimate"] == pytest.approx(halves["estimate"] / 2)
-    assert whole["std_error"] == pytest.approx(halves["std_error"] / 2)
-    assert whole[["n_unweighted", "n_cell"]].tolist() == [100, 60]  # of the first
-    assert whole["n_effective"] == pytest.approx(100)
-
-
 def test_a_domain_against_the_rest_is_the_two_groups():
     # Nobody in c and d, so that for a and b the rest or the domain stands at 0
     rng = np.random.default_rng(3)
@@ -461,8 +429,8 @@ def test_a_domain_against_the_rest_is_the_two_groups():
     for y in (few, fewer, 1 - few, 1 - fewer):  # and everybody there
         table = differences(design, y, by=by).set_index("domain_value")
         for domain in "abcd":
-            inside = by["age"] == domain
-            two = one(difference_between(design, y, group=inside, other=~inside))
+            sides = by["age"].where(by["age"] == domain, "rest").to_frame()
+            two = one(differences(design, y, by=sides), domain_value=domain)
             assert table.loc[domain, numbers].tolist() == pytest.approx(two[numbers].tolist())
 
 
@@ -485,26 +453,6 @@ def test_nobody_in_a_small_group_is_no_proof():
     length = (1 - 0.025 ** (1 / 12)) / stats.t.ppf(0.975, 411)
     error = np.sqrt(412 / 411 * 0.16 / 400 + length**2)
     assert found["std_error"] == pytest.approx(100 * error)
-
-
-def test_covariances_keep_to_those_who_answered():
-    values = pd.DataFrame({"a": [1.0, 2, 4, 9, np.nan], "b": [np.nan, 3, 3, 5, 1]})
-    mean, covariance = covariances(equal(5), values)
-    expected = means(equal(5), values)
-    assert mean == pytest.approx(expected["estimate"].to_numpy())
-    assert np.sqrt(np.diag(covariance)) == pytest.approx(expected["std_error"].to_numpy())
-
-
-def test_mean_differences_leave_out_sides_of_one():
-    y = series(1, 2, 3, 5, 7)
-    by = pd.DataFrame({"age": list("aabbc")})
-    assert differences(equal(5), y % 2, by=by)["domain_value"].tolist() == ["a", "b", "c"]
-    table = mean_differences(equal(5), y, by=by, unit="hours")
-    assert table["domain_value"].tolist() == ["a", "b"]
-    assert one(table, domain_value="a")["estimate"] == pytest.approx(1.5 - 5)
-    assert table["measure"].unique().tolist() == ["difference_mean"]
-    with pytest.raises(ModelError, match="ONE_PERSON_DOMAIN"):  # the rest of a is c alone
-        mean_differences(equal(5), y, by=pd.DataFrame({"age": list("aaaac")}))
 
 
 # --- test, design effect, reliability -------------------------------------------------------------

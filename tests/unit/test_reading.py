@@ -5,6 +5,7 @@ import io
 import random
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from tests.data.test_faults import YEAR, Case
 
@@ -94,6 +95,36 @@ def test_no_record_is_lost_whatever_ends_the_lines(ends, encoding, tmp_path, mon
     assert raw.table.loc[5, "words"] == "一\n二"
     assert raw.rejected["file_row"].tolist() == [7]
     assert raw.lines([7, 2, len(lines) + 1]) == [lines[5], lines[0], lines[-1]]
+
+
+def test_records_that_lost_the_delimiters_of_empty_cells_are_read(tmp_path, monkeypatch):
+    # Excel writes none for empty cells at the end of a row, but for some rows.
+    case = Case()
+    whole = read(case, tmp_path / "whole", monkeypatch)
+    header, *lines = case.lines()
+    blank = [place for place, line in enumerate(lines) if line.endswith(",")][1:]
+    for place in blank:
+        lines[place] = lines[place].rstrip(",")
+    case.raw = "\n".join([header, *lines, ""]).encode()
+    raw = read(case, tmp_path / "short", monkeypatch)
+    assert len(blank) > 3 and raw.rejected.empty
+    pd.testing.assert_frame_equal(raw.table.astype(str), whole.table.astype(str))
+    assert f"{len(blank)} 行は末尾の区切りがなく、空欄として読みました。" in raw.facts["notes"]
+
+
+@pytest.mark.parametrize("place", [3, 8, 14, 17])
+def test_a_delimiter_lost_within_a_record_moves_no_answer(place, tmp_path, monkeypatch):
+    case = Case()
+    header, *lines = case.lines()
+    cells = lines[8].split(",")
+    assert cells[-1] == ""
+    del cells[place]
+    lines[8] = ",".join([*cells[:-1], "自由な答え"])
+    lines[11] = ",".join(lines[11].split(",")[:4])  # dropped out: cells lack that are never empty
+    case.raw = "\n".join([header, *lines, ""]).encode()
+    raw = read(case, tmp_path, monkeypatch)
+    assert raw.rejected["file_row"].tolist() == [10, 13]
+    assert raw.table.index.tolist() == [n for n in range(2, len(lines) + 2) if n not in (10, 13)]
 
 
 def test_a_bare_cr_within_a_text_splits_that_record_only(tmp_path, monkeypatch):

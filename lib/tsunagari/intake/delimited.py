@@ -8,7 +8,8 @@ import hashlib
 import io
 import mmap
 import re
-from collections.abc import Sequence
+import unicodedata
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -104,6 +105,9 @@ def read_csv(path: Path, study: Study) -> RawResponses:
     named = max(place for place, name in enumerate(header, start=1) if name.strip())
     shape = _Shape(facts["delimiter"], len(header), columns, texts, named)
     parsed = _parse(body, shape, records=records)
+    parsed, n_short = _read_short(parsed, shape, records, kinds=kinds)
+    if n_short:
+        facts["notes"].append(f"{n_short} 行は末尾の区切りがなく、空欄として読みました。")
     facts.update(rows=parsed.n_rows, columns=len(header))
     rejected = _judge_rejected(parsed, shape, records=records)
     rows = pd.Index(parsed.rows, name="file_row")
@@ -565,6 +569,57 @@ def _parse_slow(records: _Records, shape: _Shape) -> _Parsed:
     return _Parsed(columns, np.array(rows, dtype=np.int64), bad)
 
 
+def _read_short(
+    parsed: _Parsed, shape: _Shape, records: _Records, *, kinds: Mapping[str, str]
+) -> tuple[_Parsed, int]:
+    """Read records that lost the delimiters of empty cells at their end, as Excel writes them.
+
+    They are many, or they are set aside as broken. Nothing may show that a delimiter is missing
+    elsewhere: codes and empty cells are some that full records have in that column, numbers are
+    numbers, and of those with as many cells one ends with an answer.
+    """
+    torn = None if records.ends_clean else records.count + 1
+    rows = [row for row, n in parsed.bad if n < shape.named and row != torn]
+    if len(rows) <= _most_broken(parsed):
+        return parsed, 0
+    table = pd.DataFrame(parsed.columns, index=parsed.rows, copy=False)
+    known = {name: set(table[name].unique()) for name in table}
+    found: dict[int, list[str]] = {}
+    whole_widths = set()
+    for row in rows:
+        text = io.StringIO(records.line(row - 2), newline="")
+        fields = next(csv.reader(text, delimiter=shape.delimiter), [])
+        cells = fields + [""] * (shape.width - len(fields))
+        own = {name: cells[at] for at, name in shape.columns.items()}
+        if fields and all(_is_plausible(c, kinds.get(n), known[n]) for n, c in own.items()):
+            found[row] = list(own.values())
+            whole_widths |= {len(fields)} if fields[-1].strip() else set()
+    widths = dict(parsed.bad)
+    found = {row: cells for row, cells in found.items() if widths[row] in whole_widths}
+    if not found:
+        return parsed, 0
+    more = pd.DataFrame.from_dict(found, orient="index", columns=table.columns, dtype="str")
+    every = pd.concat([table.astype("str"), more]).sort_index()
+    columns = {n: every[n].array if n in shape.texts else every[n].astype("category").array
+               for n in every}  # fmt: skip
+    bad = [(row, n) for row, n in parsed.bad if row not in found]
+    return _Parsed(columns, every.index.to_numpy(), bad), len(found)
+
+
+def _is_plausible(cell: str, kind: str | None, known: set[str]) -> bool:
+    """Whether full records show that a cell may stand in a column of this kind."""
+    if kind == "NUM" and cell:
+        return (
+            re.fullmatch(r"[+-]?[\d,.]+", unicodedata.normalize("NFKC", cell.strip())) is not None
+        )
+    return cell in known or (cell != "" and kind not in ("SA", "MA"))
+
+
+def _most_broken(parsed: _Parsed) -> float:
+    # One broken line never stops a small file: 1 % of 60 rows would be less than one.
+    return max(1, BAD_LINE_LIMIT * parsed.n_rows)
+
+
 def _refuse_swallowed(records: _Records, shape: _Shape) -> None:
     """Refuse a quote that is never closed: the records after it would vanish into one field."""
     if records.is_regular:
@@ -622,8 +677,7 @@ def _judge_rejected(parsed: _Parsed, shape: _Shape, *, records: _Records) -> pd.
     rejected = pd.DataFrame({"file_row": [row for row, _ in parsed.bad], "reason_code": reasons})
     rejected["file_row"] = rejected["file_row"].astype("int64")
     wrong = rejected[rejected["reason_code"].isin(["TOO_MANY_FIELDS", "TOO_FEW_FIELDS"])]
-    # One broken line never stops a small file: 1 % of 60 rows would be less than one.
-    if len(wrong) > max(1, BAD_LINE_LIMIT * parsed.n_rows):
+    if len(wrong) > _most_broken(parsed):
         widths = {n for row, n in parsed.bad if row in set(wrong["file_row"])}
         found = ", ".join(map(str, sorted(widths)[:5]))
         rows = show_rows(wrong["file_row"])

@@ -9,7 +9,6 @@ from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
-import statsmodels.api as sm
 from scipy import linalg, optimize, special
 
 from tsunagari.errors import ModelError
@@ -22,6 +21,8 @@ MAXIMUM_MISSING_SHARE = 0.30  # above this a complete-case model is refused, not
 _OVERLAP = 1e-3  # a direction that separates has a larger sum of z'b: dummies are whole numbers
 _SCORE_TOLERANCE = 1e-9  # score over the sum of weights
 _RANK_TOLERANCE = 1e-9
+_MOST_STEPS = 100  # of Newton; fewer than ten are usual
+_STEP_TOLERANCE = 1e-9  # of a coefficient; convergence is quadratic, so that one more step is exact
 
 
 class SeparationError(ModelError):
@@ -407,8 +408,7 @@ def _sparse_direction(signed: np.ndarray, *, n_free: int) -> np.ndarray:
 def _maximise(people: _People, *, outcome_name: str) -> np.ndarray:
     """Return the weighted maximum likelihood estimates, shape (p,), or refuse separation.
 
-    statsmodels' var_weights give the right coefficients; freq_weights would only differ in the
-    standard errors, which we do not take from there. A last Newton step takes the score to the
+    Newton's steps, which for the logit are those of reweighted least squares, take the score to the
     rounding error, where R's svyglm with epsilon = 1e-12 stands too.
 
     The score is the sum of m z, z as in `refuse_separation` and m the weighted residuals' sizes.
@@ -417,16 +417,19 @@ def _maximise(people: _People, *, outcome_name: str) -> np.ndarray:
     """
     matrix, answers = people.matrix, people.answers
     scaled = people.weights / people.weights.mean()
+    coefficients, is_last = np.zeros(matrix.shape[1]), False
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
-            model = sm.GLM(answers, matrix, family=sm.families.Binomial(), var_weights=scaled)
-            coefficients = np.asarray(model.fit(tol=1e-12, maxiter=100).params, dtype=float)
-            for _ in range(2):
+            for _ in range(_MOST_STEPS):
                 mean = special.expit(matrix @ coefficients)
                 score = matrix.T @ (scaled * (answers - mean))
                 hessian = (matrix * (scaled * mean * (1 - mean))[:, None]).T @ matrix
-                coefficients = coefficients + linalg.solve(hessian, score, assume_a="pos")
+                step = linalg.solve(hessian, score, assume_a="pos")
+                coefficients = coefficients + step
+                if is_last:
+                    break
+                is_last = np.abs(step).max() < _STEP_TOLERANCE
             residual = scaled * (answers - special.expit(matrix @ coefficients))
         except ValueError:  # numpy's LinAlgError too: no maximum
             coefficients = np.full(matrix.shape[1], np.nan)
