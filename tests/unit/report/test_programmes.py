@@ -12,7 +12,7 @@ from tsunagari.gate import trace
 from tsunagari.report import page
 
 SURVEY = ["method", "loneliness", "ties", "others", "comparison", "factors"]
-SURVEY += ["appendix", "crosses", "national", "definitions", "factor_tables"]
+SURVEY += ["questions", "appendix", "crosses", "national", "definitions", "factor_tables"]
 
 
 @pytest.fixture(scope="module")
