@@ -223,8 +223,9 @@ class Contract:
         if first not in labels and not is_named:
             wrong.append(f"line of {sorted(labels)}")
         n = [row["n_unweighted"]]
-        said = {"95%信頼区間": ends(row), "n（人）": n, "n (people)": n, "n": n}
-        said = said.get(head, [row["estimate"]])
+        said = {"95%信頼区間": ends(row), "n（人）": n, "n (people)": n, "n": n}.get(
+            head, [row["estimate"]]
+        )
         wrong += same(text, said) + (same(small, ends(row)) if small else [])
         is_said = row["verdict"] and row["verdict"] in text
         if (
