@@ -289,7 +289,6 @@ def about(*, is_synthetic: bool) -> dict:
             "compared": "sex",
             "ever": None,
         },
-        "region": "region",
         "joint": [["is_lonely", "is_isolated"]],
         "linked": {"lonely_direct": [], "trouble": ["code_new"], "sex": ["not_planned"]},
         "texts": {},
@@ -752,7 +751,8 @@ class Dangers(HTMLParser):
             self.found.append(tag)
         for name, value in attrs:
             is_address = name in ("src", "href", "srcset", "action", "style")
-            is_ours = re.match(rf"data:image|{CSV}|(council_report\.html|appendix\.html)?#", value or "")
+            ours = rf"data:image|{CSV}|(council_report\.html|appendix\.html)?#"
+            is_ours = re.match(ours, value or "")
             is_ours = is_ours or value in (
                 "council_report.html",
                 "appendix.html",

@@ -153,7 +153,7 @@ def build_report(published: Published, *, has_figures: bool = True) -> Report:
 def _in_english(published: Published, volumes: tuple[Volume, ...]) -> Volume:
     """Return the summary page in English; its links lead to the tables of the Japanese volumes."""
     writer = Writer(english.labelled(published), english.texts())
-    builder = _Builder(writer, ENGLISH, {})
+    builder = _Builder(writer, ENGLISH, {}, has_figures=False)
     spec = writer.texts["chapters"]["summary"]
     blocks = tuple(builder.blocks(spec["parts"], {}))
     for volume in volumes:

@@ -12,7 +12,7 @@ from tsunagari.gate import trace
 from tsunagari.report import page
 
 SURVEY = ["method", "questions", "loneliness", "ties", "others", "groups", "comparison", "factors"]
-SURVEY += ["appendix", "crosses", "national", "definitions", "quality"]
+SURVEY += ["appendix", "crosses", "national", "definitions", "quality", "glossary", "factor_tables"]
 
 
 @pytest.fixture(scope="module")

@@ -16,6 +16,7 @@ from tsunagari.report import page, texts, workbook, writer
 from tsunagari.study.codebook import MISSING_ROLES
 
 FOLDER = Path(texts.__file__).parent
+PAGE = (FOLDER / "templates/council/index.html.j2").read_text(encoding="utf-8")
 SOURCE = "\n".join(path.read_text(encoding="utf-8") for path in sorted(FOLDER.glob("*.py")))
 
 
@@ -78,9 +79,11 @@ def said(tmp_path_factory, council):
         patch.setattr(writer.Writer, "say", listen)
         page.build_report(sample.published(sample.estimates(), is_synthetic=True))
         nothing = {name: pd.DataFrame() for name in ("actions", "plan", "ledger")}
+        done = records_sample.told()["actions"].assign(state="完了")
         records = (
             records_sample.published(),
             records_sample.published(has_survey=False, **nothing),
+            records_sample.published(has_survey=False, actions=done),
         )
         for study in (bare_study(), uncertain_study(), marked_study(), *records):
             page.build_report(study)
@@ -103,7 +106,7 @@ def test_every_name_in_a_text_is_known_wherever_it_stands(said, told):
     known = writer.Writer(told)._compile("").environment.globals.keys()
     language = Environment()
     language.filters |= dict.fromkeys(("value", "marked", "size", "ends", "with_interval"), str)
-    language.filters |= {"of_rows": str}
+    language.filters |= {"of_rows": str, "day": str}
     language.filters |= dict.fromkeys(("clean", "number"), str)
     language.tests |= dict.fromkeys(("sure", "aged"), bool)
     unknown = {
@@ -117,9 +120,13 @@ def test_every_name_in_a_text_is_known_wherever_it_stands(said, told):
 def test_every_word_is_used_and_every_word_used_is_written():
     written = texts.load_texts()
     jinja = "\n".join(text for _, text in templates(written))
-    for part, call in (("words", r'\["words"\]\["(\w+)"\]'), ("fixed", r'FIXED\["(\w+)"\]')):
+    for part, call in (
+        ("words", r'\["words"\]\["(\w+)"\]'),
+        ("fixed", r'(?:FIXED|fixed)\["(\w+)"\]'),
+    ):
         called = set(re.findall(call, SOURCE))
         own = written[part].keys()
+        called |= own & set(re.findall(r"resources\.said\.(\w+)", PAGE))
         named = {name for name in own if re.search(rf"\{{[{{%][^}}]*\b{name}\b", jinja)}
         bases = {"asked", "answered"} if part == "words" else set()  # by about.json's base
         assert called | bases <= own <= called | bases | named, part
