@@ -142,5 +142,5 @@ def test_an_error_is_a_sentence_with_its_traceback_folded(browser, lab, name, to
     assert "Traceback" in fold.locator("pre").text_content()
     if name.startswith("04"):
         first = page.locator(".jp-NotebookPanel .tsunagari").first.inner_text()
-        assert 'session.run_before(survey, "04_model_factors")' in first
+        assert 'session.run_before(STUDY, YEAR, notebook="04_model_factors")' in first
     page.close()

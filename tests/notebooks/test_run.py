@@ -14,8 +14,9 @@ import pytest
 import yaml
 
 from tsunagari import synthetic
-from tsunagari.run import pipeline
+from tsunagari.run import pipeline, session
 from tsunagari.study.files import repository_root
+from tsunagari.study.survey import open_study
 
 pytestmark = pytest.mark.slow
 
@@ -154,8 +155,7 @@ def shown(root: Path, step: str = "0[1-6]*") -> list[tuple[str, str]]:
 
 def test_no_shown_table_has_raw_names_and_every_one_has_its_banner(first_run):
     """Column names, codes and reason codes are ours; those of x in another cross are explained."""
-    raw = re.compile(r"\b[a-z0-9]+_[a-z0-9_]+\b|\b[A-Z]{2,}_[A-Z_]+\b|\b\w+ x \w+\b|\d\.\d{4}|\bna[nt]\b",
-                     flags=re.IGNORECASE)  # fmt: skip
+    raw = re.compile(r"\b[a-z0-9]+_[a-z0-9_]+\b|\w+ x \w+|\d\.\d{4}|\bna[nt]\b", re.IGNORECASE)
     found, tables = [], 0
     for where, page in shown(first_run):
         cells = re.findall(r"<(?:td|th|caption)\b[^>]*>(.*?)</(?:td|th|caption)>", page, re.DOTALL)
@@ -171,6 +171,19 @@ def test_no_shown_table_has_raw_names_and_every_one_has_its_banner(first_run):
         assert [h for h in heads if not re.search("[ぁ-んァ-ヶ一-龠]|^n$|^UCLA", h)] == [], where
     assert found == []
     assert tables > 30
+
+
+@pytest.mark.usefixtures("root")
+def test_a_notebook_runs_the_steps_before_it():
+    study = open_study("ehime", 2022)
+    (study.processed_dir / "private/design.npz").unlink()
+    assert session.stale_steps(study, "04_model_factors") == ("02_weight_respondents",)
+    said = session.run_before("ehime", 2022, notebook="04_model_factors")
+    assert "02_weight_respondents" in said._repr_html_()
+    assert session.stale_steps(study, "04_model_factors") == ()
+    assert "何も行いませんでした" in str(
+        session.run_before("ehime", 2022, notebook="04_model_factors")._repr_html_()
+    )
 
 
 def test_another_cross_is_never_saved(first_run):

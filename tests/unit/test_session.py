@@ -89,7 +89,7 @@ def test_a_notebook_says_which_steps_to_run():
 def test_steps_are_not_run_while_a_report_is_being_made():
     study = open_study("ehime", 2022)
     with locked(study.processed_dir), pytest.raises(LockedError) as caught:
-        session.run_before(study, "02_weight_respondents")
+        session.run_before("ehime", 2022, notebook="02_weight_respondents")
     assert "。" in caught.value.ja
 
 

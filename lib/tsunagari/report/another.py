@@ -23,7 +23,7 @@ from tsunagari.gate.publish import judge_differences
 from tsunagari.gate.questionnaire import read_questionnaire
 from tsunagari.gate.rounding import round_published
 from tsunagari.gate.suppression import apply_reasons, judge
-from tsunagari.report import figures, findings, pictures, tables
+from tsunagari.report import figures, findings, pictures, summary, tables
 from tsunagari.report.blocks import Cell, Picture, Table
 from tsunagari.report.published import Row, first, is_hidden, keys_of, mark_of, records
 from tsunagari.report.shown import SHOWN, Shown, page_table, told, variable_label, writer_of
@@ -220,7 +220,7 @@ def compare(study: Study, rows: pd.DataFrame, *, indicator: str) -> Shown:
     values = [published.value_of(indicator), INDICATOR_VALUE]
     is_own = known["item_value"].isin(values[:1]) | is_kind(known, "headline")
     writer = writer_of(study, known[is_own])
-    name, context = findings.level(writer.published, indicator)
+    name, context = summary.level(writer.published, indicator)
     said = _say(writer, [(name, context)]) if context["row"] else []
     parts = [page_table(writer, "nation", item=item), page_table(writer, "waves")]
     return Shown((told(*said), *(block for part in parts for block in part.blocks)))

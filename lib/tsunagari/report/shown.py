@@ -28,8 +28,8 @@ from tsunagari.study.survey import Study
 _FOLDER = Path(__file__).parent
 SHOWN: dict[str, Any] = yaml.safe_load((_FOLDER / "shown.yaml").read_text(encoding="utf-8"))
 _REASONS = {code: text["ja"] for code, text in schema.texts()["reasons"].items()}
-_WORDS = SHOWN["words"] | {
-    "reason_code": ROW_REASONS | SHOWN["words"]["reason_code"],
+_WORDS = SHOWN["labels"] | {
+    "reason_code": ROW_REASONS | SHOWN["labels"]["reason_code"],
     "reason": _REASONS | resources.words()["reasons"],
     "state": resources.words()["freshness"],
     "gap_kind": resources.words()["gaps"],
@@ -187,7 +187,8 @@ def _text(name: str, row: Mapping[str, Any], *, study: Study) -> str:
     if name in _CODES or name in study.items:
         return code_label(text, of=str(row.get(_CODES.get(name, ""), name)), study=study)
     if name == "weighting":
-        return re.sub(r"[A-Za-z_]+", lambda word: _scheme(word[0], study=study), text)
+        said = re.sub(r"[A-Za-z_]+", lambda word: _scheme(word[0], study=study), text)
+        return said.replace(" x ", "×")
     return _WORDS.get(name, {}).get(text, text)
 
 

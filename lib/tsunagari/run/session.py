@@ -97,8 +97,13 @@ def stale_steps(study: Study, notebook: str) -> tuple[str, ...]:
     return ()
 
 
-def run_before(study: Study, notebook: str) -> Shown:
+def run_before(name: str, year: int, *, notebook: str) -> Shown:
     """Run the steps before a notebook that are missing or out of date, as `make report` would.
+
+    Args:
+        name: STUDY of the notebook.
+        year: YEAR of the notebook.
+        notebook: Its name.
 
     Raises:
         LockedError: A report of this wave is being made.
@@ -109,6 +114,7 @@ def run_before(study: Study, notebook: str) -> Shown:
     from tsunagari.run.notebooks import KERNEL_ENVIRONMENT, Progress, environment, run_notebook
     from tsunagari.run.release import locked
 
+    study = open_study(*chosen(name, year))
     steps = stale_steps(study, notebook)
     run = pipeline.prepare(study.name, study.year)
     kept = study.processed_dir / "private/notebooks"

@@ -30,8 +30,8 @@ def test_headings_labels_and_digits_are_those_of_a_memo(study):
     made = show(table, "試し", study=study)
     assert parts(made, "caption") == ["合成データ  試し"]
     assert parts(made, "td") == [
-        "中予・男性", "南予", "具体的な困りごと：話し相手や相談相手がいない", "回答時間が短すぎる", "1,234",
-        "12.3", "○", "0.012", "0.0", "-", "-",
+        "中予・男性", "南予", "具体的な困りごと：話し相手や相談相手がいない",
+        "回答時間が短すぎる", "1,234", "12.3", "○", "0.012", "0.0", "-", "-",
     ]  # fmt: skip
     assert parts(made, "tbody")[0].startswith("地域×性別")
     assert parts(made, "thead")[0].startswith("人口の区分区分地域")
@@ -83,11 +83,11 @@ def test_a_real_study_has_no_banner(study, monkeypatch):
     assert "合成データ" not in show({"人": 1}, "実データ", study=study)._repr_html_()
 
 
-def test_every_heading_is_japanese_and_no_word_of_two_codes_is_one(study):
+def test_every_heading_is_japanese_and_no_word_of_two_codes_is_one():
     assert [
         t for t in SHOWN["headings"].values() if not re.search("[ぁ-んァ-ヶ一-龠]|^n$", t)
     ] == []
-    for name, words in SHOWN["words"].items():
+    for name, words in SHOWN["labels"].items():
         assert len({*words.values()}) == len(words) or name in ("value", "variable"), name
 
 
