@@ -25,6 +25,10 @@ HEADINGS = {
     r"全国(?:の公表値)?（%）": "percent_benchmark(_age_standardised)?",
     r"達成率（%）": "achievement",
     r".*（%）": "percent",  # the area's own
+    r"Share \d{4} \(%\)|Last survey \d{4} \(%\)": "percent",
+    r"Nation as published \(%\)": "percent_benchmark",
+    r"Change \(points\)": "difference_points",
+    r"Against the nation.*": "difference_points(_benchmark)?(_age_standardised)?",
     r"基準": "baseline",
     r"目標": "target",
     r"前年度": "previous",
@@ -41,7 +45,7 @@ HEADINGS = {
     r"内容": "n_respondents",
     r"値": "(?!percent|difference).*",
 }
-ANY = {"95%信頼区間": "ends", "n（人）": "base", "n": "base"}
+ANY = {"n (people)": "base", "95%信頼区間": "ends", "n（人）": "base", "n": "base"}
 UP, DOWN, NEITHER = "高い|高く|増え", "低い|低く|減っ", "確認でき|比較でき"
 
 
@@ -219,7 +223,9 @@ class Contract:
         if first not in labels and not is_named:
             wrong.append(f"line of {sorted(labels)}")
         n = [row["n_unweighted"]]
-        said = {"95%信頼区間": ends(row), "n（人）": n, "n": n}.get(head, [row["estimate"]])
+        said = {"95%信頼区間": ends(row), "n（人）": n, "n (people)": n, "n": n}.get(
+            head, [row["estimate"]]
+        )
         wrong += same(text, said) + (same(small, ends(row)) if small else [])
         is_said = row["verdict"] and row["verdict"] in text
         if (

@@ -675,7 +675,11 @@ class Dangers(HTMLParser):
         for name, value in attrs:
             is_address = name in ("src", "href", "srcset", "action", "style")
             is_ours = re.match(r"data:image|(council_report\.html|appendix\.html)?#", value or "")
-            is_ours = is_ours or value in ("council_report.html", "appendix.html")
+            is_ours = is_ours or value in (
+                "council_report.html",
+                "appendix.html",
+                "summary_en.html",
+            )
             if name.startswith("on") or (is_address and not is_ours):
                 self.found.append(f"{tag}[{name}]")
 

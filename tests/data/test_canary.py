@@ -31,7 +31,7 @@ from tsunagari import estimates, synthetic
 from tsunagari.errors import DisclosureError
 from tsunagari.gate import archive, linked, primary, rounding
 from tsunagari.intake import cleaning, reading
-from tsunagari.report.page import APPENDIX, MAIN, export_html
+from tsunagari.report.page import APPENDIX, ENGLISH, MAIN, export_html
 from tsunagari.report.published import Published, read_published
 from tsunagari.report.workbook import write_workbook
 from tsunagari.run import notebooks, pipeline, signoff
@@ -41,7 +41,7 @@ from tsunagari.study.survey import open_study
 
 pytestmark = pytest.mark.slow
 
-VOLUMES = (MAIN, APPENDIX)
+VOLUMES = (MAIN, APPENDIX, ENGLISH)
 REPOSITORY = Path(__file__).resolve().parents[2]
 MARKERS = {
     "id": "ID7781X",
@@ -231,7 +231,7 @@ def test_hostile_answers_left_no_trace_and_the_page_has_its_policy(root, release
     assert not re.search(sample.CONTROLS, page + estimates)
     assert sample.dangers(page) == []
     policies = [tag for tag in re.findall("<meta[^>]*>", page) if "Security-Policy" in tag]
-    assert len(policies) == 2
+    assert len(policies) == 3
     assert all("default-src 'none'" in one and "script" not in one for one in policies)
 
 

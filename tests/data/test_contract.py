@@ -14,7 +14,7 @@ YEARS = ["2022", "2023"]
 def contract_of(released, year):
     folder = released / "reports/ehime" / year
     about = released / f"data/processed/ehime/{year}/published/about.json"
-    volumes = ("council_report.html", "appendix.html")
+    volumes = ("council_report.html", "appendix.html", "summary_en.html")
     page = "".join((folder / name).read_text(encoding="utf-8") for name in volumes)
     estimates = (folder / "estimates.csv").read_text(encoding="utf-8")
     return Contract(estimates, json.loads(about.read_text(encoding="utf-8"))), page, folder

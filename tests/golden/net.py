@@ -11,7 +11,7 @@ from pathlib import Path
 
 FOLDER = Path(__file__).parent
 RELEASES = [("ehime", "2022"), ("ehime", "2023")]
-VOLUMES = ("council_report.html", "appendix.html")
+VOLUMES = ("council_report.html", "appendix.html", "summary_en.html")
 IN_FULL = ("headline", "national_", "model_", "ledger", "weights", "gate")
 BLOCKS = {"p", "li", "h1", "h2", "h3", "h4", "figcaption", "caption", "dt", "dd", "summary"}
 

@@ -32,9 +32,9 @@ programmes.council programmes.courses programmes.ledger programmes.plan programm
 gate.archive gate.words gate.questionnaire gate.linked gate.bounds gate.primary gate.hiding
 gate.rounding gate.secondary gate.checks gate.suppression gate.describe gate.publish gate.trace
 gate.attack
-report.texts report.edition report.figures report.blocks report.published report.writer
-report.findings report.summary report.tables report.pictures report.shown report.another
-report.programmes report.page report.workbook report.pdf
+report.texts report.edition report.figures report.blocks report.published report.english
+report.writer report.findings report.summary report.tables report.pictures report.shown
+report.another report.programmes report.page report.workbook report.pdf
 run.notebooks run.release run.signoff run.pipeline run.session
 synthetic starting.making starting.checking starting.lab
 """

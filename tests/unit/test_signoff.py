@@ -15,7 +15,7 @@ from tsunagari.errors import DisclosureError
 from tsunagari.estimates import conform
 from tsunagari.gate import publish
 from tsunagari.gate.archive import read_archive
-from tsunagari.report.page import APPENDIX, MAIN, build_report
+from tsunagari.report.page import APPENDIX, ENGLISH, MAIN, build_report
 from tsunagari.report.published import read_published
 from tsunagari.run import pipeline, release, signoff
 from tsunagari.run.notebooks import environment
@@ -189,7 +189,7 @@ def test_a_synthetic_release_is_never_signed_as_real_and_keeps_nothing(root):
 
 # --- the signed edition ---------------------------------------------------------------------------
 
-VOLUMES = (MAIN, APPENDIX)
+VOLUMES = (MAIN, APPENDIX, ENGLISH)
 MARK = "公表前（未署名）"
 
 

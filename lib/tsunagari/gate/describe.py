@@ -30,6 +30,7 @@ def describe_study(study: Study) -> dict[str, Any]:
         "synthetic_inputs": study.synthetic_inputs,
         "has_survey": study.has_survey,
         "texts": study.texts,
+        "english": study.english,
         "marks": config.marks.model_dump(),
         "disclosure": config.disclosure.model_dump(),
         "notes": list(config.notes),

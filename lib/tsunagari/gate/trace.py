@@ -24,11 +24,14 @@ READ_AS_NUMBERS = (
     "estimate std_error lower upper df p_value p_adjusted n_unweighted n_effective"
 ).split()
 _TOKEN = re.compile(r"(?<![\d.A-Za-z])[-+−]?\d[\d,]*(?:\.\d+)?")
-_UNIT = re.compile(r"\s*(?:%|パーセント|ポイント|人|名|件|世帯|倍|割)")
-_RANGE = re.compile(r"\s*[〜~\-–]\s*[-+−]?\d[\d,]*(?:\.\d+)?\s*(?:%|ポイント|人|倍)")
+_UNIT = re.compile(r"\s*(?:%|percent|people|パーセント|ポイント|人|名|件|世帯|倍|割)")
+_RANGE = re.compile(r"\s*(?:[〜~\-–]|to)\s*[-+−]?\d[\d,]*(?:\.\d+)?\s*(?:%|ポイント|percent|人|倍)")
 _ADDRESS = r"https?://[\x21-\x7e]+"
 # Of no row: the level of intervals, the whole of a chart, the numbers of tables and figures.
-_WORDINGS = r"(?<!\d)\d\d%(?:信頼区間|の水準)|信頼区間は\d\d%|100%(?:帯グラフ|にな)|[表図]\d+"
+_WORDINGS = (
+    r"(?<!\d)\d\d%(?:信頼区間|の水準| confidence interval)"
+    r"|信頼区間は\d\d%|100%(?:帯グラフ|にな)|[表図]\d+"
+)
 _QUANTITY = re.compile(rf"[\d.,〜~\-–]+(?:{_UNIT.pattern})")
 _BLOCKS = {"p", "li", "h1", "h2", "h3", "h4", "figcaption", "dd", "dt", "pre", "div", "section"}
 _BREAKS = {"table", "tr", "td", "th", "caption", *_BLOCKS}

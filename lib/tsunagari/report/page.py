@@ -20,7 +20,7 @@ from traitlets.config import Config
 
 from tsunagari.errors import ConfigError, KernelError
 from tsunagari.gate.words import clean_text
-from tsunagari.report import figures, findings, pictures, programmes, summary, tables
+from tsunagari.report import english, figures, findings, pictures, programmes, summary, tables
 from tsunagari.report.blocks import Block, Chapter, Picture, Table, Text
 from tsunagari.report.published import Published
 from tsunagari.report.tables import make_table
@@ -29,7 +29,7 @@ from tsunagari.report.writer import Writer
 
 Context = dict[str, Any]
 Part = dict[str, Any]
-MAIN, APPENDIX = "council_report.html", "appendix.html"
+MAIN, APPENDIX, ENGLISH = "council_report.html", "appendix.html", "summary_en.html"
 TABLES = tables.TABLES | programmes.TABLES
 FIGURES = pictures.FIGURES | programmes.FIGURES
 LINES = findings.LINES | programmes.LINES | summary.LINES
@@ -67,9 +67,11 @@ class Report:
 
     Attributes:
         volumes: The main one first; one without chapters is left out.
+        english: The summary page in English.
     """
 
     volumes: tuple[Volume, ...]
+    english: Volume
 
     @property
     def chapters(self) -> dict[str, Chapter]:
@@ -91,7 +93,7 @@ class Report:
         return [picture.chart for picture in self._blocks(Picture)]
 
     def _repr_html_(self) -> str:
-        return "".join(volume.to_html() for volume in self.volumes)
+        return "".join(volume.to_html() for volume in (*self.volumes, self.english))
 
     @property
     def contents(self) -> pd.DataFrame:
@@ -130,7 +132,24 @@ def build_report(published: Published) -> Report:
     subtitle = writer.text("subtitle")
     volumes = (Volume(volume, writer.text(title), subtitle, tuple(chapters[volume]))
                for volume, title in titles.items())  # fmt: skip
-    return Report(tuple(volume for volume in volumes if volume.chapters))
+    volumes = tuple(volume for volume in volumes if volume.chapters)
+    return Report(volumes, _in_english(published, volumes))
+
+
+def _in_english(published: Published, volumes: tuple[Volume, ...]) -> Volume:
+    """Return the summary page in English; its links lead to the tables of the Japanese volumes."""
+    writer = Writer(english.labelled(published), english.texts())
+    builder = _Builder(writer, ENGLISH, {})
+    spec = writer.texts["chapters"]["summary"]
+    blocks = tuple(builder.blocks(spec["parts"], {}))
+    for volume in volumes:
+        builder.volume = volume.name
+        tables = [each for chapter in volume.chapters for each in chapter.blocks]
+        for table in (each for each in tables if isinstance(each, Table)):
+            builder.link(table, writer.text("table_number", n=re.sub(r"\D", "", table.number),
+                                            is_appendix=volume.name == APPENDIX))  # fmt: skip
+    chapter = Chapter("summary", writer.say(spec["heading"]), blocks, builder.links, volume=ENGLISH)
+    return Volume(ENGLISH, writer.title, writer.text("subtitle"), (chapter,))
 
 
 class _Builder:
@@ -174,10 +193,14 @@ class _Builder:
 
     def _number_table(self, table: Table) -> Table:
         table = replace(table, number=self._number("table_number"))
-        link = Markup('<a href="{}#{}">{}</a>').format(self.volume, table.anchor, table.number)
+        self.link(table, table.number)
+        return table
+
+    def link(self, table: Table, number: str) -> None:
+        """Let sentences refer to a table of this volume by a number; the first of a key counts."""
+        link = Markup('<a href="{}#{}">{}</a>').format(self.volume, table.anchor, number)
         text = self.writer.say(self.writer.texts["texts"]["table_link"], table=link)
         self.links.setdefault(table.key, text)
-        return table
 
     def _number_picture(self, picture: Picture) -> Picture:
         words = replace(picture.chart.words, number=self._number("figure_number"))
@@ -286,7 +309,8 @@ def export_html(notebook: NotebookNode, *, is_synthetic: bool) -> dict[str, str]
         is_synthetic: Whether the banner stands on every page.
 
     Returns:
-        The HTML, lang="ja", by name of the file; the same notebook gives the same bytes.
+        The HTML by name of the file, lang="ja" but for the English summary; the same notebook
+        gives the same bytes.
 
     Raises:
         KernelError: The notebook holds the output of a cell that failed.
@@ -299,18 +323,19 @@ def export_html(notebook: NotebookNode, *, is_synthetic: bool) -> dict[str, str]
     titles = {name or MAIN: (html.unescape(t), html.unescape(s)) for name, t, s in heads}
     exporter, pages = _exporter(), {}
     for volume, (title, subtitle) in (titles or {MAIN: ("", "")}).items():
+        fixed = english.texts()["fixed"] if volume == ENGLISH else FIXED
         resources = {
             "volume": volume,
+            "lang": "en" if volume == ENGLISH else "ja",
             "others": {name: other for name, (other, _) in titles.items() if name != volume},
             "page_title": title,
             "page_subtitle": subtitle,
-            "banner": FIXED["synthetic"] if is_synthetic else "",
-            "banner_note": FIXED["synthetic_note"],
-            "unsigned": FIXED["unsigned"],
-            "unsigned_note": FIXED["unsigned_note"],
+            "banner": fixed["synthetic"] if is_synthetic else "",
+            "said": fixed["page"] | fixed,
         }
         page, _ = exporter.from_notebook_node(notebook, resources=resources)
-        pages[volume] = _add_contents(page)
+        page = _add_contents(page)
+        pages[volume] = english.mark_japanese(page) if volume == ENGLISH else page
     return pages
 
 

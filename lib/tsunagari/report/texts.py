@@ -32,10 +32,15 @@ def own_texts(own: Any) -> dict[str, Any]:
         ConfigError: A key that the texts do not have or keep fixed, or a text of another kind.
     """
     texts = {key: part for key, part in load_texts().items() if key != "fixed"}
-    return _override(texts, own, at="") | {"fixed": FIXED}
+    return override(texts, own) | {"fixed": FIXED}
 
 
-def _override(known: Any, own: Any, *, at: str) -> Any:
+def override(known: Any, own: Any, *, at: str = "") -> Any:
+    """Return texts with others in their places.
+
+    Raises:
+        ConfigError: A key that the texts do not have, or a text of another kind.
+    """
     if type(known) is not type(own):
         raise _refuse(at)
     if not isinstance(known, Mapping):
@@ -43,7 +48,7 @@ def _override(known: Any, own: Any, *, at: str) -> Any:
     for key in own:
         if key not in known:
             raise _refuse(f"{at}{key}")
-    return known | {key: _override(known[key], new, at=f"{at}{key}.") for key, new in own.items()}
+    return known | {key: override(known[key], new, at=f"{at}{key}.") for key, new in own.items()}
 
 
 def _refuse(place: str) -> ConfigError:

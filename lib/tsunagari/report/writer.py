@@ -146,12 +146,12 @@ class Writer:
 
     Attributes:
         published: The rows.
-        texts: The texts, a study's own among them.
+        texts: The texts, a study's own among them, or those of another language.
     """
 
-    def __init__(self, published: Published) -> None:
+    def __init__(self, published: Published, texts: dict[str, Any] | None = None) -> None:
         self.published = published
-        self.texts = own_texts(published.about["texts"])
+        self.texts = texts or own_texts(published.about["texts"])
         jinja = SandboxedEnvironment(autoescape=True, undefined=StrictUndefined)
         filters = (value, marked, size, with_interval, ends, of_rows, day)
         jinja.filters |= {each.__name__: each for each in filters}

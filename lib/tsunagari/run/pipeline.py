@@ -65,7 +65,13 @@ SURVEY = (
     "05_hear_voices",
 )
 STEPS = (*SURVEY, GATE, REPORT)  # of a survey without records of programmes
-RELEASED = ("council_report.html", "appendix.html", "estimates.csv", "tables.xlsx")
+RELEASED = (
+    "council_report.html",
+    "appendix.html",
+    "summary_en.html",
+    "estimates.csv",
+    "tables.xlsx",
+)
 FINDER = "resource_finder.html"  # and this, where a study lists who helps
 MANIFEST = "manifest.json"  # of them
 
@@ -117,6 +123,7 @@ def hash_inputs(study: Study) -> dict[str, str]:
         "study.yaml",
         "codebook.csv",
         "texts.yaml",
+        "texts_en.yaml",
         "themes.yaml",
         "population_municipalities.csv",
     }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -66,6 +67,23 @@ class Study:
         """The study's own texts of the report: texts.yaml beside study.yaml, {} without one."""
         path = self.raw_dir / "texts.yaml"
         return (_read_yaml(path, yaml.SafeLoader) if path.exists() else None) or {}
+
+    @cached_property
+    def english(self) -> dict[str, str]:
+        """The study's labels in English by the Japanese ones, of texts_en.yaml; {} without one.
+
+        Raises:
+            ConfigError: It is no such list, or a number stands in the English alone.
+        """
+        path = self.raw_dir / "texts_en.yaml"
+        words = (_read_yaml(path, yaml.SafeLoader) if path.exists() else None) or {}
+        pairs = words.items() if isinstance(words, dict) else [(words, None)]
+        digits = re.compile(r"\d+")
+        for line, (ja, en) in enumerate(pairs, start=1):
+            is_text = isinstance(ja, str) and isinstance(en, str)
+            if not is_text or not set(digits.findall(en)) <= set(digits.findall(ja)):
+                raise ConfigError("TEXTS_EN", line=line)
+        return words
 
     @property
     def raw_dir(self) -> Path:

@@ -324,13 +324,15 @@ def test_page_is_japanese_titled_and_closed(synthetic):
     assert "default-src 'none'" in shown
     assert "secret_code" not in shown
     assert "<script" not in shown
-    assert not re.search(r'(?:src|href)="(?!#|data:image/svg|appendix.html[#"])', shown)
+    assert not re.search(
+        r'(?:src|href)="(?!#|data:image/svg|appendix.html[#"]|summary_en.html")', shown
+    )
     assert "図1" in shown
     assert shown.count("<img ") == len(synthetic.charts)
     other = pages[page.APPENDIX]
     assert "報告書（2023年調査）　資料編</title>" in other and "資料表1" in other
     assert other.count("<h1") == 1 and "<aside" in other and 'lang="ja"' in other
-    assert not re.search(r'(?:src|href)="(?!#|council_report.html[#"])', other)
+    assert not re.search(r'(?:src|href)="(?!#|council_report.html[#"]|summary_en.html")', other)
 
 
 def test_page_is_the_same_every_time(council):
