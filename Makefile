@@ -41,7 +41,7 @@ test: $(READY)  ## all tests (ARGS="-m 'not slow'" for the quick ones)
 	@$(PY) -m pytest $(ARGS)
 
 lab: $(READY)  ## JupyterLab on a start page (PORT=8899: also for other machines, with the token)
-	@$(PY) -m tsunagari.starting.lab '$(PORT)' $(ARGS)
+	@$(PY) -m tsunagari.starting.lab '$(if $(filter command,$(origin PORT)),$(PORT))' $(ARGS)
 
 lint: $(READY)  ## ruff on modules and notebooks; notebooks without outputs
 	@$(PY) -m ruff check .

@@ -34,7 +34,8 @@ gate.rounding gate.secondary gate.checks gate.suppression gate.describe gate.pub
 gate.attack
 report.texts report.edition report.charts report.figures report.blocks report.published
 report.english report.writer report.findings report.tables report.pictures report.programmes
-report.groups report.quality report.summary report.shown report.another report.page report.workbook report.pdf
+report.groups report.quality report.summary report.shown report.another report.page
+report.workbook report.pdf
 run.notebooks run.release run.signoff run.pipeline run.session
 synthetic starting.making starting.checking starting.lab
 """

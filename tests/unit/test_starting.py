@@ -191,6 +191,7 @@ def test_mistakes_of_every_file_are_told_at_once_with_their_lines(broken):
     (broken / "texts.yaml").write_text("chapters:\n  nowhere: {title: x}\nword: 1\n", "utf-8")
     spoil(broken / "population.csv", ("1,16-19,1,", "1,16-19,1,x"))
     (year / "decisions.csv").write_text("respondent_id,decision,reason\nS-1,drop,\n", "utf-8")
+    (broken / "texts_en.yaml").write_text("松山市: City of 2\n", encoding="utf-8")
     (year / "programmes").mkdir()
     for table in ("events", "meetings"):
         (year / f"programmes/{table}.csv").write_text("へんな列\n1\n", encoding="utf-8")
@@ -210,6 +211,7 @@ def test_mistakes_of_every_file_are_told_at_once_with_their_lines(broken):
         ("codebook.csv", skip, "support_why"),
         ("texts.yaml", 2, "chapters.nowhere"),
         ("texts.yaml", 3, "word"),
+        ("texts_en.yaml", 1, ""),
         ("population.csv", 2, "population"),
         ("2026/decisions.csv", 2, "対象が 0 行"),
         ("2026/decisions.csv", 2, "decision は accept/correct/exclude"),

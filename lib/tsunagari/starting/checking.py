@@ -51,7 +51,7 @@ def list_mistakes(name: str, year: int) -> list[Mistake]:
         year: Wave.
 
     Returns:
-        Mistakes of study.yaml, themes.yaml, codebook.csv, texts.yaml, the population,
+        Mistakes of study.yaml, themes.yaml, codebook.csv, the texts, the population,
         decisions.csv and the programmes' records. None where a report would find none.
 
     Raises:
@@ -74,7 +74,7 @@ def list_mistakes(name: str, year: int) -> list[Mistake]:
     told = {each.text.partition(":")[0] for each in found}  # something else stands in for these
     named = [p for p in name_problems(study) if not _is_below(p.partition(":")[0], told)]
     found += [_placed(folder, problem) for problem in named]
-    whole = [*found, *wrong, *texts_wrong, *_population(study)]
+    whole = [*found, *wrong, *texts_wrong, *_english(study), *_population(study)]
     return _in_order(folder, [*whole, *_decisions(study), *_records(study)])
 
 
@@ -232,6 +232,13 @@ def _texts(folder: Path) -> Iterator[Mistake]:
     for error in _until_right(lambda: own_texts(own), mend=mend):
         place = str(error.values["place"])
         yield Mistake(path.name, _line_of(path, place), f"{place}: {_told(error)}")
+
+
+def _english(study: Study) -> Iterator[Mistake]:
+    try:
+        _ = study.english
+    except SurveyError as error:
+        yield Mistake("texts_en.yaml", int(error.values.get("line", 0)), _told(error))
 
 
 def _population(study: Study) -> Iterator[Mistake]:
