@@ -12,7 +12,7 @@ from tsunagari.gate import trace
 from tsunagari.report import page
 
 SURVEY = ["method", "loneliness", "ties", "others", "groups", "comparison", "factors"]
-SURVEY += ["appendix", "crosses", "national", "definitions", "quality"]
+SURVEY += ["appendix", "crosses", "national", "definitions", "quality", "group_tables"]
 
 
 @pytest.fixture(scope="module")
