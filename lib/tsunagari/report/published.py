@@ -271,13 +271,13 @@ class Published:
     def chapter(self, name: str) -> list[str]:
         """Return the questions that a chapter goes through, those that have a table of percents.
 
-        The appendix has all but those on loneliness, `crosses` those of the indicators, both in the
-        order of the codebook; for other chapters the study says it.
+        The appendix has all, `crosses` those of the indicators, both in the order of the codebook;
+        for other chapters the study says it.
         """
         chapters, every = self.about["report"], self.about["variables"]
         headline = {known["item"] for known in self.indicators.values()}
         names = {
-            "appendix": [item for item in every if item not in chapters["loneliness"]],
+            "appendix": [*every],
             "crosses": [item for item in every if item in headline],
         } | chapters
         return [item for item in dict.fromkeys(names[name]) if len(self.gt(item))]
