@@ -15,7 +15,9 @@ from tsunagari.report.published import Published
 from tsunagari.report.texts import load_texts, override
 
 _LETTER = "[ぁ-んァ-ヺー一-鿿々〆]"
-_JAPANESE = re.compile(f"「?{_LETTER}+(?:[・、。（）「」〜：]*{_LETTER}+)*[」。]*")
+_JAPANESE = (  # from the first letter to the last, with the numbers of its dates and counts
+    f"(?:[\\d.,]+(?!{{said}}))?「?{_LETTER}+(?:[・、。（）「」〜：×\\w.,%]*{_LETTER}+)*[」。]*"
+)
 _SIGNS = str.maketrans({"（": " (", "）": ")", "、": ", ", "：": ": ", "。": ". ", "　": " ",
                         "「": "“", "」": "”", "×": " by "})  # fmt: skip
 
@@ -65,8 +67,10 @@ def mark_japanese(page: str) -> str:
 def _mark(found: re.Match[str]) -> str:
     text = re.sub(r"(?<=\d)〜(?=[\d+−])", " to ", found.group())
     parts, place = [], 0
-    for run in _JAPANESE.finditer(text):
-        word = _edition()["said"].get(run.group())
+    said_by_us = _edition()["said"]
+    known = "|".join(map(re.escape, said_by_us))
+    for run in re.finditer(_JAPANESE.format(said=f"(?:{known})"), text):
+        word = said_by_us.get(run.group())
         said = escape(word) if word else f'<span lang="ja">{run.group()}</span>'
         parts += [text[place : run.start()].translate(_SIGNS), said]
         place = run.end()

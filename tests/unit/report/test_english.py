@@ -78,8 +78,9 @@ def test_the_texts_hold_no_number_and_none_is_left_japanese(told, monkeypatch):
         return say(self, template, **context)
 
     monkeypatch.setattr(writer.Writer, "say", listen)
-    for study in (told, sample.published(sample.small(), is_synthetic=True),
-                  records_sample.published(), records_sample.published(has_survey=False)):  # fmt: skip
+    studies = [told, sample.published(sample.small(), is_synthetic=True)]
+    studies += [records_sample.published(has_survey=has) for has in (True, False)]
+    for study in studies:
         page._in_english(study, ())
     assert len(said) > 50 and [text for text in said if JAPANESE.search(text)] == []
 
@@ -102,3 +103,16 @@ def test_a_wrong_word_is_named_by_its_place(written, line, monkeypatch, tmp_path
         _ = study.english
     assert caught.value.code == "TEXTS_EN" and f"Pair {line} " in str(caught.value)
     assert "30" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("written", "shown"),
+    [
+        ("14.3ポイント（+9.3〜+19.3）", "14.3 percentage points (+9.3 to +19.3)"),
+        ("+2.4 高い", "+2.4 higher"),
+        ("2026年3月までに4.9%とします。", '<span lang="ja">2026年3月までに4.9%とします。</span>'),
+        ("Toyo（694 people）：東予、南予", 'Toyo (694 people): <span lang="ja">東予、南予</span>'),
+    ],
+)
+def test_japanese_is_marked_and_our_own_words_are_said(written, shown):
+    assert english.mark_japanese(f"<body><p>{written}</p>") == f"<body><p>{shown}</p>"
