@@ -231,7 +231,7 @@ class Contract:
         variants = {"重みを使わない": "unweighted", "答えのない人を補う": "imputed"}
         if variants.get(head, row["domain_value"]) != row["domain_value"]:
             wrong.append(f"variant {row['domain_value']}")
-        first = line[0].text.partition("|")[0].removeprefix("　うち ")
+        first = line[0].text.partition("|")[0].removeprefix("　うち ").removesuffix("（基準）")
         is_named = of_programmes or row["item_value"] in ("read", "quarantined", "")
         if first not in labels and not is_named:
             wrong.append(f"line of {sorted(labels)}")
@@ -315,6 +315,7 @@ class Contract:
         text = said.sub("", alt.text)
         for found in re.finditer(r" ([+\-−]?\d[\d,.]*)([▲▽]?)(?=%|ポイント|（)", text):
             before, number, mark = text[: found.start()], found[1], found[2]
+            before = before.removesuffix("（基準）")
             of = [row for row, labels in named if before.endswith(tuple(labels))]
             fits = [r for r in of if not same(number.lstrip("+−-"), [r["estimate"].lstrip("-")])]
             if not fits or (mark and mark not in {row["mark"] for row in fits}):

@@ -456,16 +456,16 @@ def interval_dots(
     texts = _row_texts(table, is_signed=unit == UNITS["points"])
     low = min(float(np.nanmin([*lower, 0.0])), 0.0)
     ends = np.fmax(upper, table["estimate"].to_numpy(float))
-    _scale(
-        place, np.append(ends, np.nan if reference is None else reference), [*texts, ""], low=low
-    )
+    last = np.nan if reference is None else reference
+    _scale(place, np.append(ends, last), [*texts, ""], low=low)
     sets = colours if len(series) == 2 else "regions"
     for row, value in enumerate(table["estimate"]):
         if np.isnan(value):
             _say(place, texts[row], x=0.0, row=row)
             continue
-        style = _series_style(table["series"][row], series, sets) if len(series) > 1 else \
-            _mark_style(table, row)  # fmt: skip
+        style = _mark_style(table, row)
+        if len(series) > 1:
+            style = _series_style(table["series"][row], series, sets)
         _dot(place, (lower[row], value, upper[row]), row=row, style=style)
         _say(place, texts[row], x=ends[row], row=row)
     if reference is not None:
@@ -479,9 +479,9 @@ Style = tuple[str, str, bool]  # colour, marker, whether it is open
 
 def _series_style(name: str, series: list[str], chosen: str) -> Style:
     position = series.index(name) % 4
-    colour = COLOURS[chosen]["light"][position]
-    return colour, "oD^s"[position] if chosen == "regions" else "oo"[position], \
-        chosen != "regions" and position == 1  # fmt: skip
+    is_pair = chosen != "regions"
+    marker = "o" if is_pair else "oD^s"[position]
+    return COLOURS[chosen]["light"][position], marker, is_pair and position == 1
 
 
 def _mark_style(table: pd.DataFrame, row: int) -> Style:
