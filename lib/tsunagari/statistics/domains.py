@@ -90,14 +90,10 @@ def as_values(table: pd.DataFrame | pd.Series, n: int, *, name: str) -> pd.DataF
 def as_indicators(table: pd.DataFrame | pd.Series, n: int) -> pd.DataFrame:
     """Return 0, 1 and missing as a table, anything else refused."""
     table = as_values(table, n, name="indicators")
-    check_indicators(table.to_numpy())
-    return table
-
-
-def check_indicators(values: np.ndarray) -> None:
-    """Refuse values other than 0, 1 and missing."""
+    values = table.to_numpy()
     if not np.isin(values[~np.isnan(values)], (0.0, 1.0)).all():
         raise ModelError("NOT_AN_INDICATOR")
+    return table
 
 
 def base_groups(values: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
