@@ -250,7 +250,7 @@ def about(*, is_synthetic: bool) -> dict:
         "region": "region",
         "regions": ["東予", "中予", "南予"],
         "publication": {
-            "publisher": "愛媛県（表示例）",
+            "publisher": "県（表示例）",
             "stage": "速報",
             "contact": "未定",
             "next_report": "未定",
