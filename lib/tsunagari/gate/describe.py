@@ -131,6 +131,7 @@ def _describe_links(study: Study) -> dict[str, list[str]] | None:
     return {
         item.name: [*cut.get(item.name, ()), *["not_planned"] * (item.name not in planned)]
         for item in tabulated_items(study)
+        if item.kind != "derived" or item.name in planned
     }
 
 
