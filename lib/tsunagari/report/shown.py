@@ -75,6 +75,7 @@ def show(
     columns: Sequence[str] = (),
     group: str = "",
     note: str = "",
+    is_synthetic: bool = False,
 ) -> Shown:
     """Return a table as an analyst would paste it into a memo; one without rows is a sentence.
 
@@ -86,6 +87,7 @@ def show(
             the bounds of a row of estimates.
         group: Column whose values become headings between the lines.
         note: What stands under it.
+        is_synthetic: Whether it is of an input that the wave does not know yet, such as records.
 
     Returns:
         The table: Japanese headings (shown.yaml), labels for codes, figures rounded by their unit.
@@ -96,7 +98,7 @@ def show(
     for row in frame.to_dict("records"):
         cells = tuple(Cell(_text(name, row, study=study)) for name in names)
         groups.setdefault(_text(group, row, study=study) if group else "", []).append(cells)
-    stamp = stamp_of(study)
+    stamp = FIXED["synthetic"] if is_synthetic else stamp_of(study)
     if not groups:
         said = SHOWN["empty"].format(caption=caption)
         return Shown((told(f"{stamp} {said}" if stamp else said),))
