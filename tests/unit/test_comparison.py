@@ -176,7 +176,7 @@ def test_total_is_compared_on_the_nations_age_mix_by_hand():
     assert raw["verdict"] == ""
     assert raw["mark"] == ""
     assert np.isnan(raw["p_adjusted"])
-    assert "年齢構成をそろえていない" in raw["reason"]
+    assert "年齢をそろえていない" in raw["reason"]
     assert pick(rows, "percent_age_standardised")["estimate"] == pytest.approx(12.5)
     ours = pick(rows, STANDARDISED)
     own = 400 / 399 * (0.25**2 * 0.16 + 0.75**2 * 0.09) / 200
@@ -231,12 +231,12 @@ def test_every_row_keeps_the_caveat_and_the_table_id():
     given = [published("1", 7.5, 4000), *bands(), published("2", 92.5, 4000)]
     rows = compare([row | {"weighting": "unweighted"} for row in given])
     assert rows["reason"].str.contains("ウェブ").all()
-    assert rows["reason"].str.contains("無加重").all()
+    assert rows["reason"].str.contains("重みを付けていません").all()
     assert set(rows["table_id"]) == {"national_q"}
     assert rows.columns.tolist() == list(ESTIMATE_COLUMNS)
     sourced = rows[rows["measure"] != "percent"]
     assert (sourced["source"] == "a report").all()
-    assert not compare(given)["reason"].str.contains("無加重").any()  # not known
+    assert not compare(given)["reason"].str.contains("重みを付けていません").any()  # not known
 
 
 # --- what may not be compared ---------------------------------------------------------------------
@@ -247,8 +247,8 @@ def test_every_row_keeps_the_caveat_and_the_table_id():
     [
         ({"certainty": "unverified"}, "出典"),
         ({"base": "answered"}, "無回答を分母に"),
-        ({"n": None}, "回答者数が公表されていない"),
-        ({"item_value": "no_answer"}, "方式で決まる"),
+        ({"n": None}, "回答者数が公表されていません"),
+        ({"item_value": "no_answer"}, "方法で変わります"),
     ],
 )
 def test_rows_that_cannot_be_judged_say_why(change, why):
@@ -273,7 +273,7 @@ def test_nation_goes_on_our_mix_only_where_every_band_is_published():
 def test_total_without_any_published_age_mix_is_not_compared():
     gap = pick(compare([published("1", 7.5, 4000)]), STANDARDISED)
     assert gap["verdict"] == NOT_COMPARABLE
-    assert "年齢構成が公表されておらず" in gap["reason"]
+    assert "年齢の構成が公表されておらず" in gap["reason"]
 
 
 def test_question_asked_of_some_people_is_not_put_on_everybodys_age_mix():
@@ -281,7 +281,7 @@ def test_question_asked_of_some_people_is_not_put_on_everybodys_age_mix():
     rows = compare([published("1", 7.5, 1500), *bands("other")])
     gap = pick(rows, STANDARDISED)
     assert gap["verdict"] == NOT_COMPARABLE
-    assert "対象者の年齢構成" in gap["reason"]
+    assert "対象者の年齢の構成" in gap["reason"]
     # The mix of 4,000 people serves a figure of 10 % more or fewer people, and no further.
     for n, is_compared in ((4399, True), (3601, True), (4401, False), (3599, False)):
         gap = pick(compare([published("1", 7.5, n), *bands("other")]), STANDARDISED)
@@ -306,7 +306,7 @@ def test_composition_of_the_respondents_gives_the_mix_and_missing_counts():
     band = pick(rows, "difference_points", "age_band", "young")
     variance = 400 / 399 * 0.16 / 200 + 0.15 * 0.85 / 1000  # 25 % of 4,000
     assert band["std_error"] == pytest.approx(100 * np.sqrt(variance))
-    assert "年代構成から求めた" in band["reason"]
+    assert "年代の構成から求めました" in band["reason"]
 
 
 def test_other_domains_need_the_age_mix_inside_them():
@@ -434,7 +434,7 @@ def test_drifted_question_is_cut():
     rows = two_waves(*wave_sides(version="2"))
     gaps = rows[rows["measure"] == "difference_points"]
     assert set(gaps["verdict"]) == {NOT_COMPARABLE}
-    assert gaps["reason"].str.contains("設問が変わった").all()
+    assert gaps["reason"].str.contains("質問が変わりました").all()
     assert gaps["estimate"].isna().all()
     assert (rows["measure"] == "percent").sum() == 2 * len(gaps)  # either year still stands
 

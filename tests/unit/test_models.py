@@ -385,7 +385,7 @@ def test_merges_until_there_are_events_enough_for_the_coefficients():
     assert not merging.merge_levels(short[0], 1 - short[1], nets=NETS).log.empty  # the rarer answer
     merged = merging.merge_levels(*short, nets=NETS)
     assert sorted(set(merged.factors["x"])) == ["a", "bc", "d"]
-    assert "係数1つあたり" in merged.log["reason"][0]
+    assert "条件の区分1つあたり" in merged.log["reason"][0]
     # Where the net that came of it separates the answers, it goes up the tree
     higher = merging.merge_levels(*short, nets=NETS, separated={("x", "bc")})
     assert sorted(set(higher.factors["x"])) == ["a", "bcd"]
@@ -447,7 +447,7 @@ def test_level_that_separates_merges_by_the_tree():
     )
     assert report.error is None
     assert set(report.model.terms["level"]) == {"a", "bc", "1", "2"}
-    assert "係数の定まらない区分" in report.merges["reason"][0]
+    assert "結果の定まらない区分" in report.merges["reason"][0]
 
 
 def test_reference_that_separates_is_named_itself():
