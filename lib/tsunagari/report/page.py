@@ -198,25 +198,21 @@ def _nation(published: Published) -> list[str]:
     return published.items_of("national_") if published.about["benchmark"] else []
 
 
-SUBJECTS = (
-    {  # what parts are repeated for: questions, families of them, models, or once
-        "families": _families,
-        "models": lambda published: [{"outcome": outcome} for outcome in published.outcomes],
-        "nation": lambda published: [{}] * bool(_nation(published)),
-        "nation_questions": lambda published: [{"item": item} for item in _nation(published)],
-        "survey": lambda published: [{}] * published.has_survey,
-        "programmes": lambda published: [{}] * bool(published.records),
-        "sections": programmes.sections,
-        "plan": lambda published: [{}] * bool(published.told("plan")),
-        "waves": lambda published: [{}] * (published.previous is not None),
-    }
-    | {
-        name: lambda published, name=name: [{"item": item} for item in published.chapter(name)]
-        for name in ("loneliness", "others", "appendix", "crosses")
-    }
-    | groups.SUBJECTS
-    | quality.SUBJECTS
-)
+SUBJECTS = {  # what parts are repeated for: questions, families of them, models, or once
+    "families": _families,
+    "models": lambda published: [{"outcome": outcome} for outcome in published.outcomes],
+    "nation": lambda published: [{}] * bool(_nation(published)),
+    "nation_questions": lambda published: [{"item": item} for item in _nation(published)],
+    "survey": lambda published: [{}] * published.has_survey,
+    "programmes": lambda published: [{}] * bool(published.records),
+    "sections": programmes.sections,
+    "plan": lambda published: [{}] * bool(published.told("plan")),
+    "waves": lambda published: [{}] * (published.previous is not None),
+} | {
+    name: lambda published, name=name: [{"item": item} for item in published.chapter(name)]
+    for name in ("loneliness", "others", "appendix", "crosses")
+}
+SUBJECTS |= groups.SUBJECTS | quality.SUBJECTS
 PARTS = {"each": SUBJECTS, "table": TABLES, "figure": FIGURES}
 TEXT_KINDS = ("h3", "p", "note", "warning", "ul", "ol")
 
