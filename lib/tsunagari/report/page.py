@@ -224,14 +224,20 @@ class _Builder:
         return replace(picture, chart=replace(picture.chart, words=words))
 
 
-def _families(published: Published) -> list[Context]:
-    """Put questions on ties that have the same answers together, in the order of their first."""
+def _families(published: Published) -> tuple[list[Context], list[Context]]:
+    """Put questions on ties that have the same answers together, in the order of their first.
+
+    Families with a headline indicator lead; all do where there is none.
+    """
     families: dict[Any, list[str]] = {}
     for item in published.chapter("ties"):
         labels = tuple(published.values(item).values())
         is_alone = published.is_multiple(item) or len(labels) < 3
         families.setdefault(item if is_alone else labels, []).append(item)
-    return [{"items": items} for items in families.values()]
+    headline = {known["item"] for known in published.indicators.values()}
+    leading = [{"items": items} for items in families.values() if headline & {*items}]
+    further = [{"items": items} for items in families.values() if not headline & {*items}]
+    return (leading, further) if leading else (further, [])
 
 
 def _nation(published: Published) -> list[str]:
@@ -242,17 +248,21 @@ def _coded(published: Published, item: str) -> Context:
     """Return how the free texts of a question were sorted: what people agreed on, what is open."""
     uncoded = published.gt(item)
     people = first(published.rows("coding", item=item))
-    return {
-        "item": item,
-        "people": people,
-        "uncoded": first(uncoded[uncoded["item_value"] == UNCODED]),
-    }
+    uncoded = first(uncoded[uncoded["item_value"] == UNCODED])
+    return {"item": item, "people": people, "uncoded": uncoded}
+
+
+def _models(published: Published) -> list[Context]:
+    return [{"outcome": outcome} for outcome in published.outcomes]
 
 
 SUBJECTS = (
     {  # what parts are repeated for: questions, families of them, models, or once
-        "families": _families,
-        "models": lambda published: [{"outcome": outcome} for outcome in published.outcomes],
+        "families": lambda published: _families(published)[0],
+        "further_families": lambda published: _families(published)[1],
+        "models": _models,
+        "leading_model": lambda published: _models(published)[:1],
+        "further_models": lambda published: _models(published)[1:],
         "nation": lambda published: [{}] * bool(_nation(published)),
         "nation_questions": lambda published: [{"item": item} for item in _nation(published)],
         "survey": lambda published: [{}] * published.has_survey,
@@ -269,9 +279,8 @@ SUBJECTS = (
         name: lambda published, name=name: [{"item": item} for item in published.chapter(name)]
         for name in ("loneliness", "others", "appendix", "crosses")
     }
-    | groups.SUBJECTS
-    | quality.SUBJECTS
 )
+SUBJECTS |= groups.SUBJECTS | quality.SUBJECTS
 PARTS = {"each": SUBJECTS, "table": TABLES, "figure": FIGURES}
 TEXT_KINDS = ("h3", "p", "note", "warning", "quote", "ul", "ol")
 
