@@ -20,6 +20,7 @@ MARKS = "▲▽"
 NUMBER = re.compile(r"[+\-−]?\d[\d,]*(?:\.\d+)?")
 # What a heading says of its cells: the measures they may be of.
 HEADINGS = {
+    r"図の値（%）": "percent.*|share",
     r"割合（%）|\d{4}年（%）": "percent",
     r"年齢調整（%）": "percent_age_standardised",
     r"全国(?:の公表値)?（%）": "percent_benchmark(_age_standardised)?",
@@ -40,7 +41,6 @@ HEADINGS = {
     r"件": "count",
     r"内容": "n_respondents",
     r"値": "(?!percent|difference).*",
-    r"図の値（%）": "percent.*|share",
     r"図の値（ポイント）": "difference.*|marginal_effect_points",
 }
 ANY = {"95%信頼区間": "ends", "区間": "ends", "n（人）": "base", "n": "base"}
