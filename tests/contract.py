@@ -218,7 +218,8 @@ class Contract:
             wrong.append(f"variant {row['domain_value']}")
         first = line[0].text.partition("|")[0].removeprefix("　うち ").removesuffix("（基準）")
         is_named = of_programmes or row["item_value"] in ("read", "quarantined", "")
-        if first not in labels and not is_named:
+        both = f"{first}・{line[1].text}"  # a group under its heading
+        if not {first, both} & labels and not is_named:
             wrong.append(f"line of {sorted(labels)}")
         n = [row["n_unweighted"]]
         said = {"95%信頼区間": ends(row), "区間": ends(row), "n（人）": n, "n": n}.get(
@@ -239,7 +240,8 @@ class Contract:
         """Return marks and verdicts of a text that are not those of its row."""
         told = "".join(c for c in text if c in MARKS)
         gap = self.gap_of(row)
-        wrong = [] if told in ("", row["mark"]) else [f"marked {told}, row {row['mark']!r}"]
+        judged = {"高い": "▲", "低い": "▽"}.get(row["verdict"], "")  # of the nation
+        wrong = [] if told in ("", row["mark"], judged) else [f"marked {told}, row {row['mark']!r}"]
         for verdict in ("高い", "低い", "差は確認できない", "比較できない"):
             if verdict in text and (gap is None or gap["verdict"] != verdict):
                 wrong.append(f"said {verdict}")
