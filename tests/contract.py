@@ -20,6 +20,7 @@ MARKS = "▲▽"
 NUMBER = re.compile(r"[+\-−]?\d[\d,]*(?:\.\d+)?")
 # What a heading says of its cells: the measures they may be of.
 HEADINGS = {
+    r"図の値（%）": "percent.*|share",
     r"割合（%）|\d{4}年（%）": "percent",
     r"年齢調整（%）": "percent_age_standardised",
     r"全国(?:の公表値)?（%）": "percent_benchmark(_age_standardised)?",
@@ -49,7 +50,6 @@ HEADINGS = {
     r"α（.*）": "cronbach_alpha",
     r"内容": "n_respondents",
     r"値": "(?!percent|difference).*",
-    r"図の値（%）": "percent.*|share",
     r"図の値（ポイント）": "difference.*|marginal_effect_points",
 }
 ANY = {"n (people)": "base", "95%信頼区間": "ends", "区間": "ends", "n（人）": "base", "n": "base"}
@@ -233,7 +233,8 @@ class Contract:
             wrong.append(f"variant {row['domain_value']}")
         first = line[0].text.partition("|")[0].removeprefix("　うち ").removesuffix("（基準）")
         is_named = of_programmes or row["item_value"] in ("read", "quarantined", "")
-        if first not in labels and not is_named:
+        both = f"{first}・{line[1].text}"  # a group under its heading
+        if not {first, both} & labels and not is_named:
             wrong.append(f"line of {sorted(labels)}")
         n = [row["n_unweighted"]]
         said = {"95%信頼区間": ends(row), "区間": ends(row), "n（人）": n, "n (people)": n, "n": n}
@@ -254,7 +255,8 @@ class Contract:
         """Return marks and verdicts of a text that are not those of its row."""
         told = "".join(c for c in text if c in MARKS)
         gap = gap or self.gap_of(row)
-        wrong = [] if told in ("", row["mark"]) else [f"marked {told}, row {row['mark']!r}"]
+        judged = {"高い": "▲", "低い": "▽"}.get(row["verdict"], "")  # of the nation
+        wrong = [] if told in ("", row["mark"], judged) else [f"marked {told}, row {row['mark']!r}"]
         for verdict in ("高い", "低い", "差は確認できない", "比較できない"):
             if verdict in text and (gap is None or gap["verdict"] != verdict):
                 wrong.append(f"said {verdict}")
