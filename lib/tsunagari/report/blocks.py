@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from markupsafe import Markup, escape
 
@@ -74,6 +74,16 @@ class Table:
             f"</thead>{''.join(self._group(*group) for group in self.groups)}</table></div>"
             f"{note}</div>"
         )
+
+    def with_references(self, numbers: Mapping[str, str]) -> Table:
+        """Return the table with the numbers of the tables that its cells refer to."""
+
+        def told(cell: Cell) -> Cell:
+            return replace(cell, text=_REFERENCE.sub(lambda m: numbers.get(m[1], ""), cell.text))
+
+        groups = ((label, tuple(tuple(map(told, line)) for line in lines))
+                  for label, lines in self.groups)  # fmt: skip
+        return replace(self, groups=tuple(groups))
 
     def _group(self, label: str, lines: tuple[Line, ...]) -> str:
         head = f'<th scope="rowgroup" colspan="{len(self.head)}">{escape(label)}</th>'

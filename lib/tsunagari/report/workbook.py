@@ -23,7 +23,7 @@ from tsunagari.report.edition import UNSIGNED
 from tsunagari.report.figures import width_em, wrap
 from tsunagari.report.findings import limits
 from tsunagari.report.page import build_report
-from tsunagari.report.published import Published, records
+from tsunagari.report.published import Published, Row, records
 from tsunagari.report.texts import FIXED
 from tsunagari.report.writer import HIDDEN, MISSING, NONE, Writer
 
@@ -108,7 +108,8 @@ def _tables(writer: Writer) -> list[Table]:
     for item in items:
         if f"cross_{item}" not in shown:
             every += tables.make_table(writer, "cross", lines=tables.cross(writer, item=item))
-    return every
+    numbers = {table.key: table.number for table in every}
+    return [table.with_references(numbers) for table in every]
 
 
 def _sheets(every: list[Table], writer: Writer) -> Iterator[_Sheet]:
@@ -195,8 +196,11 @@ def _list(every: list[Table], writer: Writer) -> _Sheet:
     is_all = rows["domain"] == "all"
     # The domain of a model's list of merges is the outcome itself.
     is_outcome = rows["domain"] == "outcome"
-    units = FIXED["units"] | words["programme_words"]["units"]
-    known = {"measure": names["measures"], "unit": units, "status": names["status"]}
+    units = FIXED["units"] | words["programme_words"]["units"] | names["units"]
+    weights = {name: known["label"] for name, known in words["weights"].items()}
+    measures = weights | names["measures"]
+    labels = words["variants"] | names["labels"]
+    known = {"measure": measures, "unit": units, "status": names["status"]}
     numbers = {key: table.number for table in reversed(every) for _, lines in table.groups
                for line in lines for cell in line for key in cell.rows}  # fmt: skip
     table = rows.assign(
@@ -204,12 +208,14 @@ def _list(every: list[Table], writer: Writer) -> _Sheet:
         area_code=published.about.get("area_code", ""),
         area=published.about["area"],
         number=rows["row_id"].map(numbers).fillna(""),
-        item=[published.wording(row["item"]) for row in own],
-        item_value=[published.answer_label(row) for row in own],
+        item=[_label(published.wording(row["item"]), row, labels) for row in own],
+        item_value=[labels.get(text, text) for text in map(published.answer_label, own)],
         domain=rows["domain"]
         .map(published.axis_label)
+        .replace(labels)
         .mask(is_all | is_outcome, words["everybody"]),
         domain_value=pd.Series(published.group_labels(rows), index=rows.index)
+        .replace(labels)
         .mask(is_all, words["everybody"])
         .mask(is_outcome, rows["domain_value"].map(published.label)),
         estimate=rows["estimate"].astype(object).mask(is_hidden, HIDDEN),
@@ -219,6 +225,11 @@ def _list(every: list[Table], writer: Writer) -> _Sheet:
     )[list(names["columns"])]
     lines = [list(line) for line in table.itertuples(index=False, name=None)]
     return _Sheet(names["list"], "", list(names["columns"].values()), lines)
+
+
+def _label(label: str, row: Row, labels: dict[str, str]) -> str:
+    """Return what a row is of, where it is of no question: a measure, a weight, a programme."""
+    return labels.get(label, (label == row["item"] and row["item_label"]) or label)
 
 
 def _era(year: float, eras: dict[str, int]) -> str:
