@@ -9,6 +9,7 @@ from typing import Any
 import pandas as pd
 
 from tsunagari.estimates import join
+from tsunagari.gate.words import clean_text
 from tsunagari.report import figures
 from tsunagari.report.blocks import Cell, Picture
 from tsunagari.report.findings import Context, sides, visible
@@ -179,7 +180,7 @@ def four_bars(
     """Yield 100 % bars of the four groups: everybody, then the groups of every axis."""
     published, names = writer.published, _names(writer, values)
     everybody = writer.texts["words"]["everybody"]
-    bars = {(published.about["area"], everybody): _joint(published, pair)}
+    bars = {(clean_text(published.about["area"]), everybody): _joint(published, pair)}
     for axis, rows in _joint_axes(published, pair).items():
         name, own = published.axis_label(axis), rows.groupby("domain_value", sort=False)
         bars |= {(name, published.group_label(axis, code)): part for code, part in own}

@@ -96,7 +96,7 @@ def test_answers_stand_by_their_difference_the_largest_first(told):
     gaps = [pair["gap"]["estimate"] for pair in context["pairs"]]
     assert gaps == sorted(gaps, reverse=True) and gaps[0] == 5.1
     (line,) = lines(told, groups.high_low_findings, **context)
-    assert "多く挙げたのは、「話し相手がいない」（差 +5.1ポイント" in line
+    assert "多く挙げたのは、「話し相手がいない」差 +5.1ポイント" in line
     assert "少なく挙げたのは、「移動手段がない」（差 −4.0ポイント" in line
     assert "お金のこと" not in line  # its difference carries no mark
 
@@ -168,7 +168,7 @@ def test_errors_are_printed_without_a_sign_and_named_by_share_and_base(told):
         writer.Writer(told), "errors", lines=quality.errors(writer.Writer(told))
     )
     ((_, own),) = table.groups
-    assert table.head[1:] == ("1", "50")
+    assert table.head[1:] == ("1%", "50%")
     assert [[cell.text for cell in line] for line in own] == [
         ["2,000", "1.0", "7.1"], ["100", "1.0", "7.1"]
     ]  # fmt: skip

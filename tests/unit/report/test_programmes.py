@@ -12,7 +12,8 @@ from tsunagari.gate import trace
 from tsunagari.report import page
 
 SURVEY = ["method", "questions", "loneliness", "ties", "others", "groups", "comparison", "factors"]
-SURVEY += ["appendix", "crosses", "national", "definitions", "quality", "glossary", "factor_tables"]
+SURVEY += ["appendix", "crosses", "group_tables", "factor_tables", "national", "quality"]
+SURVEY += ["definitions", "glossary"]
 
 
 @pytest.fixture(scope="module")
@@ -91,10 +92,7 @@ def test_a_study_without_survey_has_no_chapter_of_one(report, alone):
     assert names[names.index("programmes") :][:2] == ["programmes", "next_year"]
     assert [*alone.chapters] == [name for name in report.chapters if name not in SURVEY]
     assert alone.volumes[0].title.endswith("年度")
-    assert [[*volume.chapters][-1].name for volume in alone.volumes] == [
-        "limits",
-        "kpi_definitions",
-    ]
+    assert [volume.chapters[-1].name for volume in alone.volumes] == ["limits", "programme_tables"]
     assert "調査がないため" in html(alone, "limits")
 
 
@@ -120,7 +118,7 @@ def test_about_stays_about_and_no_n_has_no_interval(report):
     value, unit, interval, base, *_ = lines["満足"]
     assert [value[0], unit[0], interval[0], base[0]] == ["88", "%", "", "n\u00a0不明"]
     assert cells(report, "kpis")["参加者"][4][0] == "約300"
-    assert records_sample.SOURCE in html(report, "programmes")
+    assert records_sample.SOURCE in html(report, "programme_tables")
 
 
 def test_the_answer_rate_has_its_interval_and_calls_no_verdict(report):
@@ -165,7 +163,7 @@ def test_demand_stands_beside_supply(report):
     share, base, rate, local, local_rate, wide = cells(report, "demand")["お金"]
     assert local[0] in ("3", "0")
     assert (rate[0], local_rate[0]) == ("1,250", "0.13")
-    text = html(report, "programmes")
+    text = html(report, "programme_tables")
     assert "東予の人口は" in text and ">230,000</span>人、" in text
     assert f"{sample.about(is_synthetic=False)['people']}、{records_sample.SOURCE}" in text
     assert share[0] not in ("", "…")

@@ -287,7 +287,9 @@ def test_chapters_come_from_the_study_alone_whatever_its_questions_are_called():
     )
     council = page.build_report(told)
     keys = {name: council.chapters[name].to_html() for name in ("loneliness", "ties", "others")}
-    assert 'id="t-gt-q17"' in keys["loneliness"] and 'id="t-gt-scale-a"' in keys["loneliness"]
+    single = council.chapters["appendix"].to_html()
+    assert 'id="t-gt-q17"' in single and 'id="t-gt-scale-a"' in single
+    assert "<figure" in keys["loneliness"]
     assert "直接会って話す頻度" in keys["ties"] and "<figure" in keys["ties"]
     assert "孤独感に影響した出来事" in keys["others"] and "<figure" in keys["others"]
     # Named nowhere, the same questions stand in the appendix alone.
