@@ -85,7 +85,7 @@ def test_the_texts_hold_no_number_and_none_is_left_japanese(told, monkeypatch):
     assert len(said) > 50 and [text for text in said if JAPANESE.search(text)] == []
 
 
-def test_a_study_in_english_keeps_the_texts_of_the_program(monkeypatch):
+def test_a_study_in_english_keeps_the_texts_of_the_program():
     assert texts.load_texts()["chapters"]["summary"]["heading"] == "1枚まとめ"
     assert english.texts()["chapters"]["summary"]["heading"] == "Summary"
     assert english.texts()["chapters"]["method"] == texts.load_texts()["chapters"]["method"]

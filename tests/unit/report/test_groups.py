@@ -97,7 +97,7 @@ def test_answers_stand_by_their_difference_the_largest_first(told):
     assert gaps == sorted(gaps, reverse=True) and gaps[0] == 5.1
     (line,) = lines(told, groups.high_low_findings, **context)
     assert "多く挙げたのは、「話し相手がいない」差 +5.1ポイント" in line
-    assert "少なく挙げたのは、「移動手段がない」（差 −4.0ポイント" in line
+    assert "少なく挙げたのは、「移動手段がない」差 −4.0ポイント" in line
     assert "お金のこと" not in line  # its difference carries no mark
 
 

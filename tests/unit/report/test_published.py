@@ -60,7 +60,7 @@ def test_chapters_have_the_questions_that_the_study_names_and_that_have_a_table(
     assert told.chapter("others") == ["trouble"]
     assert told.chapter("appendix") == [
         *("sex", "cohab", "econ_status", "lonely_direct", "contact_face", "particip"),
-        *("consult_has", "ucla_band", "trouble"),
+        *("consult_has", "trouble", "ucla_band"),
     ]
     indicators = ["lonely_direct", "contact_face", "particip", "consult_has", "ucla_band"]
     assert told.chapter("crosses") == indicators
