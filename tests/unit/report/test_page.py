@@ -330,7 +330,7 @@ def test_page_is_japanese_titled_and_closed(synthetic):
     assert "図1" in shown
     assert shown.count("<img ") == len(synthetic.charts)
     other = pages[page.APPENDIX]
-    assert "報告書（2023年調査）　資料編</title>" in other and "資料表1" in other
+    assert "報告書　令和5（2023）年度　資料編</title>" in other and "資料表1" in other
     assert other.count("<h1") == 1 and "<aside" in other and 'lang="ja"' in other
     assert not re.search(r'(?:src|href)="(?!#|council_report.html[#"]|summary_en.html")', other)
 
