@@ -46,9 +46,8 @@ for step in pipeline.STEPS:
 EXPORTED_RATIO = 1.0
 EXECUTED = "data/processed/ehime/2022/private/notebooks/07_report_council.ipynb"
 EXPORT = f"""
-from pathlib import Path
-from tsunagari.run.notebooks import quicken_imports
-quicken_imports()
+import sys
+sys.modules["rfc3987_syntax"] = None  # as run.notebooks does
 import nbformat
 from tsunagari.report import page, published, workbook
 from tsunagari.study import files
