@@ -46,7 +46,7 @@ HEADINGS = {
     r"平均": "mean",
     r"件|.* 回収": "count",
     r".* 割付": "quota",
-    r"\d+%": "half_width",
+    r"\d+": "half_width",
     r"α（.*）": "cronbach_alpha",
     r"内容": "n_respondents",
     r"値": "(?!percent|difference).*",

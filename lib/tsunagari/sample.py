@@ -106,7 +106,7 @@ def _errors(design: Design) -> pd.DataFrame:
             "domain_value": rows["n_respondents"].astype(str),
             "item": "share",
             "item_value": share,
-            "item_label": share + "%",
+            "item_label": share,
             "estimate": rows["estimate"],
             "weighting": design.scheme,
         }

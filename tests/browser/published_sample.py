@@ -646,7 +646,7 @@ def quality_rows():
     for n, share in itertools.product((2000, 100), (1, 50)):
         own = {"table_id": "errors", "measure": "half_width", "unit": "points", "domain": "n"}
         own |= {"domain_value": str(n), "item": "share", "item_value": str(share)}
-        rows.append(key | own | {"item_label": f"{share}%", "estimate": round(share**0.5, 1)})
+        rows.append(key | own | {"item_label": str(share), "estimate": round(share**0.5, 1)})
     for kind in ("weighted", "unweighted"):
         own = {"table_id": "gt_ucla_total", "measure": "cronbach_alpha", "unit": "ratio"}
         own |= {"item": "ucla_total", "item_value": kind, "estimate": 0.86, "n_unweighted": 1980}

@@ -168,7 +168,7 @@ def test_errors_are_printed_without_a_sign_and_named_by_share_and_base(told):
         writer.Writer(told), "errors", lines=quality.errors(writer.Writer(told))
     )
     ((_, own),) = table.groups
-    assert table.head[1:] == ("1%", "50%")
+    assert table.head[1:] == ("1", "50")
     assert [[cell.text for cell in line] for line in own] == [
         ["2,000", "1.0", "7.1"], ["100", "1.0", "7.1"]
     ]  # fmt: skip
