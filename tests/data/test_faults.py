@@ -1799,6 +1799,16 @@ def test_missing_marks_stand_beside_the_question(tmp_path, monkeypatch):
     assert "20%" in table.loc["lonely", "note"]
 
 
+def test_reversed_item_is_seen(tmp_path, monkeypatch):
+    case = Case()
+    case.answers["ucla2"] = (5 - case.answers["ucla1"].astype(int)).astype(str)
+    outcome = clean(case, tmp_path, monkeypatch)
+    found = review.scale_directions(outcome.cleaned.respondents, outcome.survey)
+    assert {"ucla1", "ucla2"} in [set(pair) for pair in found[["item", "other"]].to_numpy()]
+    # ucla2 = 5 - ucla1 exactly, so their correlation is -1.
+    assert found["correlation"].min() == pytest.approx(-1)
+
+
 def test_a_second_header_is_called_one(tmp_path, monkeypatch):
     case = Case()
     two_header_rows(case)

@@ -48,8 +48,9 @@ def made(request, tmp_path_factory):
         patch.setenv("TSUNAGARI_ROOT", str(root))
         patch.setattr(pipeline, "hash_environment", lambda: steady)
         assert pipeline.main(["report", "--study", name, "--year", "2022"]) == 0
-    page = root / "reports" / name / "2022/council_report.html"
-    return name, page.read_text(encoding="utf-8")
+    folder = root / "reports" / name / "2022"
+    volumes = [folder / volume for volume in ("council_report.html", "appendix.html")]
+    return name, "".join(volume.read_text(encoding="utf-8") for volume in volumes)
 
 
 def test_the_page_has_the_chapters_of_its_study(made):

@@ -56,6 +56,30 @@ def missing_by_item(respondents: pd.DataFrame, study: Study) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=names.split())
 
 
+def scale_directions(respondents: pd.DataFrame, study: Study) -> pd.DataFrame:
+    """Return pairs of items of one sum that go against each other: was one not reversed?
+
+    Args:
+        respondents: Cleaned respondents, shape (n, any).
+        study: The wave.
+
+    Returns:
+        sum, item, other, correlation (Pearson, unweighted), only where it is negative.
+    """
+    rows = []
+    for name, rule in study.config.derive.items():
+        items = [item for item in rule.sum_of if item in respondents]
+        codes = {
+            i: respondents[i].map({c: float(c) for c in study.items[i].options}) for i in items
+        }
+        table = pd.DataFrame(codes, dtype=float).corr(min_periods=10)
+        for place, item in enumerate(items):
+            for other in items[place + 1 :]:
+                if table.loc[item, other] < 0:
+                    rows.append((name, item, other, float(table.loc[item, other])))
+    return pd.DataFrame(rows, columns=["sum", "item", "other", "correlation"])
+
+
 def quality_effect(cleaned: Cleaned, study: Study) -> pd.DataFrame:
     """Return what each rule of response quality does to the headline figures, unweighted.
 

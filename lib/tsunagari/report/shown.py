@@ -162,7 +162,7 @@ def code_label(code: str, *, of: str, study: Study) -> str:
     return "・".join(labels)
 
 
-_VARIABLES, _CODES = ("item", "variable", "question", "domain", "margin"), {
+_VARIABLES, _CODES = ("item", "variable", "question", "domain", "margin", "sum", "other"), {
     "item_value": "item", "domain_value": "domain", "cell": "margin"
 }  # fmt: skip
 

@@ -63,7 +63,9 @@ def test_the_list_holds_every_row_with_its_labels(book):
     assert set(own["調査年（和暦）"]) == {"令和5年"}
     assert set(own["単位"]) >= {"%", "ポイント"}
     codes = {code for known in sample.VARIABLES.values() for code in known["values"]} - {"3"}
-    found = found[found["質問"] != "誤差の早見表"]  # whose answers are shares, whose groups are bases
+    found = found[
+        found["質問"] != "誤差の早見表"
+    ]  # whose answers are shares, whose groups are bases
     assert not codes & set(found["回答"]) | codes & set(found["区分"])
 
 
