@@ -77,7 +77,7 @@ def test_point_4_a_table_of_numbers_for_every_figure(page, drawings):
     tables = page.locator("figure.chart details.data table").all()
     assert len(tables) == len(drawings)
     for table, chart in zip(tables, drawings, strict=True):
-        text = " ".join(table.locator("tbody td").all_text_contents())
+        text = " ".join(table.locator("tbody th, tbody td").all_text_contents())
         assert table.locator("tbody tr").count() == len(chart.data)
         assert numbers(chart.alt.replace("100%帯", "")) <= set(re.findall(r"\d+(?:\.\d+)?", text))
 
