@@ -17,14 +17,6 @@ settings.register_profile("repeatable", derandomize=True, deadline=None)
 settings.load_profile("repeatable")
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items):
-    """Keep the tests of a file in one process, and those that share the finished reports."""
-    for item in items:
-        name = "released" if "released" in item.fixturenames else item.path.name
-        item.add_marker(pytest.mark.xdist_group(name))
-
-
 @pytest.fixture(autouse=True)
 def _own_folders(monkeypatch):
     """Keep a developer's own settings of where studies lie out of the tests."""
