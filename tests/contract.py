@@ -232,6 +232,7 @@ class Contract:
         if variants.get(head, row["domain_value"]) != row["domain_value"]:
             wrong.append(f"variant {row['domain_value']}")
         first = line[0].text.partition("|")[0].removeprefix("　うち ").removesuffix("（基準）")
+        first, is_beside, _ = first.partition("：差 ")  # stands in the label
         is_named = of_programmes or row["item_value"] in ("read", "quarantined", "")
         both = f"{first}・{line[1].text}"  # a group under its heading
         if not {first, both} & labels and not is_named:
@@ -244,6 +245,7 @@ class Contract:
         if (
             row["mark"] in tuple(MARKS)
             and row["mark"] not in text
+            and not is_beside
             and head not in ANY
             and not is_said
         ):
