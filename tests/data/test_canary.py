@@ -355,11 +355,14 @@ def test_the_release_itself_withstands(release):
 
 
 @pytest.mark.parametrize("reason", [primary.CELL_UNDER_10, primary.SECONDARY])
-def test_one_hidden_cell_shown_again_fails(root, release, reason):
+def test_hidden_cells_shown_again_fail(root, release, reason):
     truth, published, reasons = tables(root)
-    cell = hidden_cells(truth, reasons, of=reason)[0]
-    shown_again(truth, published, [cell]).to_csv(release / "estimates.csv", index=False)
-    assert str(truth.loc[cell, "table_id"]) in refuses(release)
+    cells = hidden_cells(truth, reasons, of=reason)
+    table = str(truth.loc[cells[0], "table_id"])
+    # One second cell may be one more than is needed: those of a table are shown together.
+    n = sum(truth.loc[cells, "table_id"] == table) if reason == primary.SECONDARY else 1
+    shown_again(truth, published, list(cells[:n])).to_csv(release / "estimates.csv", index=False)
+    assert table in refuses(release)
 
 
 def test_a_margin_more_fails(root, release):
