@@ -522,8 +522,8 @@ def _standardised(cells: dict, rows: list[dict], facts: Facts) -> list:
 def _nobody(cells: dict, rows: list[dict], facts: Facts) -> list:
     """A line that a table lacks tells that nobody belongs there.
 
-    No line of no answers: everybody answered. No group of an axis that other tables have: nobody
-    there was asked.
+    No line of no answers: everybody answered. No group of an axis that other tables have, nor one
+    merged of it: nobody there was asked.
     """
     codes, groups, lines = defaultdict(set), defaultdict(set), []
     for row in rows:
@@ -537,7 +537,9 @@ def _nobody(cells: dict, rows: list[dict], facts: Facts) -> list:
     tables = {(key[0], key[2], key[4]): c for key, c in cells.items() if key[0] in facts.axes}
     for (axis, item, _), cell in tables.items():
         own = {key[1] for key in cells if (key[0], key[2]) == (axis, item)}
+        told = {code for value in own for code in facts.resolve(axis, value, is_domain=True)[1]}
         for value in groups[axis] - own if len(cell.box) > 1 else ():
             name, span = facts.resolve(axis, value, is_domain=True)
-            lines.append(([(cell.base | {name: span}, 1)], 0, 0))
+            if not span <= told:
+                lines.append(([(cell.base | {name: span}, 1)], 0, 0))
     return lines
