@@ -355,15 +355,14 @@ def test_the_release_itself_withstands(release):
 
 
 @pytest.mark.parametrize("reason", [primary.CELL_UNDER_10, primary.SECONDARY])
-def test_hidden_cells_shown_again_fail(root, release, reason):
+def test_one_hidden_cell_shown_again_fails(root, release, reason):
     truth, published, reasons = tables(root)
-    cells = hidden_cells(truth, reasons, of=reason)
-    table = str(truth.loc[cells[0], "table_id"])
-    # One second cell may be one more than is needed: those of a table are shown together.
-    n = sum(truth.loc[cells, "table_id"] == table) if reason == primary.SECONDARY else 1
-    shown_again(truth, published, list(cells[:n])).to_csv(release / "estimates.csv", index=False)
+    cell = hidden_cells(truth, reasons, of=reason)[0]
+    shown_again(truth, published, [cell]).to_csv(release / "estimates.csv", index=False)
     told = refuses(release)
-    assert "a hidden cell can be" in told or table in told
+    # A small count is named by its own table, a second cell by that of the count it gives away.
+    small = reason == primary.CELL_UNDER_10
+    assert (str(truth.loc[cell, "table_id"]) if small else "can be told too closely") in told
 
 
 def test_a_margin_more_fails(root, release):
