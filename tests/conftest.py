@@ -5,7 +5,9 @@ import shutil
 
 import pytest
 from hypothesis import settings
+from tests.browser import published_sample as sample
 
+from tsunagari.report import page, published
 from tsunagari.run import pipeline
 from tsunagari.study import files
 
@@ -37,3 +39,13 @@ def released(tmp_path_factory):
         for year in ("2022", "2023"):
             assert pipeline.main(["report", "--study", "ehime", "--year", year]) == 0
     return root
+
+
+@pytest.fixture(scope="session")
+def synthetic(tmp_path_factory):
+    """Return the report of a root that holds published/ alone: no data/raw, no private/."""
+    root = tmp_path_factory.mktemp("published-alone")
+    sample.write_sample(root)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TSUNAGARI_ROOT", str(root))
+        return page.build_report(published.read_published("ehime", sample.YEAR))

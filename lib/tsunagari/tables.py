@@ -309,7 +309,7 @@ def cross_tables(
     items = [study.items[name] for name in crosses or study.config.tables.crosses]
     values = {item.name: item.indicators(respondents, base=base) for item in items}
     parts = []
-    for axis in [axis for axis in study.axes if len(axis) == 1] if axes is None else axes:
+    for axis in _single_axes(study) if axes is None else axes:
         wanted = {name: table for name, table in values.items() if axis != [name]}
         if not wanted:
             continue
@@ -328,6 +328,10 @@ def cross_tables(
     if axes is None:
         rows = pd.concat([rows, cross_tests(study, respondents, design=design)], ignore_index=True)
     return _finish([rows], study, design)
+
+
+def _single_axes(study: Study) -> list[list[str]]:
+    return [axis for axis in study.axes if len(axis) == 1]
 
 
 def cross_tests(
@@ -356,7 +360,7 @@ def cross_tests(
     parts = []
     items = [study.items[name] for name in crosses or study.config.tables.crosses]
     singles = [item for item in items if item.kind != "MA"]
-    for axis in [axis for axis in study.axes if len(axis) == 1] if axes is None else axes:
+    for axis in _single_axes(study) if axes is None else axes:
         frame = domain_frames(study, respondents, axis=axis)[0]
         domains = frame[axis[0]]
         for name in axis[1:]:
@@ -660,14 +664,4 @@ def chart_rows(study: Study, headline: pd.DataFrame, *, domain: str) -> pd.DataF
     return rows.assign(
         label=rows["domain_value"].map(study.items[domain].labels),
         series=rows["item"].map({name: indicators[name].short_label for name in names}),
-    )
-
-
-def forest_rows(study: Study, model: pd.DataFrame) -> pd.DataFrame:
-    """Return one model's average marginal effects as rows of `figures.forest`."""
-    rows = model[model["measure"] == "marginal_effect_points"]
-    return rows.assign(
-        factor=rows["item"].map({name: item.short_label for name, item in study.items.items()}),
-        label=rows["item_label"],
-        is_reference=rows["lower"].isna(),
     )

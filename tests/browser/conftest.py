@@ -3,13 +3,10 @@
 import os
 
 import pytest
-from tests.browser import published_sample as sample
 from tests.browser.visiting import write_page
 
 from tsunagari.errors import KernelError
 from tsunagari.report import pdf
-from tsunagari.report.page import build_report
-from tsunagari.report.published import read_published
 
 
 @pytest.fixture(scope="module")
@@ -32,12 +29,8 @@ def browser(chromium):
 
 
 @pytest.fixture(scope="session")
-def council(tmp_path_factory):
-    root = tmp_path_factory.mktemp("study")
-    sample.write_sample(root)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("TSUNAGARI_ROOT", str(root))
-        return build_report(read_published("ehime", sample.YEAR))
+def council(synthetic):
+    return synthetic
 
 
 @pytest.fixture(scope="session")

@@ -24,8 +24,16 @@ from tsunagari.gate.questionnaire import read_questionnaire
 from tsunagari.gate.rounding import round_published
 from tsunagari.gate.suppression import apply_reasons, judge
 from tsunagari.report import figures, findings, pictures, summary, tables
-from tsunagari.report.blocks import Cell, Picture, Table
-from tsunagari.report.published import Row, first, is_hidden, keys_of, mark_of, records
+from tsunagari.report.blocks import REFERENCE, Cell, Picture, Table
+from tsunagari.report.published import (
+    Row,
+    cross_id,
+    first,
+    is_hidden,
+    keys_of,
+    mark_of,
+    records,
+)  # fmt: skip
 from tsunagari.report.shown import SHOWN, Shown, page_table, told, variable_label, writer_of
 from tsunagari.report.writer import HIDDEN, Writer
 from tsunagari.statistics.designs import Design
@@ -79,7 +87,6 @@ def cross(
         plan.cross_tests(study, asked, design=design, axes=[names], crosses=[item.name]),
     ])  # fmt: skip
     rows = rows.assign(wave=study.year, weighting=design.scheme)
-    rows["table_id"] = rows["table_id"].str.replace("_x_".join(names), join(names), regex=False)
     is_strict = bool(where) or len(names) > 1  # three variables or more: SDC-1 P2
     writer, reasons = _through_gate(study, rows, is_strict=is_strict, axes=[names])
     table = _cross_table(writer, reasons, item=item.name, axis=join(names), condition=condition)
@@ -161,7 +168,7 @@ def _findings(
     rows = published.cross(axis, item=item)
     rows = rows[rows["item_value"] == answer]
     shown = rows[rows["estimate"].notna()].sort_values("estimate", ascending=False)
-    judged = first(published.rows(f"cross_{axis}__{item}", measure="rao_scott_f"))
+    judged = first(published.rows(cross_id(axis, item), measure="rao_scott_f"))
     overall = first(everybody[everybody["item_value"] == answer])
     context = {
         "answer": published.values(item).get(answer, answer), "overall": overall,
@@ -170,9 +177,8 @@ def _findings(
         "test": first(test), "is_test_hidden": is_hidden(judged),
         "alpha": 1 - published.about["marks"]["confidence"], "condition": condition, "item": item,
     }  # fmt: skip
-    lines = [writer.say(template, **context) for template in _WORDS["sentences"]]
-    said = [Markup(re.sub("⟦[^⟧]*⟧", "", line)) for line in lines if line]
-    return said, _picture(writer, rows, overall=overall, context=context)
+    lines = (writer.say(template, **context) for template in _WORDS["sentences"])
+    return _without_references(lines), _picture(writer, rows, overall=overall, context=context)
 
 
 def _picture(
@@ -227,9 +233,14 @@ def compare(study: Study, rows: pd.DataFrame, *, indicator: str) -> Shown:
 
 
 def _say(writer: Writer, found: Iterable[tuple[str, dict[str, Any]]]) -> list[Markup]:
-    """Return the report's own sentences, without their references to its tables."""
-    lines = [line for name, context in found for line in writer.lines(name, **context)]
-    return [Markup(re.sub("⟦[^⟧]*⟧", "", line)) for line in lines]
+    """Return the report's own sentences."""
+    lines = (line for name, context in found for line in writer.lines(name, **context))
+    return _without_references(lines)
+
+
+def _without_references(lines: Iterable[Markup]) -> list[Markup]:
+    """Return sentences without their references to tables, which a notebook does not number."""
+    return [Markup(REFERENCE.sub("", line)) for line in lines if line]
 
 
 # --- another model --------------------------------------------------------------------------------

@@ -12,7 +12,7 @@ from tsunagari.report import figures
 
 SHORT_TABLE_ROWS = 16  # such a table is not broken over two printed pages
 MANY_COLUMNS = 11  # beyond them an interval is printed under its number, not beside it
-_REFERENCE = re.compile("⟦([^⟧]*)⟧")
+REFERENCE = re.compile("⟦([^⟧]*)⟧")
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,7 @@ class Table:
         """Return the table with the numbers of the tables that its cells refer to."""
 
         def told(cell: Cell) -> Cell:
-            return replace(cell, text=_REFERENCE.sub(lambda m: numbers.get(m[1], ""), cell.text))
+            return replace(cell, text=REFERENCE.sub(lambda m: numbers.get(m[1], ""), cell.text))
 
         groups = ((label, tuple(tuple(map(told, line)) for line in lines))
                   for label, lines in self.groups)  # fmt: skip
@@ -164,7 +164,7 @@ class Chapter:
     def to_html(self) -> str:
         """Return the chapter's HTML with its references resolved."""
         body = "".join(block.to_html() for block in self.blocks)
-        body = _REFERENCE.sub(lambda found: self.links.get(found[1], ""), body)
+        body = REFERENCE.sub(lambda found: self.links.get(found[1], ""), body)
         body = body.replace(f'href="{self.volume}#', 'href="#')
         top = f'<p class="top"><a href="#top">{figures.DRAWN["to_top"]}</a></p>'
         return f'<h2>{self.heading}</h2><div class="part part-{self.name}">{body}{top}</div>'

@@ -17,6 +17,7 @@ from tsunagari.report.pictures import chart_rows, n_text, words
 from tsunagari.report.published import (
     Published,
     Row,
+    cross_id,
     in_order,
     is_hidden,
     keys_of,
@@ -221,7 +222,7 @@ def _pairs(published: Published, item: str, *, axis: str, groups: list[str]) -> 
     """Return label, both shares and the difference of every answer, the largest first."""
     rows = published.cross(axis, item=item)
     shares = {(row["domain_value"], row["item_value"]): row for row in records(rows)}
-    gaps = published.rows(f"cross_{axis}__{item}", measure="difference_points",
+    gaps = published.rows(cross_id(axis, item), measure="difference_points",
                           domain_value=groups[0])  # fmt: skip
     known = {row["item_value"]: row for row in records(published.this_wave(gaps))}
     pairs = []

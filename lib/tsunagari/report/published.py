@@ -46,6 +46,11 @@ def records(rows: pd.DataFrame) -> list[Row]:
     return [dict(zip(rows.columns, values, strict=True)) for values in zip(*columns, strict=True)]
 
 
+def cross_id(axis: str, item: str) -> str:
+    """Return the table_id of a question, or of two jointly, over an axis of one variable or two."""
+    return f"cross_{axis}__{item}".replace(" x ", "_x_")
+
+
 def first(rows: pd.DataFrame) -> Row | None:
     """Return the first row, or None."""
     return None if rows.empty else records(rows.iloc[:1])[0]
@@ -294,8 +299,7 @@ class Published:
 
     def cross(self, axis: str, *, item: str) -> pd.DataFrame:
         """Return the percents of a question, or of two jointly, over an axis, in order."""
-        table = f"cross_{axis}__{'_x_'.join(split(item))}"
-        return self._by_groups(table, axis=axis, item=item)
+        return self._by_groups(cross_id(axis, item), axis=axis, item=item)
 
     def indicator_by(self, axis: str, *, name: str) -> pd.DataFrame:
         """Return an indicator's percents over an axis: of headline, else of its question."""
