@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from markupsafe import Markup, escape
 
 from tsunagari.report import figures
+from tsunagari.report.texts import FIXED
 
 SHORT_TABLE_ROWS = 16  # such a table is not broken over two printed pages
 MANY_COLUMNS = 11  # beyond them an interval is printed under its number, not beside it
@@ -153,6 +154,7 @@ class Chapter:
         blocks: What it consists of, in order.
         links: Link to every table of the report, by key.
         volume: File that it stands in.
+        to_top: Text of its last link.
     """
 
     name: str
@@ -160,11 +162,12 @@ class Chapter:
     blocks: tuple[Block, ...]
     links: Mapping[str, str] = field(default_factory=dict)
     volume: str = ""
+    to_top: str = FIXED["page"]["to_top"]
 
     def to_html(self) -> str:
         """Return the chapter's HTML with its references resolved."""
         body = "".join(block.to_html() for block in self.blocks)
         body = REFERENCE.sub(lambda found: self.links.get(found[1], ""), body)
         body = body.replace(f'href="{self.volume}#', 'href="#')
-        top = f'<p class="top"><a href="#top">{figures.DRAWN["to_top"]}</a></p>'
+        top = f'<p class="top"><a href="#top">{self.to_top}</a></p>'
         return f'<h2>{self.heading}</h2><div class="part part-{self.name}">{body}{top}</div>'

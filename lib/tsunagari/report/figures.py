@@ -637,7 +637,8 @@ def network(nodes: pd.DataFrame, edges: pd.DataFrame, *, words: Words) -> Chart:
         (x1, y1, half1), (x2, y2, half2) = boxes[start], boxes[end]
         y1, y2, span = y1 + half1, y2 - half2, max(depth[end] - depth[start], 1)
         # A link over several layers bends outwards, round the boxes between.
-        bend = 0.0 if span == 1 else (0.3 if x1 + x2 <= WIDTH_INCHES else -0.3)
+        bend = min(0.4 * span - 0.5, 0.7) if span > 1 else 0.0
+        bend *= 1 if x1 + x2 <= WIDTH_INCHES else -1
         style = {"arrowstyle": "-|>", "color": MUTED, "linewidth": 1.1, "shrinkA": 0, "shrinkB": 0,
                  "connectionstyle": f"arc3,rad={bend}"}  # fmt: skip
         axes.annotate("", (x2, y2), xytext=(x1, y1), arrowprops=style, zorder=0)

@@ -162,7 +162,8 @@ def _in_english(published: Published, volumes: tuple[Volume, ...]) -> Volume:
         for table in (each for each in tables if isinstance(each, Table)):
             builder.link(table, writer.text("table_number", n=re.sub(r"\D", "", table.number),
                                             is_appendix=volume.name == APPENDIX))  # fmt: skip
-    chapter = Chapter("summary", writer.say(spec["heading"]), blocks, builder.links, volume=ENGLISH)
+    chapter = Chapter("summary", writer.say(spec["heading"]), blocks, builder.links, volume=ENGLISH,
+                      to_top=writer.texts["fixed"]["page"]["to_top"])  # fmt: skip
     return Volume(ENGLISH, writer.title, writer.text("subtitle"), (chapter,))
 
 
@@ -373,7 +374,7 @@ def export_html(notebook: NotebookNode, *, is_synthetic: bool) -> dict[str, str]
         resources = {
             "volume": volume,
             "lang": "en" if volume == ENGLISH else "ja",
-            "others": {name: other for name, (other, _) in titles.items() if name != volume},
+            "others": [name for name in titles if name != volume],
             "page_title": title,
             "page_subtitle": subtitle,
             "banner": fixed["synthetic"] if is_synthetic else "",

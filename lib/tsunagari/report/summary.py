@@ -7,6 +7,7 @@ from typing import Any
 
 from tsunagari.programmes.council import DONE, DROPPED
 from tsunagari.programmes.ledger import NOT_JUDGED
+from tsunagari.programmes.plan import YES
 from tsunagari.report.findings import (
     SURE_STATUS,
     Context,
@@ -25,14 +26,14 @@ MOST = 3  # conclusions, and what is named of a region on either side
 def conclusions(published: Published, **_: Any) -> Iterator[tuple[str, Context]]:
     """Yield the first three of: level, groups, factor, level of the second indicator.
 
-    A place without a survey has those of its ledger: what was judged.
+    A place without a survey has those of its ledger.
     """
     rows = {name: published.indicator(name) for name in published.indicators}
     shown = [name for name, row in rows.items() if row and not is_hidden(row)]
     found = [level(published, name) for name in shown[:1]]
     found += [*groups(published), *first_effect(published)]
     found += [level(published, name) for name in shown[1:2]]
-    found += [] if published.has_survey else [*judged_indicators(published)]
+    found += [] if published.has_survey else [*ledger_indicators(published)]
     yield from found[:MOST] or [("no_conclusions", {})]
 
 
@@ -74,12 +75,14 @@ def first_effect(published: Published) -> Iterator[tuple[str, Context]]:
             return
 
 
-def judged_indicators(published: Published) -> Iterator[tuple[str, Context]]:
-    """Yield the ledger's indicators that carry a verdict and a figure that is shown."""
-    for kpi in published.kpis.values():
-        row = kpi["rows"].get("actual")
-        if kpi["verdict"] != NOT_JUDGED and row and not is_hidden(row):
-            yield "judged_indicator", {"kpi": kpi, "row": row}
+def ledger_indicators(published: Published) -> Iterator[tuple[str, Context]]:
+    """Yield the ledger's indicators that are judged and shown; where none is, those shown."""
+    rows = [(kpi, kpi["rows"].get("actual")) for kpi in published.kpis.values()]
+    shown = [(kpi, row) for kpi, row in rows if row and not is_hidden(row)]
+    found = [pair for pair in shown if pair[0]["verdict"] != NOT_JUDGED]
+    for kpi, row in found or shown:
+        context = {"kpi": kpi, "row": row, "is_about": kpi["is_approximate"] == YES}
+        yield "judged_indicator" if found else "unjudged_indicator", context
 
 
 # --- regions, troubles, actions -------------------------------------------------------------------

@@ -6,6 +6,7 @@ import pandas as pd
 from tests.browser import published_sample as sample
 
 from tsunagari.estimates import conform
+from tsunagari.programmes.ledger import NOT_JUDGED
 from tsunagari.report.published import Published
 
 SOURCE = "県の報告書 令和4年度"
@@ -127,3 +128,9 @@ def published(*, has_survey=True, **records):
     names = ("study", "year", "title", "area", "people", "texts", "marks", "disclosure", "notes")
     alone = {name: about[name] for name in names} | {"min_cell_n": 10, "is_synthetic": True}
     return Published(figures(), alone | {"has_survey": False, "synthetic_inputs": []}, files)
+
+
+def unjudged():
+    """Return the records of a place without a survey, of whose indicators none is judged."""
+    few = {"verdict": NOT_JUDGED, "verdict_reason": "n が30未満のため"}
+    return published(has_survey=False, ledger=told()["ledger"].assign(**few))

@@ -38,6 +38,7 @@ def pages(told):
 def test_the_page_is_english_and_marks_what_is_not(pages):
     shown = pages[page.ENGLISH]
     body = shown.partition("<body>")[2]
+    assert "Back to the top" in shown and "先頭に戻る" not in shown
     assert '<html lang="en">' in shown and shown.count("<h1") == 1
     assert "<title>【Synthetic data】A survey of Ehime: report, fiscal year" in shown
     assert "Often or always lonely" in body and "Conclusions" in body

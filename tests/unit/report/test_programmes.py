@@ -9,6 +9,7 @@ from tests.browser import published_sample as sample
 from tests.unit.report import records_sample
 
 from tsunagari.gate import trace
+from tsunagari.programmes import schema
 from tsunagari.report import page
 
 SURVEY = ["method", "questions", "loneliness", "ties", "others", "groups", "comparison", "factors"]
@@ -125,6 +126,22 @@ def test_the_answer_rate_has_its_interval_and_calls_no_verdict(report):
     value, _, interval, base, *_ = cells(report, "programme_consultations")["応答率"]
     assert (value[0], interval[0], base[0]) == ("77.6", "76.4〜78.8", "4,509")
     assert "増えても減っても判定しません" in html(report, "programmes")
+
+
+def test_every_section_leads_to_its_table(alone):
+    text = alone.chapters["programmes"].to_html()
+    names = [f"programme_{name}" for name in schema.declared()["programmes"]]
+    links = [alone.chapters["programmes"].links.get(name) for name in names]
+    assert len([*filter(None, links)]) > 2
+    assert all(link in text for link in filter(None, links))
+
+
+def test_the_summary_without_verdicts_tells_figures_and_why():
+    report = page.build_report(records_sample.unjudged())
+    said = re.sub(r"<[^>]+>|\s", "", html(report, "summary"))
+    assert "届いた割合は70.0%です（nが30未満のため、判定していません）" in said
+    assert "参加者は約300人です" in said
+    assert "未入力" not in html(report, "programmes")
 
 
 def test_hidden_people_are_x_in_table_and_drawing(report):

@@ -58,7 +58,7 @@ def test_without_a_survey_the_ledger_gives_the_conclusions():
         "（表示例）届いた割合は70.0%で、目標に届かず、基準より良くなったとは言えません。"
     ]
     nothing = records_sample.published(has_survey=False, ledger=pd.DataFrame())
-    assert said("conclusions", nothing) == ["ここに示せる、判定した結果はありません。"]
+    assert said("conclusions", nothing) == ["ここに示せる結果はありません。"]
 
 
 # --- regions --------------------------------------------------------------------------------------

@@ -84,6 +84,7 @@ def said(tmp_path_factory, council):
             records_sample.published(),
             records_sample.published(has_survey=False, **nothing),
             records_sample.published(has_survey=False, actions=done),
+            records_sample.unjudged(),
         )
         for study in (bare_study(), uncertain_study(), marked_study(), *records):
             page.build_report(study)
