@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterator
 from functools import cache
+from itertools import takewhile
 from typing import Any, NamedTuple
 
 from tsunagari.voices.words import UNKNOWN, Word, Words, load
@@ -17,6 +18,7 @@ _LONGEST_NAME = 12  # characters
 _ROMAJI = re.compile(
     r"(?<![A-Za-z])[A-Z](?:[a-zōūāēī]+|[A-Z]+)(?:[\s,]+[A-Z](?:[a-zōūāēī]+|[A-Z]+))?(?![A-Za-z])"
 )
+_TOWN = re.compile(".{2,}?[市区町村](.{2,})")
 _SYLLABLES = re.compile(
     r"(?:(?:[kgszjtdnhbpmrfyw]|ch|sh|ts|[kgnhbpmr]y|tt|kk|ss|pp)?[aiueoōūāēī]h?"
     r"|n(?![aiueo])|m(?=[bpm]))+"
@@ -48,6 +50,7 @@ def rule_book() -> dict[str, Any]:
             "name_before",
             "name_maybe",
             "firm_marks",
+            "employed",
             "sensitive",
         )
     }
@@ -215,7 +218,9 @@ def _people(words: list[Word]) -> Iterator[Span]:
             continue
         start, stop = _with_other_name(words, i)
         is_pair = stop - start > 1
-        if is_pair or (len(word.surface) > 1 and word.surface not in rules["words_as_names"]):
+        is_office = "".join(w.surface for w in words[start:stop]) in rules["roles"]
+        is_own = len(word.surface) > 1 and word.surface not in rules["words_as_names"]
+        if (is_pair or is_own) and not is_office:
             yield _span("name", words[start:stop])
 
 
@@ -312,6 +317,9 @@ def _schools_and_firms(text: str, words: list[Word]) -> Iterator[Span]:
             weak = len(end) == 1 and not is_proper
             if any(named) and not is_plain and not only_word and not weak:
                 yield _span(kind[:-1], run)
+    for word in words:
+        if word.kind == "proper" and rules["employed"].match(text, _end(word)):
+            yield _span("workplace", [word])
     for match in rules["firm_marks"].finditer(text):
         run = [w for w in words if w.begin >= match.end()][:4]
         run = run[: next((i for i, w in enumerate(run) if not _may_be_name(w)), len(run))]
@@ -327,7 +335,12 @@ def _places(text: str, words: list[Word], *, kept: Collection[str]) -> Iterator[
         town = rules["town"].match(text, begin + len(municipality)) if begin >= 0 else None
         if town:
             yield Span("address", *town.span())
-    for word, after in zip(words, words[1:], strict=False):
+    for word in words:  # the dictionary knows some towns with the ward that they are of
+        inner = _TOWN.fullmatch(word.surface) if word.kind == "place" else None
+        if inner and word.surface not in kept:
+            yield Span("address", word.begin + inner.start(1), _end(word))
+    for i, (word, after) in enumerate(zip(words, words[1:], strict=False)):
         if word.kind == "place" and after.surface in rules["place_ends"]:
             if word.surface + after.surface not in kept:
-                yield Span("address", word.begin, _end(after))
+                further = takewhile(lambda w: w.kind in ("place", "family"), words[i + 2 :])
+                yield Span("address", word.begin, _end([after, *further][-1]))

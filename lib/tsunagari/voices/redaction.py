@@ -10,12 +10,12 @@ from tsunagari.voices.names import HOLE, Span, find_names, rule_book
 from tsunagari.voices.words import Words, tidy, words_of
 
 _MAY_MATCH = re.compile(
-    "[0-9A-Za-z@〒〇零]|[一二三四五六七八九十]の?[一二三四五六七八九十]|丁目|番地|生[まれ]|生年|うまれ"
-    "|大正|昭和|平成|令和"
+    "[0-9A-Za-z@〒〇零]|[一二三四五六七八九十][のノ]?[一二三四五六七八九十]|丁目|番地|生[まれ]|生年|うまれ"
+    "|大正|昭和|平成|令和|サン|サマ|チャン|クン|ちゃん|くん|せんせい"
 )
 _LATIN = re.compile("[A-Za-z@]")
-_DATED = re.compile("[年月生/.-]|うまれ|(?:19|20)[0-9]{6}")
-_STREET = re.compile("丁目|番地|番町|号室|[0-9]-[0-9]")
+_DATED = re.compile("[年月生/.,・-]|うまれ|(?:19|20)[0-9]{6}")
+_STREET = re.compile("丁目|番地|番町|号室|[0-9]-[0-9]|[0-9一二三四五六七八九十]ノ")
 BATCH = 256  # texts
 
 
