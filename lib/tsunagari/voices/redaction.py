@@ -13,6 +13,7 @@ _MAY_MATCH = re.compile(
     "[0-9A-Za-z@〒〇零]|[一二三四五六七八九十][のノ]?[一二三四五六七八九十]|丁目|番地|生[まれ]|生年|うまれ"
     "|大正|昭和|平成|令和|サン|サマ|チャン|クン|ちゃん|くん|せんせい"
 )
+_CALLED = re.compile("サン|サマ|ャン|ゃん|クン|くん|せんせい")
 _LATIN = re.compile("[A-Za-z@]")
 _DATED = re.compile("[年月生/.,・-]|うまれ|(?:19|20)[0-9]{6}")
 _STREET = re.compile("丁目|番地|番町|号室|[0-9]-[0-9]|[0-9一二三四五六七八九十]ノ")
@@ -110,11 +111,12 @@ def _by_pattern(text: str, *, kept: Collection[str]) -> list[Span]:
     rules, spans = rule_book(), []
     digits = text.translate(rules["digits"])
     n_digits = sum(map(str.isdigit, digits))
-    has_latin, has_date = _LATIN.search(text), _DATED.search(digits)
+    asked = {"birth": _DATED.search(digits), "name": _CALLED.search(text)}
+    asked |= dict.fromkeys(rules["latin"], _LATIN.search(text))
     for kind, pattern in rules["patterns"]:
         if n_digits < rules["least_digits"].get(kind, 0):
             continue
-        if (kind in rules["latin"] and not has_latin) or (kind == "birth" and not has_date):
+        if not asked.get(kind, True):
             continue
         n_before = len(spans)
         for match in pattern.finditer(digits):
