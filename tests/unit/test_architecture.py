@@ -3,6 +3,7 @@
 import ast
 import re
 import subprocess
+from itertools import chain
 from pathlib import Path
 
 import pytest
@@ -134,6 +135,12 @@ def test_drawing_has_one_room():
     drawing = re.compile(r"^\s*(import|from) (matplotlib|seaborn)", flags=re.MULTILINE)
     rooms = [name_of(path) for path in modules() if drawing.search(path.read_text("utf-8"))]
     assert rooms == ["report.charts", "report.figures"]
+
+
+def test_the_house_is_drawn_with_every_room():
+    drawing = (ROOT / "docs/architecture.md").read_text(encoding="utf-8").split("```")[1]
+    named = [line.partition("  ")[0].replace("/", "").split(", ") for line in drawing.splitlines()]
+    assert {name.partition(".")[0] for name in MODULES} <= set(chain.from_iterable(named))
 
 
 def test_tracked_files_name_no_host_and_no_machine():
