@@ -1721,15 +1721,56 @@ def test_options_of_a_form_that_was_never_opened_are_no_answer(tmp_path, monkeyp
         case.put(name, "", 5, 6, 7)
     case.put("words", "", 5, 6)
     case.put("event_2", "1", 6)  # came as far as this question
-    case.put("words", "夜", 7)  # and beyond it
+    case.put("words", "夜", 7)  # skipped this question with the four before it, and came beyond
     outcome = clean(case, tmp_path, monkeypatch)
     people = outcome.cleaned.respondents.set_index("file_row")["event"]
-    assert people.loc[5:8].tolist() == [NO_ANSWER, "answered", "answered", "answered"]
-    assert (people.drop(5) == "answered").all()
+    assert people.loc[5:8].tolist() == [NO_ANSWER, "answered", NO_ANSWER, "answered"]
+    assert (people.drop([5, 7]) == "answered").all()
     assert counts(outcome.cleaned.cells, ["variable", "reason_code"]) == {
-        ("event", "NOT_OPENED"): 1
+        ("event", "NOT_OPENED"): 2
     }
     assert counts(outcome.cleaned.flags, "flag") == {"PARTIAL": 3}
+
+
+def test_options_of_a_form_skipped_in_the_middle_are_no_answer(tmp_path, monkeypatch):
+    case = Case()
+    is_event = case.codebook["item"] == "event"
+    case.codebook.loc[is_event, ["role", "required"]] = ["", "no"]
+    later = [f"later{i}" for i in range(8)]  # 16 required questions: three left out are a form
+    rows = [
+        {"variable": v, "type": "SA", "label": v, "code": c, "code_label": c}
+        for v in later
+        for c in "12"
+    ]
+    case.codebook = pd.concat([case.codebook, pd.DataFrame(rows)], ignore_index=True).fillna("")
+    case.answers[later] = "1"
+    for code in EVENTS:
+        case.put(f"event_{code}", "0", *range(5, 14))
+    case.put("words", "", *range(5, 14))
+    skipped = {
+        5: ["ucla2", "ucla3", "cohab"],  # three before it
+        6: ["ucla3", "cohab", "later0"],  # around it
+        7: ["later0", "later1", "later2"],  # behind it
+        8: ["ucla3", "cohab"],  # two only
+        9: ["ucla1", "ucla2", "cohab"],  # not in a row
+        10: ["ucla3", "cohab", "later0"],  # but words were given between
+        11: ["ucla3", "cohab", "later0"],  # but an option was chosen
+        12: later[5:],  # broke off, long after it
+        13: later,  # broke off, after words behind it
+    }
+    for row, names in skipped.items():
+        for name in names:
+            case.put(name, "", row)
+    case.put("words", "夜", 10, 13)
+    case.put("event_2", "1", 11)
+    outcome = clean(case, tmp_path, monkeypatch)
+    people = outcome.cleaned.respondents.set_index("file_row")["event"]
+    assert people.loc[5:13].tolist() == [NO_ANSWER] * 3 + ["answered"] * 6
+    assert (people.drop([5, 6, 7]) == "answered").all()
+    assert counts(outcome.cleaned.cells, ["variable", "reason_code"]) == {
+        ("event", "NOT_OPENED"): 3
+    }
+    assert counts(outcome.cleaned.flags, "flag") == {"PARTIAL": 2}
 
 
 def test_what_no_answer_means(tmp_path, monkeypatch):

@@ -35,7 +35,7 @@ from tsunagari.study.codebook import NO_ANSWER, parse_condition
 from tsunagari.study.settings import QualityRule
 from tsunagari.study.survey import Study
 
-RULE_VERSION = "4"  # raised whenever a rule of this room or of coding changes its outcome
+RULE_VERSION = "5"  # raised whenever a rule of this room or of coding changes its outcome
 CONFLICT_LIMIT = 0.01  # share of rows whose id stands for different answers; standard ID-02
 _PERIOD = re.compile(
     r"(\d{4})年\s*(\d{1,2})月?(?:\d{1,2}日)?(?:\s*[〜～~\-から]+\s*(?:(\d{4})年)?(\d{1,2})月)?"
@@ -387,30 +387,42 @@ class _Rows:
             gone = np.all([u | s for u, s in zip(unanswered, skipped, strict=True)], axis=0)
             gone &= np.any(unanswered, axis=0)
             log.flag(np.flatnonzero(gone & (self.reasons == 0)), "", flag="PARTIAL")
-            self._close_unopened(np.flatnonzero(gone))
+            self._close_unopened(gone, least=len(tail))
 
-    def _close_unopened(self, rows: np.ndarray) -> None:
-        """Take options all unchosen, after the last answer of who dropped out, for no answer.
+    def _close_unopened(self, gone: np.ndarray, *, least: int) -> None:
+        """Take options all unchosen for no answer where the questions around them are blank.
 
-        REDCap and its like deliver 0 for every option of a form that was never opened (A28).
+        REDCap and its like deliver 0 for every option of a form that was never opened: after the
+        last answer of who is `gone`, or among `least` required questions left out in a row (A28).
         """
         kinds, items = self.sheet.book.kinds, self.sheet.book.items
         asked = [v for v, kind in kinds.items() if kind in ("SA", "MA", "OA")]
-        for name in dict.fromkeys(items[v] if kinds[v] == "MA" else v for v in reversed(asked)):
-            column = self.sheet.columns.get(name)
-            if column is None:
-                given = self.sheet.texts[name].notna().to_numpy()
-            elif name in kinds and kinds[name] != "MA":
-                given = column.is_given & ~column.among(column.no_answer)
-            else:
-                options = self.sheet.book.options(name)
-                given = np.any([self.sheet.columns[v].among(["1"]) for v in options], axis=0)
-                empty = rows[column.among(["answered"])[rows] & ~given[rows]]
-                self.sheet.log.blank(empty, name, reason="NOT_OPENED")
-                codes = column.codes.copy()
-                codes[empty] = column.names.index(NO_ANSWER)
-                self.sheet.columns[name] = replace(column, codes=codes)
-            rows = rows[~given[rows]]
+        names = list(dict.fromkeys(items[v] if kinds[v] == "MA" else v for v in asked))
+        multiple = {items[v] for v in asked if kinds[v] == "MA"}
+        n_left_out, before = np.zeros(len(gone), dtype=np.int16), {}
+        for name in names:
+            n_left_out = self._left_out_with(name, n_left_out)
+            before |= {name: n_left_out} if name in multiple else {}
+        n_left_out = np.where(gone, least, 0).astype(np.int16)
+        for name in reversed(names):
+            n_left_out = self._left_out_with(name, n_left_out)
+            if name in multiple:
+                column = self.sheet.columns[name]
+                is_closed = (n_left_out + before[name] >= least) & column.among(["answered"])
+                self.sheet.log.blank(np.flatnonzero(is_closed), name, reason="NOT_OPENED")
+                codes = np.where(is_closed, column.names.index(NO_ANSWER), column.codes)
+                self.sheet.columns[name] = replace(column, codes=codes.astype(np.int8))
+
+    def _left_out_with(self, name: str, n_before: np.ndarray) -> np.ndarray:
+        """Return how many required questions stand unanswered in a row, up to this one."""
+        book, column = self.sheet.book, self.sheet.columns.get(name)
+        if column is None:
+            return n_before * self.sheet.texts[name].isna().to_numpy()
+        if book.kinds.get(name) != "SA":
+            chosen = [self.sheet.columns[v].among(["1"]) for v in book.options(name)]
+            return n_before * ~np.any(chosen, axis=0)
+        silent = column.among(column.no_answer)
+        return (n_before + (silent & book.required[name])) * (silent | ~column.is_given)
 
 
 def field_period(text: str) -> tuple[str, str] | None:
