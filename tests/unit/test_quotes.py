@@ -119,9 +119,26 @@ def test_a_few_words_in_a_row_are_no_quotation(people, coded):
 
 def test_a_theme_of_fewer_than_k_people(people, coded):
     few = people.copy()
-    few.loc[few.index[3:], "trouble_theme_money"] = 0.0
+    few.loc[few.index[10:], "trouble_theme_money"] = 0.0  # ten are k
+    assert len(allow([GOOD], few, coded)) == 1
+    few.loc[few.index[9], "trouble_theme_money"] = 0.0
     with pytest.raises(errors.InputError, match="10 人未満"):
         allow([GOOD], few, coded)
+
+
+def test_ten_letters_in_a_row_are_a_quotation_wherever_they_stand_and_nine_are_not(people, coded):
+    text = "冬は灯油が高くて買えないので寒さに震えている"
+    own = people.assign(trouble_text=[text, *people["trouble_text"][1:]])
+    for ten in (text[:10], text[5:15], text[-10:]):
+        with pytest.raises(errors.InputError, match="10 文字以上つづけて同じ"):
+            allow([GOOD | {"quote": f"あ、{ten}、あ"}], own, coded)
+        assert len(allow([GOOD | {"quote": f"あ、{ten[1:]}、あ"}], own, coded)) == 1
+
+
+def test_a_quotation_has_at_most_two_hundred_letters(people, coded):
+    assert len(allow([GOOD | {"quote": "やりくり" * 50}], people, coded)) == 1
+    with pytest.raises(errors.InputError, match="文字でない"):
+        allow([GOOD | {"quote": "やりくり" * 50 + "、"}], people, coded)
 
 
 def test_an_answer_of_a_few_letters_is_not_quoted_whole(people, coded):

@@ -1,6 +1,7 @@
 """One study for all notebooks of JupyterLab, missing steps named, tracebacks folded."""
 
 import os
+import shutil
 
 import pytest
 from IPython.core.interactiveshell import InteractiveShell
@@ -11,6 +12,8 @@ from tsunagari.run import session
 from tsunagari.run.release import locked
 from tsunagari.study import files
 from tsunagari.study.survey import open_study
+
+RAW = files.repository_root() / "data/raw"
 
 
 @pytest.fixture
@@ -73,6 +76,20 @@ def test_steps_are_stale_where_missing_or_older_than_what_they_read():
     assert session.stale_steps(study, "04_model_factors") == steps[1:2]
     os.utime(made[0], (1e9, 1e9))  # older than the codebook
     assert session.stale_steps(study, "04_model_factors") == steps[:2]
+
+
+def test_a_signature_makes_no_step_stale_and_a_decision_does(root):
+    (root / "data/raw").unlink()
+    shutil.copytree(RAW / "ehime", root / "data/raw/ehime")
+    study = open_study("ehime", 2022)
+    made = study.processed_dir / "private/respondents.parquet"
+    made.parent.mkdir(parents=True)
+    made.touch()
+    os.utime(made, (4e9, 4e9))
+    for name, stale in (("signoff.yaml", ()), ("decisions.csv", ("01_clean_responses",))):
+        (study.wave_dir / name).touch()
+        os.utime(study.wave_dir / name, (4.1e9, 4.1e9))
+        assert session.stale_steps(study, "02_weight_respondents") == stale
 
 
 @pytest.mark.usefixtures("root")

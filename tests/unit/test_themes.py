@@ -56,6 +56,9 @@ def test_every_example_of_the_dictionary_holds(name, code, text, is_example):
         ("誰とも話さず寂しい", ["talk", "unease"]),
         ("話し相手がいないと困る", ["talk"]),
         ("ｻﾐｼｲ、淋しい、ひとりぼっちで", ["talk", "unease"]),
+        ("借金があるしかし働かない", ["money"]),
+        ("借金がある けれど働かない", ["money"]),
+        ("借金がある ただし働いていない", ["money"]),
         ("", []),
         ("あ", []),
         ("😢💧", []),
@@ -94,6 +97,12 @@ def test_every_answer_has_one_outcome(text, outcome):
     chosen = found.table.filter(like="trouble_theme_").iloc[0]
     assert chosen["trouble_theme_uncoded"] == (outcome == "uncoded")
     assert chosen.sum() == 0 or is_in_base
+
+
+@pytest.mark.parametrize(("n_between", "found"), [(5, ["care"]), (6, [])])
+def test_two_parts_of_an_entry_stand_at_most_six_words_apart(n_between, found):
+    # は and the adverbs stand between 施設 and 入れる: six words are near enough, seven are not.
+    assert coded("施設は" + "とても" * n_between + "入れた") == found
 
 
 def test_columns_are_those_of_the_item():
