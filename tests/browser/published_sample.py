@@ -381,21 +381,14 @@ def cross_rows(rng):
                 for code, (label, share) in answers(item).items():
                     own = min(max(share * (1 + 0.15 * rng.standard_normal()) * tilt, 0.1), 97)
                     mark = "▲" if own - share > 6 else "▽" if own - share < -6 else ""
-                    rows.append(
-                        percent_row(
-                            own,
-                            n,
-                            table_id=f"cross_{name.replace(' x ', '_x_')}__{item}",
-                            item=item,
-                            domain=name,
-                            domain_value=value,
-                            item_value=code,
-                            item_label=label,
-                            mark=mark,
-                            p_value=0.02,
-                            p_adjusted=0.04,
-                        )
-                    )
+                    key = {"table_id": f"cross_{name.replace(' x ', '_x_')}__{item}"}
+                    key |= {"item": item, "item_value": code, "item_label": label}
+                    key |= {"domain": name, "domain_value": value, "mark": mark}
+                    rows.append(percent_row(own, n, **key))
+                    is_tested = rows[-1]["status"] in ("published", "low_base")
+                    if is_tested and VARIABLES[item]["kind"] == "SA":
+                        gap = key | {"n_unweighted": n, "verdict": "", "reason": ""}
+                        rows.append(gap_row(round(own - share, 1), **gap))
     return rows
 
 
@@ -612,6 +605,7 @@ def joint_rows():
             row = percent_row(share, n, **key)
             if axis != "all":  # three variables print whole per cents
                 row |= {name: round(row[name]) for name in ("estimate", "lower", "upper")}
+                rows.append(gap_row(0, **key | {"n_unweighted": n, "verdict": "", "reason": ""}))
             rows.append(row)
     return rows
 

@@ -485,13 +485,13 @@ def _series_style(name: str, series: list[str], chosen: str) -> Style:
 
 
 def _mark_style(table: pd.DataFrame, row: int) -> Style:
-    """Return the style of a row: filled when high, open when low, grey beside marked ones."""
-    marks = table["mark"].fillna("") if "mark" in table else pd.Series("", index=table.index)
-    if ABOVE in marks[row]:
+    """Return the style of a row: filled when high, open when low, grey where nothing is sure."""
+    if "mark" not in table:
+        return FOCUS, "o", False
+    mark = table["mark"].fillna("")[row]
+    if ABOVE in mark:
         return HIGH, "o", False
-    if BELOW in marks[row]:
-        return LOW, "o", True
-    return (OTHER if marks.str.contains(f"[{ABOVE}{BELOW}]").any() else FOCUS), "o", False
+    return (LOW, "o", True) if BELOW in mark else (OTHER, "o", False)
 
 
 def _dot(place: _Rows, points: tuple[float, float, float], *, row: int, style: Style) -> None:

@@ -103,7 +103,7 @@ def axis_findings(published: Published, *, item: str, **_: Any) -> Iterator[tupl
             continue
         if found := sides(records(rows), rows["domain_value"]):
             yield "axis_finding", context | {"axis": axis, "found": found}
-        else:
+        elif len(published.tested(rows)):
             without.append(published.axis_label(axis))
     if without:
         yield "no_groups", context | {"axes": without}

@@ -99,7 +99,8 @@ def region_dots(writer: Writer, *, axis: str, **_: Any) -> Iterator[Picture]:
         for g, e in zip(groups, rows["label"], strict=True)
     ]
     found = sides(records(rows), pairs)
-    said = words(writer, "region_dots", n=n_text(rows), axis=axis, found=found)
+    context = {"axis": axis, "found": found, "is_tested": len(published.tested(rows)) > 0}
+    said = words(writer, "region_dots", n=n_text(rows), **context)
     table = chart_rows(published, rows, labels=rows["label"]).assign(series=groups)
     yield Picture(figures.interval_dots(table, words=said), keys_of(records(rows)))
 
@@ -152,8 +153,9 @@ def four_shares(
         if len(own) and (found := sides(records(own), published.group_labels(own))):
             n_found += 1
             yield "four_finding", {"which": group, "found": found}
-    if axes and not n_found:
-        yield "four_alike", {"axes": [published.axis_label(axis) for axis in axes]}
+    tested = [axis for axis, own in axes.items() if len(published.tested(own))]
+    if tested and not n_found:
+        yield "four_alike", {"axes": [published.axis_label(axis) for axis in tested]}
 
 
 def four_groups(writer: Writer, *, pair: tuple[str, ...], values: list[str], **_: Any) -> Lines:

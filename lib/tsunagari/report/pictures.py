@@ -185,8 +185,18 @@ def _stacked_by_axes(writer: Writer, item: str, *, axes: list[str]) -> Iterator[
         )
     marked = pd.concat(own)
     found = sides(records(marked), published.group_labels(marked))
-    yield from _stacked(writer, groups, name="stacked_by_axis", item=item, axes=axes,
-                        indicator=indicator, found=found)  # fmt: skip
+    context = {"found": found, **_axes_told(published, marked, axes)}
+    yield from _stacked(writer, groups, name="stacked_by_axis", item=item,
+                        indicator=indicator, **context)  # fmt: skip
+
+
+def _axes_told(published: Published, rows: pd.DataFrame, axes: list[str]) -> dict[str, list[str]]:
+    """Return the labels of the axes of a figure, and of those whose groups were tested."""
+    tested = set(published.tested(rows)["domain"])
+    return {
+        "axes": [published.axis_label(axis) for axis in axes],
+        "tested": [published.axis_label(axis) for axis in axes if axis in tested],
+    }
 
 
 # --- dots -----------------------------------------------------------------------------------------
@@ -271,8 +281,8 @@ def _dots_by_axes(
             ]
         overall = published.indicator(indicator)
         overall = None if is_hidden(overall) else overall
-        said = words(writer, name, item=item, n=n_text(rows), indicator=indicator, axes=axes,
-                     found=sides(records(rows), labels))  # fmt: skip
+        context = {"found": sides(records(rows), labels), **_axes_told(published, rows, axes)}
+        said = words(writer, name, item=item, n=n_text(rows), indicator=indicator, **context)
         chart = figures.interval_dots(
             table,
             words=said,

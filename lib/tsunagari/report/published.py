@@ -37,6 +37,7 @@ NO_SURVEY = {  # what about.json does not say of a study that has records alone
     "joint": [], "linked": None,
 }  # fmt: skip
 RECORDS = ("ledger", "plan", "plan_review", "actions", "logic", "events", "meetings", "publicity")
+_GROUP = ("table_id", "domain", "domain_value", "item", "item_value")
 STANDARDISED = "difference_points_age_standardised"
 
 
@@ -339,6 +340,22 @@ class Published:
             rows, part = (each[part.isin(order) | (not order)] for each in (rows, part))
             rows = in_order(rows.assign(part=part), order, column="part").drop(columns="part")
         return rows
+
+    @cached_property
+    def _tested(self) -> set[tuple[str, ...]]:
+        """Key columns of every difference to everybody else whose test is shown."""
+        rows = self.estimates
+        rows = self.this_wave(rows[rows["measure"] == "difference_points"])
+        shown = rows["estimate"].notna() & rows["p_adjusted"].notna()
+        return set(rows.loc[shown, list(_GROUP)].itertuples(index=False, name=None))
+
+    def tested(self, rows: pd.DataFrame) -> pd.DataFrame:
+        """Return the percents whose difference to everybody else was tested and is shown.
+
+        Of no others may a sentence say that a difference was, or was not, confirmed.
+        """
+        keys = rows[list(_GROUP)].itertuples(index=False, name=None)
+        return rows[np.array([key in self._tested for key in keys], dtype=bool)]
 
     def nation(self, item: str, value: str | None, **domain: str) -> dict[str, Row]:
         """Return the rows of one answer against the nation, by measure."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+import pandas as pd
+
 from tsunagari.programmes.council import DONE, DROPPED
 from tsunagari.programmes.ledger import NOT_JUDGED
 from tsunagari.programmes.plan import YES
@@ -56,7 +58,7 @@ def groups(published: Published) -> Iterator[tuple[str, Context]]:
     for axis in published.axes(but=items[0], has_nested=False):
         rows = published.indicator_by(axis, name=name)
         if visible(rows):
-            tested.append(published.axis_label(axis))
+            tested += [published.axis_label(axis)] * bool(len(published.tested(rows)))
             above = rows[(rows["mark"] == ABOVE) & rows["status"].isin(SURE_STATUS)]
             marked += [(axis, row) for row in records(above)]
     context = {"name": name, "table": f"cross_{items[0]}"}
@@ -104,7 +106,9 @@ def region_lines(published: Published, **_: Any) -> Iterator[tuple[str, Context]
         found = sides([row for row, _ in own], [name for _, name in own])
         if own:
             row = max(sure, key=lambda row: row["n_unweighted"], default=None)
-            yield "region_line", {"axis": axis, "value": value, "row": row, "found": found}
+            is_tested = bool(len(published.tested(pd.DataFrame(row for row, _ in own))))
+            context = {"axis": axis, "value": value, "row": row, "is_tested": is_tested}
+            yield "region_line", context | {"found": found}
 
 
 def _indicator(published: Published, axis: str, name: str) -> list[tuple[Row, tuple[str, str]]]:

@@ -146,6 +146,8 @@ def test_high_and_low_differ_by_word_and_shape_before_colour(theme):
     assert f"fill: {high}" in chart.svg
     assert f"fill: #ffffff; stroke: {low}" in chart.svg  # open
     assert figures._row_texts(table) == ["9.0 ▲高い", "5.0 ▽低い", "7.0"]
+    unmarked = figures.interval_dots(table.assign(mark=""), words=WORDS).svg
+    assert f"fill: {figures.OTHER}" in unmarked and f"fill: {figures.FOCUS}" not in unmarked
     for colour in (high, low, figures.OTHER):
         assert contrast(turn(chart.svg, colour, theme=theme, kind="stroke"), PAPER[theme]) >= 3
 

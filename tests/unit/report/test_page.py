@@ -13,6 +13,7 @@ from tsunagari.errors import KernelError
 from tsunagari.estimates import ESTIMATE_COLUMNS
 from tsunagari.gate import hiding
 from tsunagari.report import charts, page
+from tsunagari.report.blocks import Picture
 from tsunagari.report.published import Published
 from tsunagari.report.workbook import write_workbook
 
@@ -101,7 +102,21 @@ def test_effects_are_told_as_associations_at_equal_conditions(council):
 def test_finding_stands_in_the_title_where_the_test_holds(council):
     titles = council.contents["title"].tolist()
     assert "「孤独感がしばしば・常にある人」の割合は、年齢をそろえると全国より高い" in titles
-    assert "「孤独感がしばしば・常にある人」の割合に、区分による差は確認できません" in titles
+    assert "「孤独感がしばしば・常にある人」の割合に、地域・性別による差は確認できません" in titles
+
+
+def test_without_a_test_that_is_shown_no_title_and_no_sentence_says_what_it_found(rows):
+    untested = rows[~(rows["table_id"].str.startswith("cross_") & (rows["measure"] != "percent"))]
+    council = report_of(untested.assign(mark=""))
+    loneliness = [b for b in council.chapters["loneliness"].blocks if isinstance(b, Picture)]
+    titles = [block.chart.words.title for block in loneliness]
+    assert "「孤独感がしばしば・常にある人」の割合：地域・性別の区分ごと" in titles
+    assert any(title.endswith("の割合：年代×性別の区分ごと") for title in titles)
+    assert not any("による差は確認できません" in title for title in titles)
+    for name in ("summary", "loneliness"):
+        assert "確認できませんでした" not in words_of_chapter(council.chapters[name]), name
+    assert "ほかの地域との差は、判定していません。" in words_of_chapter(council.chapters["summary"])
+    assert "4つの群の割合に" not in words_of(council)
 
 
 def test_synthetic_run_never_reads_like_a_finding(synthetic):

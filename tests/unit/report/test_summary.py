@@ -173,6 +173,7 @@ def test_every_question_has_a_line_with_answer_last_wave_nation_groups_and_link(
 def test_groups_that_differ_stand_by_axis_behind_their_mark(rows):
     table = rows.assign(mark="")
     own = table["table_id"].eq("cross_region__lonely_direct") & table["item_value"].eq("5")
+    own &= table["measure"].eq("percent")
     table.loc[own, "mark"] = ["▲", "", "▽"]
     groups = lines_of(page.build_report(sample.published(table)))
     assert groups["孤独感（直接質問）"][4].text == "▲ 地域：東予　▽ 地域：南予"

@@ -59,7 +59,7 @@ def uncertain_study():
 def marked_study():
     """Return a study where a group of a table of many hidden answers is marked."""
     rows = sample.estimates()
-    own = rows["table_id"] == "cross_region__lonely_direct"
+    own = rows["table_id"].eq("cross_region__lonely_direct") & rows["measure"].eq("percent")
     rows.loc[own & (rows["item_value"] == "5"), "mark"] = ["▲", "▽", ""]
     hidden = rows["table_id"].eq("gt_contact_face") & rows["item_value"].isin(list("1234"))
     return sample.published(rows.assign(status=rows["status"].mask(hidden, "suppressed")))
