@@ -245,7 +245,7 @@ def _question(writer: Writer, item: str) -> Line:
         "answer": Cell(
             "、".join(answers) or HIDDEN, "、".join(map(interval, shown)), keys_of(shown)
         ),
-        "groups": _differing(writer, item, code),
+        "groups": _differing(writer, item, code, is_named=len(rows) > 1),
         "link": f"⟦gt_{item}⟧",
     }
     if published.previous:
@@ -260,10 +260,10 @@ def _other(text: str, known: str) -> str:
 
 
 def _main_answers(published: Published, item: str) -> list[Row]:
-    """Return the two largest answers of several, else the indicator's or the largest one."""
+    """Return the answer of the question's indicator, else the largest, of several the first two."""
     rows = published.gt(item)
     name = published.indicator_of(item)
-    if name and not published.is_multiple(item):
+    if name:
         return records(rows[rows["item_value"] == published.value_of(name)])
     return records(plain_answers(published, rows, item=item).head(1 + published.is_multiple(item)))
 
@@ -276,8 +276,8 @@ def _against(row: Row | None, gap: Row | None) -> Cell:
     return Cell(f"{estimate(row)} {verdict}".strip(), rows=keys_of([row, gap]))
 
 
-def _differing(writer: Writer, item: str, code: str) -> str:
-    """Return the groups whose share of an answer is marked; - where none is."""
+def _differing(writer: Writer, item: str, code: str, *, is_named: bool) -> str:
+    """Return the groups whose share of an answer is marked, behind its name; - where none is."""
     published, pairs = writer.published, []
     for axis in published.axes(but=item, has_nested=False):
         rows = published.cross(axis, item=item)
@@ -294,7 +294,8 @@ def _differing(writer: Writer, item: str, code: str) -> str:
             label = published.group_label(axis, value)
             axes.setdefault(published.axis_label(axis), []).append(label)
         found.append({"mark": side["mark"], "axes": axes})
-    return writer.text("differing", found=found) or NONE
+    answer = published.values(item)[code] if is_named and found else ""
+    return writer.text("differing", found=found, answer=answer) or NONE
 
 
 def gt(writer: Writer, *, item: str, **_: Any) -> Lines:

@@ -168,6 +168,8 @@ def test_every_question_has_a_line_with_answer_last_wave_nation_groups_and_link(
     assert before.text != "…" and nation.text != "…"
     assert link.text == "⟦gt_lonely_direct⟧"
     assert lines["具体的な困りごと"][1].text == "「お金のこと」15.0、「話し相手がいない」9.1"
+    # Of a question of an indicator it is the indicator's answer, whatever is chosen most.
+    assert lines["社会活動への参加"][1].text == "「特に参加はしていない」52.0"
 
 
 def test_groups_that_differ_stand_by_axis_behind_their_mark(rows):
@@ -177,6 +179,10 @@ def test_groups_that_differ_stand_by_axis_behind_their_mark(rows):
     table.loc[own, "mark"] = ["▲", "", "▽"]
     groups = lines_of(page.build_report(sample.published(table)))
     assert groups["孤独感（直接質問）"][4].text == "▲ 地域：東予　▽ 地域：南予"
+    answer = table["table_id"].eq("cross_region__trouble") & table["item_value"].eq("3")
+    table.loc[answer & table["domain_value"].eq("2"), "mark"] = "▲"
+    named = lines_of(page.build_report(sample.published(table), has_figures=False))
+    assert named["具体的な困りごと"][4].text == "「お金のこと」が▲ 地域：中予"
     assert groups["相談相手の有無"][4].text == "-"  # tested, none differs
     assert groups["電話の頻度"][4].text == "…"  # not tabulated by groups
 
