@@ -28,6 +28,7 @@ from matplotlib_fontja import get_font_ttf_path
 
 from tsunagari.errors import ConfigError
 from tsunagari.report.texts import FIXED
+from tsunagari.statistics.verdicts import VERDICTS
 
 UNITS, DRAWN = FIXED["units"], FIXED["drawing"]
 TEXT_POINTS, SMALL_POINTS = 10.5, 10.0
@@ -149,7 +150,8 @@ class Chart:
         for line in lines:
             key = f' data-row="{line["key"]}"' if line["key"] else ""
             texts = [f'<th scope="row">{html.escape(line[name])}</th>' for name in heads]
-            numbers = [line["estimate"] + line["mark"] * (line["estimate"] != "x")]
+            mark = " " * (line["mark"] in VERDICTS) + line["mark"]
+            numbers = [line["estimate"] + mark * (line["estimate"] != "x")]
             numbers += ["〜".join(filter(None, (line["lower"], line["upper"])))] * has_interval
             numbers += [line["n"]] * any(other["n"] for other in lines)
             texts += [f"<td{key}>{html.escape(each.replace('-', '−'))}</td>" for each in numbers]

@@ -41,7 +41,7 @@ from tsunagari.report.charts import (
     wrap,
 )
 from tsunagari.report.texts import FIXED
-from tsunagari.statistics.verdicts import ABOVE, BELOW
+from tsunagari.statistics.verdicts import ABOVE, BELOW, HIGHER, LOWER
 
 MOST_HIDDEN_ROWS = 2  # a figure with more leaves them out and says how many in its foot
 MOST_NAMED = 4  # answers that are named beside their parts; more have a legend
@@ -165,7 +165,7 @@ def _without_hidden(table: pd.DataFrame, words: Words) -> tuple[pd.DataFrame, Wo
 
 
 def _row_texts(table: pd.DataFrame, *, decimals: int = 1, is_signed: bool = False) -> list[str]:
-    """Return each number with its mark as a sign and a word: a colour alone says nothing."""
+    """Return each number with its mark as a sign and a word, or its verdict: no colour alone."""
     digits = table["decimals"] if "decimals" in table else pd.Series(decimals, index=table.index)
     marks = table["mark"].fillna("").astype(str) if "mark" in table else [""] * len(table)
     signs = DRAWN["signs"]
@@ -173,7 +173,7 @@ def _row_texts(table: pd.DataFrame, *, decimals: int = 1, is_signed: bool = Fals
         DRAWN["hidden"]
         if np.isnan(value)
         else number_text(value, decimals=int(places), is_signed=is_signed)
-        + "".join(signs.get(sign, sign) for sign in mark)
+        + (f" {mark}" if mark in (HIGHER, LOWER) else "".join(signs.get(s, s) for s in mark))
         for value, places, mark in zip(table["estimate"], digits, marks, strict=True)
     ]
 
@@ -489,9 +489,9 @@ def _mark_style(table: pd.DataFrame, row: int) -> Style:
     if "mark" not in table:
         return FOCUS, "o", False
     mark = table["mark"].fillna("")[row]
-    if ABOVE in mark:
+    if ABOVE in mark or mark == HIGHER:
         return HIGH, "o", False
-    return (LOW, "o", True) if BELOW in mark else (OTHER, "o", False)
+    return (LOW, "o", True) if BELOW in mark or mark == LOWER else (OTHER, "o", False)
 
 
 def _dot(place: _Rows, points: tuple[float, float, float], *, row: int, style: Style) -> None:

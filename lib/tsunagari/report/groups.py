@@ -37,17 +37,23 @@ Case = tuple[str, str, pd.DataFrame, Row | None]  # heading, label, rows by grou
 
 
 def _cases(published: Published, axis: str, *, has_troubles: bool = True) -> list[Case]:
-    """Return every indicator, then every answer on troubles, with its rows along an axis."""
+    """Return every indicator, every answer on troubles and any other with a mark, along an axis."""
     found: list[Case] = [
         ("", published.label(name), published.indicator_by(axis, name=name), row)
         for name, row in ((each, published.indicator(each)) for each in published.indicators)
     ]
-    for item in published.voices["questions"][:1] if has_troubles else ():
+    troubles = published.voices["questions"][:1]
+    for item in dict.fromkeys([*troubles, *published.about["crosses"]]) if has_troubles else ():
         rows = published.cross(axis, item=item)
-        for row in records(published.gt(item, has_nets=False)):
-            if published.is_answer(item, row["item_value"]):
-                own = rows[rows["item_value"] == row["item_value"]]
-                found.append((published.label(item), published.answer_label(row), own, row))
+        marked = [row["item_value"] for row in records(rows) if mark_of(row)]
+        told = [row for row in records(published.gt(item, has_nets=False))
+                if published.is_answer(item, row["item_value"])]  # fmt: skip
+        if item not in troubles:
+            told = [row for row in told if row["item_value"] in marked]
+            told = [row for row in told if row["item_value"] not in published.values_of(item)]
+        for row in told:
+            own = rows[rows["item_value"] == row["item_value"]]
+            found.append((published.label(item), published.answer_label(row), own, row))
     return [case for case in found if case[2]["estimate"].notna().any()]
 
 
@@ -56,17 +62,6 @@ def region_axis(published: Published) -> list[Context]:
     axis = published.about["region"]
     shown = [rows for *_, rows, _ in _cases(published, axis) if visible(rows)] if axis else []
     return [{"axis": axis}] if shown else []
-
-
-def region_findings(published: Published, *, axis: str, **_: Any) -> Iterator[tuple[str, Context]]:
-    """Yield for every region what is higher and lower there than in the others."""
-    cases = _cases(published, axis)
-    every = pd.concat([rows.assign(label=label) for _, label, rows, _ in cases])
-    for value, own in every.groupby("domain_value", sort=False):
-        is_small = not (own["n_unweighted"] >= published.about["disclosure"]["base_low"]).any()
-        found = sides(records(own), own["label"])
-        context = {"axis": axis, "group_value": value, "found": found, "is_small": is_small}
-        yield "region_finding", context
 
 
 def regions(writer: Writer, *, axis: str, **_: Any) -> Lines:
@@ -291,7 +286,7 @@ def high_low_dots(
 
 TABLES = {"regions": regions, "four_groups": four_groups, "high_low": high_low}
 FIGURES = {make.__name__: make for make in (region_dots, four_bars, high_low_dots)}
-LINES = {find.__name__: find for find in (region_findings, four_shares, high_low_findings)}
+LINES = {find.__name__: find for find in (four_shares, high_low_findings)}
 SUBJECTS = {
     "regions": region_axis,
     "joint": joint_pairs,

@@ -26,7 +26,7 @@ from tsunagari.report.published import (
 )
 from tsunagari.report.texts import FIXED
 from tsunagari.report.writer import BASE_SIGNS, Writer, decimals_of, format_number
-from tsunagari.statistics.verdicts import ABOVE, BELOW, HIGHER, LOWER, NOT_COMPARABLE, REFERENCE
+from tsunagari.statistics.verdicts import HIGHER, LOWER, NOT_COMPARABLE, REFERENCE
 from tsunagari.study.codebook import NO_ANSWER
 
 N_LEADING_AXES = 4  # of a question's figures; further axes share one
@@ -326,8 +326,8 @@ def nation(writer: Writer, **_: Any) -> Iterator[Picture]:
     table = pd.DataFrame(gaps.values())
     said = words(writer, "nation", n=n_text(table), gaps=gaps, has_nation=True)
     rows = chart_rows(published, table, labels=map(published.label, gaps))
-    signs = table["verdict"].map({HIGHER: ABOVE, LOWER: BELOW}).fillna("")
-    chart = figures.interval_dots(rows.assign(mark=signs.to_list()), words=said,
+    sure = table["verdict"].where(table["verdict"].isin([HIGHER, LOWER]), "")  # no ▲: any size
+    chart = figures.interval_dots(rows.assign(mark=sure.to_list()), words=said,
                                   unit=FIXED["units"]["points"])  # fmt: skip
     yield Picture(chart, keys_of(gaps.values()))
 

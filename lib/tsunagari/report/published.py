@@ -216,6 +216,11 @@ class Published:
         mine = (name for name, each in self.indicators.items() if each["item"] == item)
         return next((name for name in mine if self.value_of(name) is not None), None)
 
+    def values_of(self, item: str) -> list[str]:
+        """Return the codes and nets of a question that its indicators say."""
+        names = [name for name, each in self.indicators.items() if each["item"] == item]
+        return [value for name in names if (value := self.value_of(name)) is not None]
+
     def answer_label(self, row: Row) -> str:
         """Return the label of a row's answer."""
         known = self.values(row["item"]).get(row["item_value"])

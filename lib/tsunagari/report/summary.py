@@ -22,7 +22,7 @@ from tsunagari.report.findings import (
 from tsunagari.report.published import Published, Row, is_hidden, is_judged, judged, records
 from tsunagari.statistics.verdicts import ABOVE
 
-MOST = 3  # conclusions, and what is named of a region on either side
+MOST = 3  # conclusions, and answers on troubles
 
 
 def conclusions(published: Published, **_: Any) -> Iterator[tuple[str, Context]]:
@@ -94,9 +94,8 @@ def region_lines(published: Published, **_: Any) -> Iterator[tuple[str, Context]
     """Yield one line a region: what is higher or lower there, or that nothing was confirmed."""
     axis = published.about["region"]
     told = [pair for name in published.indicators for pair in _indicator(published, axis, name)]
-    told += [
-        pair for item in published.voices["questions"] for pair in _answers(published, axis, item)
-    ]
+    for item in published.about["crosses"]:
+        told += _answers(published, axis, item)
     if len({row["domain_value"] for row, _ in told}) < 2:
         yield "no_regions", {}
         return
@@ -117,6 +116,7 @@ def _indicator(published: Published, axis: str, name: str) -> list[tuple[Row, tu
 
 def _answers(published: Published, axis: str, item: str) -> list[tuple[Row, tuple[str, str]]]:
     rows = plain_answers(published, published.cross(axis, item=item), item=item)
+    rows = rows[~rows["item_value"].isin(published.values_of(item))]
     return [(row, (item, published.answer_label(row))) for row in records(rows)]
 
 

@@ -146,6 +146,8 @@ def test_high_and_low_differ_by_word_and_shape_before_colour(theme):
     assert f"fill: {high}" in chart.svg
     assert f"fill: #ffffff; stroke: {low}" in chart.svg  # open
     assert figures._row_texts(table) == ["9.0 ▲高い", "5.0 ▽低い", "7.0"]
+    verdicts = figures.interval_dots(table.assign(mark=["高い", "低い", ""]), words=WORDS).svg
+    assert f"fill: {high}" in verdicts and f"fill: #ffffff; stroke: {low}" in verdicts
     unmarked = figures.interval_dots(table.assign(mark=""), words=WORDS).svg
     assert f"fill: {figures.OTHER}" in unmarked and f"fill: {figures.FOCUS}" not in unmarked
     for colour in (high, low, figures.OTHER):

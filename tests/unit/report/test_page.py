@@ -74,6 +74,20 @@ def test_what_an_interval_means_stands_once_and_the_signs_once_a_chapter(council
     }
     assert {name for name, n in signs.items() if n} >= {"method", "loneliness", "appendix"}
     assert max(signs.values()) == 1
+    marked = {name for name, each in council.chapters.items()
+              if re.search(r"[▲▽]", words_of_chapter(each))}  # fmt: skip
+    said_elsewhere = {"summary", "glossary"}  # its cautions say where; a word list
+    assert [name for name in marked - said_elsewhere if not signs[name]] == []
+
+
+def test_the_rule_of_the_marks_and_what_carries_one_agree(council, told):
+    assert "検定で確かめられた3ポイント以上の差に付けます" in words_of(council)
+    small = told.estimates["estimate"].abs() < told.about["marks"]["point_threshold"]
+    verdicts = small & told.estimates["verdict"].eq("高い")
+    assert verdicts.any()  # of a comparison with the nation, whatever its size
+    (nation,) = [c for c in council.charts if c.words.subtitle.startswith("愛媛県の割合から")]
+    assert set(nation.data["mark"]) == {"高い", ""}
+    assert "<td data-row" in nation.to_html() and " 高い</td>" in nation.to_html()
 
 
 def test_references_point_to_tables_of_the_same_and_of_the_other_volume(council):

@@ -83,9 +83,27 @@ def test_what_is_higher_and_lower_in_a_region_is_named_with_mark_and_interval(ro
     one = table["table_id"].eq("cross_region__consult_has") & table["domain_value"].eq("3")
     table.loc[one & table["item_value"].eq("2"), "mark"] = "▽"
     line = said("region_lines", sample.published(table))[2]
-    assert re.search(r"具体的な困りごと「お金のこと」[\d.]+%（[\d.〜]+%）▲は高く、", line)
-    assert re.search(r"「相談相手がいない人」[\d.]+%（[\d.〜]+%）▽は低い結果です。", line)
+    assert re.search(r"具体的な困りごと「お金のこと」[\d.]+%（[\d.〜]+%）▲が高い結果です。", line)
+    assert re.search(r"「相談相手がいない人」[\d.]+%（[\d.〜]+%）▽が低い結果です。", line)
     assert "困っていることはない" not in line
+
+
+def test_no_difference_is_said_of_all_questions_and_any_mark_of_them_is_told(rows):
+    table = unmarked(rows)
+    lines = said("region_lines", sample.published(table))
+    every = "主な指標にも、ほかの質問の答えにも、ほかの地域との差は確認できませんでした。"
+    assert [line.partition("人です。")[2] for line in lines] == [every] * 3
+    own = table["table_id"].eq("cross_region__event") & table["domain_value"].eq("2")
+    table.loc[own & table["item_value"].eq("5"), "mark"] = "▽"  # no trouble and no indicator
+    lines = said("region_lines", sample.published(table))
+    assert "孤独感に影響した出来事「家族との死別」" in lines[1] and "など" not in lines[1]
+    council = page.build_report(sample.published(table), has_figures=False)
+    (regions,) = [each for each in council.tables if each.key == "regions"]
+    assert regions.groups[-1][0] == "孤独感に影響した出来事"
+    assert [line[0].text for line in regions.groups[-1][1]] == ["家族との死別"]
+    first = re.findall(r"<li>(.*?)</li>", council.chapters["summary"].to_html())
+    links = [re.search(r'#(t-[^"]+)"', line).group(1) for line in first if "中予：" in line]
+    assert links == [regions.anchor]
 
 
 def test_a_hidden_region_says_so_and_one_region_alone_is_no_comparison(rows):
