@@ -167,7 +167,7 @@ class Writer:
         filters = (value, marked, size, with_interval, ends, of_rows, day)
         jinja.filters |= {each.__name__: each for each in filters}
         jinja.filters |= {"clean": clean_text, "number": format_number}
-        jinja.tests |= {"sure": is_sure, "aged": is_aged}
+        jinja.tests |= {"sure": is_sure, "aged": is_aged, "hidden": is_hidden}
         about = published.about
         plain = {name: text for name, text in about.items() if isinstance(text, str | None)}
         jinja.globals |= self.texts["words"] | {n: clean_text(t or "") for n, t in plain.items()}

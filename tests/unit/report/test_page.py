@@ -137,9 +137,13 @@ def test_synthetic_run_never_reads_like_a_finding(synthetic):
     assert all(chart.words.title.startswith("（表示例）") for chart in synthetic.charts)
     assert all(chart.words.is_synthetic for chart in synthetic.charts)
     assert all(table.stamp for table in synthetic.tables)
-    sentences = re.findall(r"<li>(.*?)</li>", synthetic.chapters["factors"].to_html())
-    assert sentences
-    assert all(text.startswith("（表示例）") for text in sentences)
+    survey = "loneliness ties others groups comparison factors factor_tables limits".split()
+    shown = "".join(synthetic.chapters[name].to_html() for name in survey)
+    parts = re.findall(r"<(?:li|p)\b[^>]*>(.*?)</(?:li|p)>", shown)
+    sentences = [part for part in parts if "data-row" in part]  # with a number of a row
+    sentences += re.findall(r"<blockquote><p>(.*?)</p>", shown)
+    assert len(sentences) > 15
+    assert [text for text in sentences if not text.startswith("（表示例）")] == []
 
 
 def test_real_run_carries_no_banner(council):
@@ -302,6 +306,11 @@ def test_the_report_says_who_sorted_the_free_texts(rows):
         said[name] = re.sub(r"<[^>]+>", "", report.chapters["others"].to_html())
     assert "人は確かめていません。どのテーマにも分類できなかった文は12.5%です" in said["nobody"]
     assert "読めた文の40.0%は、二人が読み、一致した分類です" in said["people"]
+    hidden = [each.assign(status="suppressed") for each in (open_ones, people)]
+    report = page.build_report(sample.published(pd.concat([rows, *hidden])), has_figures=False)
+    text = words_of_chapter(report.chapters["others"])
+    assert text.count("の割合は、人数が少ないため示していません。") == 2
+    assert not re.search(r"\bx(?!\w)", text.replace("x は人数が少ない", ""))
 
 
 # --- hostile text -----------------------------------------------------------------------------
