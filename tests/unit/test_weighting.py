@@ -70,6 +70,7 @@ def test_given_weights_are_left_alone():
     design = weigh_respondents(people, None, settings=plan(method="given", base_weight="w"))
     assert design.weights.tolist() == design.base_weights.tolist() == [1.5, 2.0, 0.5, 1.0, 3.0]
     assert design.margins == ()
+    assert margins_before_after(design).nlargest(12, "variance_share").empty
     assert tabulate_weights(people.assign(respondent_id=list("abcde")), design).to_numpy().tolist()[
         0
     ] == ["a", 1.5, 1.5]

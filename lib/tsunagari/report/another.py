@@ -263,8 +263,8 @@ def model(
         respondents: Cleaned respondents, shape (n, any).
         design: Their weights and design, n rows.
         outcome: An indicator; one that the plan does not model where it is "".
-        factors: Single-answer variables, such as "age_band sex dwelling"; the plan's where it is
-            "".
+        factors: Single-answer variables, such as "age_band sex dwelling"; the plan's, but the
+            outcome's own question, where it is "".
         minimum_events_per_parameter: As in `tables.model_tables`.
         minimum_events_per_level: As in `tables.model_tables`.
 
@@ -275,9 +275,10 @@ def model(
     others = [name for name in study.config.indicators if name not in known.outcomes]
     outcome = outcome or next(iter([*others, *known.outcomes]))
     _check_names([outcome], known=study.config.indicators)
-    wanted = _names(factors) or known.factors
+    asked = study.config.indicators[outcome].item
+    wanted = _names(factors) or [name for name in known.factors if name != asked]
     names = [_item(study, respondents, name).name for name in wanted]
-    if study.config.indicators[outcome].item in names or len({*names}) < len(names) or not names:
+    if asked in names or len({*names}) < len(names) or not names:
         raise ConfigError("ANOTHER_FACTORS")
     own = known.model_copy(update={
         "outcomes": (outcome,), "factors": tuple(names),

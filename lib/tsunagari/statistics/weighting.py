@@ -591,7 +591,8 @@ def margins_before_after(design: Design) -> pd.DataFrame:
         "margin cell n_unweighted target_persons before_persons after_persons variance_share "
         "design_weight_mean"
     ).split()
-    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=columns)
+    nothing = pd.DataFrame(columns=columns).astype(dict.fromkeys(columns[2:], float))
+    return pd.concat(parts, ignore_index=True) if parts else nothing
 
 
 def tabulate_weights(respondents: pd.DataFrame, design: Design) -> pd.DataFrame:

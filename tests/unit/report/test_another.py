@@ -1,6 +1,7 @@
 """Another cross, comparison or model: labelled, judged as if released, refused in a sentence."""
 
 import re
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -135,6 +136,16 @@ def test_another_model_names_its_people_and_its_factors(wave):
         another.model(
             study, people, design=design, outcome="no_consult", factors="consult_has", **options
         )
+
+
+def test_another_model_of_a_factor_of_the_plan_leaves_that_factor_out(wave):
+    study, people, design = wave
+    plan = study.config.model.model_copy(update={"factors": ("sex", "consult_has")})
+    study = replace(study, config=study.config.model_copy(update={"model": plan}))
+    options = {"minimum_events_per_parameter": 10, "minimum_events_per_level": 5}
+    keys = {"design": design, "outcome": "no_consult", **options}
+    left, chosen = (another.model(study, people, factors=each, **keys) for each in ("", "sex"))
+    assert words(left) == words(chosen)
 
 
 # --- what it refuses ------------------------------------------------------------------------------
