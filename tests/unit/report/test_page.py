@@ -146,6 +146,14 @@ def test_synthetic_run_never_reads_like_a_finding(synthetic):
     assert [text for text in sentences if not text.startswith("（表示例）")] == []
 
 
+def test_tables_of_differences_say_how_they_are_rounded_and_judged(council):
+    notes = {table.key: table.note for table in council.tables}
+    for key in ("indicators", "high_low_trouble", "waves", "national_lonely_direct"):
+        assert "丸める前の割合の差です。" in notes[key], key
+    for key in ("waves", "national_lonely_direct"):
+        assert "Benjamini–Hochberg" in notes[key] and "区間がゼロを含まなくても" in notes[key]
+
+
 def test_real_run_carries_no_banner(council):
     assert "合成データ" not in words_of(council)
 
