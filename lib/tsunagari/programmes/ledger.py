@@ -16,6 +16,7 @@ from tsunagari.study.settings import Disclosure
 from tsunagari.study.survey import Study
 
 NOT_JUDGED = "not_judged"
+OPEN, UNDERWAY = "open", "underway"  # no grade: target in the interval; before the target's date
 _MEASURES = ("share", "percent", "mean_change", "mean", "count")
 _VERDICT = {"achievement_pct": float} | dict.fromkeys(
     ("verdict", "verdict_label", "verdict_reason"), "str"
@@ -79,6 +80,7 @@ def build(
     year: int,
     last: Records | None = None,
     settings: Disclosure | None = None,
+    exact: pd.DataFrame | None = None,
 ) -> pd.DataFrame:
     """Return the ledger: declared rows, their figures, last year's, achievement and verdict.
 
@@ -92,6 +94,8 @@ def build(
         year: The wave.
         last: Last year's records, for values that were typed.
         settings: The study's thresholds.
+        exact: The programmes' figures before rounding: a share whose count and base are published
+            is judged by them, not by what was rounded.
 
     Returns:
         Public columns of kpi_ledger and those `computed` in ledger.yaml, one row an indicator.
@@ -115,14 +119,28 @@ def build(
         typed = last.table("kpi_ledger").set_index("kpi_id")["actual_value"]
     table["previous_value"] = table["figure_key"].map(before["estimate"]).astype(float)
     table["previous_value"] = table["previous_value"].fillna(table["kpi_id"].map(typed))
+    meant = table.copy()
+    if exact is not None:
+        counted = _counted(exact, year=year)
+        for name in ("actual_value", "ci_low", "ci_high"):
+            own = meant["figure_key"].map(counted[FIGURE[name]]).where(keyed & ~hidden)
+            meant[name] = own.astype(float).fillna(meant[name])
     judged = [
         _judge(row, is_hidden=gone, as_of=records.as_of, settings=settings)
-        for row, gone in zip(table.to_dict("records"), hidden, strict=True)
+        for row, gone in zip(meant.to_dict("records"), hidden, strict=True)
     ]
     verdicts = pd.DataFrame(judged, index=table.index, columns=list(_VERDICT))
     table = table.assign(**verdicts.astype(_VERDICT).to_dict("series"))
     public = [c.name for c in schema.tables()["kpi_ledger"].columns.values() if c.is_public]
     return table[[*public, *words()["computed"]]]
+
+
+def _counted(exact: pd.DataFrame, *, year: int) -> pd.DataFrame:
+    """Return this year's shares of a known count and base, by key: both are published."""
+    rows = exact[(exact["wave"].astype(str) == str(year)) & (exact["domain"] == "all")]
+    is_counted = rows["n_cell"].notna() | rows["reason"].astype(str).str.contains(r"\d")
+    rows = rows[(rows["measure"] == "percent") & is_counted]
+    return rows.assign(key=keys_of(rows)).drop_duplicates("key").set_index("key")
 
 
 FOLLOWING = ("achievement", "gap")  # measures that are computed from the actual figure
@@ -223,33 +241,41 @@ def _judge(
         label = said["verdicts"][NOT_JUDGED].format(reason=reason)
         judged = {"verdict": NOT_JUDGED, "verdict_label": label, "verdict_reason": reason}
         return {"achievement_pct": np.nan} | judged
-    reached = achievement(row)
-    verdict = grade(row, reached=reached)
+    now = grade(row)
+    is_before = row["target_on"] > as_of
+    verdict = UNDERWAY if is_before else now
     notes = ["no_interval" if np.isnan(row["ci_low"]) else "interval"]
     if row["direction"] == _DOWN:
         notes.append("downwards")
-    if row["target_on"] > as_of:
-        notes.append("before_date")
     date = "" if pd.isna(row["target_on"]) else f"{row['target_on']:%Y年%-m月}"
-    label = "below_unknown" if verdict == "below" and np.isnan(row["baseline_value"]) else verdict
+    word = "below_unknown" if now == "below" and np.isnan(row["baseline_value"]) else now
+    reason = "。".join(said["notes"][name] for name in notes)
+    if is_before:
+        reason = said["notes"]["before_date"].format(now=said["verdicts"][word]) + reason
+    no_way = verdict in (OPEN, UNDERWAY) or (row["direction"] == _DOWN and now == "below")
     return {
-        "achievement_pct": round(reached, 1),
+        "achievement_pct": np.nan if no_way else round(achievement(row), 1),
         "verdict": verdict,
-        "verdict_label": said["verdicts"][label],
-        "verdict_reason": "。".join(said["notes"][name] for name in notes).format(date=date),
+        "verdict_label": said["verdicts"][UNDERWAY if is_before else word].format(date=date),
+        "verdict_reason": reason,
     }
 
 
-def grade(row: dict[str, Any], *, reached: float) -> str:
+def grade(row: dict[str, Any]) -> str:
     """Return the grade of a row that can be judged, by its interval where it has one.
 
-    exceeded: the whole interval is better than the target. met: the value is at least the target.
-    near: the interval holds the target, or `reached` is near_pct or more. improved: the whole
-    interval is better than the baseline. below: none of these.
+    One rule for both sides of the target: exceeded, the whole interval is better; open, the
+    interval holds the target; where the whole interval is worse, near if achievement is near_pct
+    or more, improved if the whole interval is better than the baseline, else below. A figure
+    without interval is its own interval, and met where it is the target.
 
     Args:
         row: direction, actual_value, ci_low, ci_high, target_value, baseline_value.
-        reached: Achievement in percent.
+
+    Example:
+        >>> row = {"direction": "上向き", "baseline_value": 60.0, "target_value": 80.0}
+        >>> grade(row | {"actual_value": 82.0, "ci_low": 78.0, "ci_high": 86.0})
+        'open'
     """
     sign = -1.0 if row["direction"] == _DOWN else 1.0
     actual, target, base = (
@@ -260,9 +286,9 @@ def grade(row: dict[str, Any], *, reached: float) -> str:
         low = high = actual
     if low > target:
         return "exceeded"
-    if actual >= target:
-        return "met"
-    if high >= target or reached >= words()["near_pct"]:
+    if high >= target:
+        return OPEN if low < high else "met"
+    if achievement(row) >= words()["near_pct"]:
         return "near"
     return "improved" if low > base else "below"
 

@@ -122,12 +122,18 @@ def kpis(writer: Writer, **_: Any) -> Lines:
             "unit": kpi["unit"],
             "actual": _actual(kpi),
             "base": _base(writer, kpi["rows"].get("actual")),
-            "verdict": kpi["verdict_label"].partition("（")[0],
+            "verdict": _short(kpi),
         }
         own = {name: row for name, row in kpi["rows"].items() if name != "actual"}
         own |= {name: _value(own.get(name)) for name in ("baseline", "target")}
         groups.setdefault(kpi["programme_name"], []).append(own | line)
     return Lines(groups)
+
+
+def _short(kpi: dict[str, Any]) -> str:
+    """Return a verdict without its reason, which the second volume's table gives."""
+    label = kpi["verdict_label"]
+    return label.partition("（")[0] if kpi["verdict"] == NOT_JUDGED else label
 
 
 def kpi_words(writer: Writer, **_: Any) -> Lines:
@@ -339,13 +345,14 @@ def decisions(published: Published, **_: Any) -> Iterator[tuple[str, Context]]:
 
 
 def verdicts(published: Published, **_: Any) -> Iterator[tuple[str, Context]]:
-    """Yield the indicators that were judged, by their verdict."""
-    found: dict[str, list[str]] = {}
+    """Yield the indicators that have a verdict, or none yet, by its words in their order."""
+    found: dict[tuple[int, str], list[str]] = {}
     for kpi in published.kpis.values():
         if kpi["verdict"] != NOT_JUDGED:
-            found.setdefault(kpi["verdict_label"], []).append(kpi["indicator_name"])
-    for verdict in filter(found.get, ledger_words()["verdicts"].values()):
-        yield "verdict_line", {"verdict": verdict, "names": found[verdict]}
+            place = [*ledger_words()["verdicts"]].index(kpi["verdict"])
+            found.setdefault((place, kpi["verdict_label"]), []).append(kpi["indicator_name"])
+    for (_, label), names in sorted(found.items()):
+        yield "verdict_line", {"verdict": label, "names": names}
     if not found:
         yield "no_verdicts", {}
 
