@@ -489,7 +489,7 @@ def test_proposals_rest_on_their_figure(read):
     assert (
         first["goal"] == "2024年3月までに80%以上にします。"
     )  # its date has passed: next fiscal year
-    assert (table["origin"] == "機械の提案").all()
+    assert (table["origin"] == "規則による案").all()
     few = plan.propose(verdicts(read, BEHIND.format(1, 40).replace(",500,", ",29,")), year=2022)
     assert few["current"].tolist() == ["指標1は40%です。n が30未満のため、判定していません。"]
     assert few["goal"].tolist() == ["2024年3月まで、同じ形の記録を続けます。"]
@@ -520,12 +520,16 @@ def test_proposals_fill_up_to_three_what_people_marked(read):
         found = merged[merged["for_decision"] == "有"]
         return found[["plan_id", "origin"]].to_numpy().tolist()
 
-    own, other = ["P-K2", "人の編集"], ["P-NEW", "人の編集"]
-    first, third = ["P-K1", "機械の提案"], ["P-K3", "機械の提案"]
+    own, other = ["P-K2", "担当課の案"], ["P-NEW", "担当課の案"]
+    first, third = ["P-K1", "規則による案"], ["P-K3", "規則による案"]
     assert chosen(marked[0]) == [first, own, third]  # not the proposal beside it
     assert chosen(*marked) == [own, third, other]  # a programme once, as far as it goes
+    blank = ["2023,P-K1,p1,,,,,"]  # edited, and left to the rule: their row, not the proposal
+    assert chosen(*blank)[0] == ["P-K1", "担当課の案"]
+    said_no = ["2023,P-K1,p1,,,無,,"]
+    assert "P-K1" not in [name for name, _ in chosen(*said_no)]
     more = [f"2023,P-N{n},p1,課題,対策,有,," for n in range(4)]
-    assert chosen(*more) == [[f"P-N{n}", "人の編集"] for n in range(4)]  # people may mark more
+    assert chosen(*more) == [[f"P-N{n}", "担当課の案"] for n in range(4)]  # people may mark more
 
 
 def test_an_edited_row_stands_beside_its_proposal(read):
@@ -541,13 +545,13 @@ def test_an_edited_row_stands_beside_its_proposal(read):
     made = ledger.build(found, figures(), year=2022)
     merged = plan.merge(plan.propose(made, year=2022), found.table("plan"), year=2022)
     assert merged[["plan_id", "origin"]].to_numpy().tolist() == [
-        ["P-K1", "機械の提案"],
-        ["P-K1", "人の編集"],
-        ["P-NEW", "人の編集"],
+        ["P-K1", "規則による案"],
+        ["P-K1", "担当課の案"],
+        ["P-NEW", "担当課の案"],
     ]
     assert merged["issue"][1] == "人手が足りません。"
     assert merged["measure"][1] == merged["measure"][0]  # a blank is the proposal's
-    assert merged.loc[merged["for_decision"] == "有", "origin"].tolist() == ["人の編集"]
+    assert merged.loc[merged["for_decision"] == "有", "origin"].tolist() == ["担当課の案"]
 
 
 def test_next_year_opens_with_planned_done_measured(read):

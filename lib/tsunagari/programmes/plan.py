@@ -17,9 +17,9 @@ from tsunagari.programmes.ledger import words as ledger_words
 from tsunagari.programmes.records import Records
 from tsunagari.study.survey import Study
 
-PROPOSED, EDITED = "機械の提案", "人の編集"
+PROPOSED, EDITED = "規則による案", "担当課の案"
 TEXTS = ("current", "issue", "goal", "measure")
-YES = "有"
+YES, NO = "有", "無"
 
 
 @cache
@@ -108,9 +108,10 @@ def _amount(value: float, one: dict[str, Any], *, alone: bool = False, gap: bool
 def merge(proposed: pd.DataFrame, edited: pd.DataFrame, *, year: int) -> pd.DataFrame:
     """Return the plan for the year after `year`: each proposal, beside it what people made of it.
 
-    An edited row's blank texts are those of its proposal. Put to the meeting are the rows that
-    people marked; where they marked fewer than three, proposals by rank fill up, those of
-    programmes that are not before the meeting yet first.
+    An edited row's blank texts are those of its proposal, and so is its rank. Put to the meeting
+    are the rows that people marked; where they marked fewer than three, rows by rank fill up, those
+    of programmes that are not before the meeting yet first. A proposal that people edited is not
+    put beside their row, nor is a row that they marked 無.
 
     Args:
         proposed: From `propose`.
@@ -121,7 +122,7 @@ def merge(proposed: pd.DataFrame, edited: pd.DataFrame, *, year: int) -> pd.Data
         fiscal_year and the declared columns, proposals and edits of a plan_id together, and `rank`.
     """
     mine = edited[edited["fiscal_year"].fillna(year + 1) == year + 1]
-    mine = mine[[*columns()]].assign(fiscal_year=year + 1, origin=EDITED, rank=np.nan)
+    mine = mine[[*columns()]].assign(fiscal_year=year + 1, origin=EDITED)
     suggested = proposed.set_index("plan_id")
     for name in (*TEXTS, "goal_indicator", "programme_id", "kpi_ids", "direction"):
         own = suggested[name].to_dict()
@@ -129,26 +130,28 @@ def merge(proposed: pd.DataFrame, edited: pd.DataFrame, *, year: int) -> pd.Data
             text or own.get(key, "") for key, text in zip(mine["plan_id"], mine[name], strict=True)
         ]
         mine[name] = pd.Series(filled, index=mine.index, dtype="str")
-    for name, kind in (("goal_value", float), ("goal_on", "datetime64[ns]")):
+    mine["rank"] = np.nan
+    for name, kind in (("goal_value", float), ("goal_on", "datetime64[ns]"), ("rank", float)):
         own = pd.Series([suggested[name].get(key) for key in mine["plan_id"]], index=mine.index)
         mine[name] = mine[name].fillna(own.astype(kind))
     both = pd.concat([proposed, mine], ignore_index=True) if len(mine) else proposed.copy()
-    both["for_decision"] = _for_decision(both)
     order = {name: place for place, name in enumerate(dict.fromkeys(both["plan_id"]))}
-    return both.sort_values("plan_id", key=lambda ids: ids.map(order), kind="stable").reset_index(
-        drop=True
+    both = both.sort_values(
+        "plan_id", key=lambda ids: ids.map(order), kind="stable", ignore_index=True
     )
+    return both.assign(for_decision=_for_decision(both))
 
 
 def _for_decision(plan: pd.DataFrame) -> pd.Series:
     chosen = (plan["origin"] == EDITED) & (plan["for_decision"] == YES)
     known = plan[chosen]
-    rest = plan[plan["rank"].notna() & ~plan["plan_id"].isin(known["plan_id"])]
-    rest = rest.sort_values("rank", kind="stable")
+    rest = plan.drop_duplicates("plan_id", keep="last")  # people's row where they edited
+    rest = rest[rest["rank"].notna() & (rest["for_decision"] != NO)]
+    rest = rest[~rest["plan_id"].isin(known["plan_id"])].sort_values("rank", kind="stable")
     again = rest["programme_id"].isin(known["programme_id"]) | rest["programme_id"].duplicated()
     n_more = max(rules()["at_most"] - int(chosen.sum()), 0)
     more = again.sort_values(kind="stable").index[:n_more]
-    return pd.Series(np.where(chosen | plan.index.isin(more), YES, "無"), index=plan.index)
+    return pd.Series(np.where(chosen | plan.index.isin(more), YES, NO), index=plan.index)
 
 
 def look_back(last_plan: pd.DataFrame, records: Records, *, ledger: pd.DataFrame) -> pd.DataFrame:

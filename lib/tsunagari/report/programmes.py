@@ -333,7 +333,7 @@ def plan(writer: Writer, **_: Any) -> Lines:
 def decisions(published: Published, **_: Any) -> Iterator[tuple[str, Context]]:
     """Yield what the meeting is to decide: rows of the plan that people, or the rule, chose."""
     chosen = [line for line in published.told("plan") if line["for_decision"] == YES]
-    chosen.sort(key=lambda line: line["origin"] != EDITED)  # what people chose comes first
+    chosen.sort(key=lambda line: (line["origin"] != EDITED, float(line["rank"] or "inf")))
     for line in chosen:
         kpi = line["goal_indicator"]
         name = published.kpis.get(kpi, {}).get("indicator_name", line["plan_id"])

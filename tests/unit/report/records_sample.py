@@ -95,7 +95,7 @@ def told():
     plan = {"plan_id": "P-K1", "goal_indicator": "K1", "current": "届いた割合は70%です。",
             "issue": "目標（90%）との差が20ポイントあります。", "goal": "90%とします。",
             "measure": "やり方を変えます。", "owner": "", "direction": "継続", "direction_reason": "",
-            "origin": "機械の提案", "for_decision": "無"}  # fmt: skip
+            "origin": "規則による案", "for_decision": "無", "rank": "1.0"}  # fmt: skip
     action = {"what": "3団体に頼む", "owner": "県", "due_on": "2023-10-01", "state": "対応中",
               "result": "1件を紹介", "is_from_last": "True", "is_overdue": "True"}  # fmt: skip
     lines = {
@@ -104,7 +104,7 @@ def told():
             kpi(kpi_id="K2", programme_id="symposium", indicator_name="参加者", unit="人",
                 overlaps_with="K1", is_approximate="有", **not_judged),
         ],
-        "plan": [plan, plan | {"origin": "人の編集", "for_decision": "有", "owner": "県"}],
+        "plan": [plan, plan | {"origin": "担当課の案", "for_decision": "有", "owner": "県"}],
         "plan_review": [{"plan_id": "P-K1", "goal": "90%とします。", "measure": "",
                          "indicator_name": "届いた割合", "done_state": "一部", "done_note": "途中",
                          "measured_kpi": "K1", "unit": "%", "verdict_label": "届きません"}],

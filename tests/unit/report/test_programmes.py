@@ -159,7 +159,7 @@ def test_the_edited_row_stands_under_the_proposal_and_goes_to_the_meeting(report
     table = next(table for table in report.tables if table.key == "plan")
     ((group, lines),) = table.groups
     assert group == "届いた割合"
-    assert [line[0].text for line in lines] == ["機械の提案", "人の編集"]
+    assert [line[0].text for line in lines] == ["規則による案", "担当課の案"]
     assert [line[-1].text for line in lines] == ["", "○"]
     assert "届いた割合：" in html(report, "summary")
     assert "（担当課の案）" in html(report, "summary")
