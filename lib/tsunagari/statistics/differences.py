@@ -13,15 +13,12 @@ from tsunagari.statistics.domains import (
     NOISE,
     Base,
     as_indicators,
-    assemble_rows,
-    base_groups,
     base_sums,
     clean_error,
     explained_part,
     is_varying,
-    make_base,
-    make_domains,
     make_grid,
+    tabulate,
 )
 from tsunagari.statistics.estimation import CONFIDENCE, exact_edges, proportion_intervals
 
@@ -57,22 +54,17 @@ def differences(
     References:
         Zou and Donner (2008), Statistics in Medicine 27(10), for the side at 0 or 100 %.
     """
-    table = as_indicators(indicators, design.n)
-    columns = [str(name) for name in table.columns]
-    values = table.to_numpy()
-    domains = make_domains(by, design.n)
-    parts = []
-    for which, answered in base_groups(values):
-        base = make_base(design, domains, answered=answered)
+
+    def part(base: Base, number: np.ndarray, names: list[str]) -> pd.DataFrame:
         if len(base.index) < 2:
             raise ModelError("ONE_DOMAIN")
-        number = np.where(answered[:, None], values[:, which], 0.0)
         figures = _against_rest(design, base, number, confidence=confidence)
-        part = make_grid(base, [columns[c] for c in which], design=design, **figures)
-        masks = {name: part.pop(name).to_numpy() for name in ("few", "zero")}
-        part = explained_part(part, design, **masks)
-        parts.append(part.assign(measure="difference_points", unit="points"))
-    return assemble_rows(parts, columns, domains=domains)
+        rows = make_grid(base, names, design=design, **figures)
+        masks = {name: rows.pop(name).to_numpy() for name in ("few", "zero")}
+        rows = explained_part(rows, design, **masks)
+        return rows.assign(measure="difference_points", unit="points")
+
+    return tabulate(design, as_indicators(indicators, design.n), by=by, part=part)
 
 
 def _against_rest(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -261,6 +262,31 @@ def make_grid(
         wide = figure if np.ndim(figure) == 2 else np.repeat(np.asarray(figure)[:, None], k, axis=1)
         table[name] = wide.ravel()
     return pd.DataFrame(table)
+
+
+def tabulate(
+    design: Design,
+    table: pd.DataFrame,
+    *,
+    by: pd.DataFrame | pd.Series | None,
+    part: Callable[[Base, np.ndarray, list[str]], pd.DataFrame],
+) -> pd.DataFrame:
+    """Return the rows of a table, one pass for all columns that share a base.
+
+    Args:
+        design: The design, n rows.
+        table: Numbers, NaN outside the base, shape (n, k).
+        by: Domain variables, shape (n, 1..m). None: everybody.
+        part: Returns the rows of a base, the values of some columns (0 outside it) and their names.
+    """
+    values, domains = table.to_numpy(), make_domains(by, design.n)
+    columns = [str(name) for name in table.columns]
+    parts = []
+    for which, answered in base_groups(values):
+        base = make_base(design, domains, answered=answered)
+        inside = np.where(answered[:, None], values[:, which], 0.0)
+        parts.append(part(base, inside, [columns[c] for c in which]))
+    return assemble_rows(parts, columns, domains=domains)
 
 
 def with_left_out(rows: pd.DataFrame, left_out: pd.DataFrame) -> pd.DataFrame:

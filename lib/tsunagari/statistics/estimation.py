@@ -18,16 +18,13 @@ from tsunagari.statistics.domains import (
     Base,
     as_indicators,
     as_values,
-    assemble_rows,
-    base_groups,
     base_sums,
     clean_error,
     domain_variances,
     explained_part,
     is_varying,
-    make_base,
-    make_domains,
     make_grid,
+    tabulate,
     with_left_out,
 )
 
@@ -118,36 +115,23 @@ def percents(
     Raises:
         ModelError: No answers at all, rows that do not match, values other than 0 and 1.
     """
-    table = as_indicators(indicators, design.n)
-    columns = [str(name) for name in table.columns]
-    values = table.to_numpy()
-    domains = make_domains(by, design.n)
-    parts = []
-    for which, answered in base_groups(values):
-        base = make_base(design, domains, answered=answered)
-        chosen = np.where(answered[:, None], values[:, which], 0.0)
+
+    def part(base: Base, chosen: np.ndarray, names: list[str]) -> pd.DataFrame:
         share, variance, cell = _shares(design, base, chosen)
         n, n_effective, df = (
-            np.repeat(x[:, None], len(which), axis=1) for x in (base.n, base.n_effective, base.df)
+            np.repeat(x[:, None], len(names), axis=1) for x in (base.n, base.n_effective, base.df)
         )
         lower, upper = proportion_intervals(
             share, variance=variance, n=n, n_effective=n_effective, df=df, confidence=confidence
         )
-        part = make_grid(
-            base,
-            [columns[c] for c in which],
-            design=design,
-            estimate=100 * share,
-            std_error=100 * np.sqrt(variance),
-            lower=100 * lower,
-            upper=100 * upper,
-            df=df,
-            n_cell=cell,
-        )
+        figures = {"estimate": share, "std_error": np.sqrt(variance), "lower": lower}
+        figures = {name: 100 * each for name, each in (figures | {"upper": upper}).items()}
+        rows = make_grid(base, names, design=design, **figures, df=df, n_cell=cell)
         zero = (variance == 0) & (share > 0) & (share < 1) & (n >= BETA_UNDER_N)
-        part = explained_part(part, design, few=df.ravel() < 1, zero=zero.ravel())
-        parts.append(part.assign(measure="percent", unit="percent"))
-    return assemble_rows(parts, columns, domains=domains)
+        rows = explained_part(rows, design, few=df.ravel() < 1, zero=zero.ravel())
+        return rows.assign(measure="percent", unit="percent")
+
+    return tabulate(design, as_indicators(indicators, design.n), by=by, part=part)
 
 
 def _shares(
@@ -245,33 +229,22 @@ def _numbers(
     unit: str,
     confidence: float,
 ) -> pd.DataFrame:
-    table = as_values(table, design.n, name="values")
-    columns = [str(name) for name in table.columns]
-    values = table.to_numpy()
-    domains = make_domains(by, design.n)
-    parts, left_out = [], []
-    for which, answered in base_groups(values):
-        base = make_base(design, domains, answered=answered)
-        number = np.where(answered[:, None], values[:, which], 0.0)
+    left_out = []
+
+    def part(base: Base, number: np.ndarray, names: list[str]) -> pd.DataFrame:
         estimate, error, floor = number_figures(design, base, number=number, measure=measure)
         reach = stats.t.isf((1 - confidence) / 2, base.df)[:, None] * error
-        part = make_grid(
-            base,
-            [columns[c] for c in which],
-            design=design,
-            estimate=estimate,
-            std_error=error,
-            lower=np.maximum(estimate - reach, floor),
-            upper=estimate + reach,
-            df=base.df,
-        )
+        figures = {"estimate": estimate, "std_error": error, "upper": estimate + reach}
+        figures["lower"] = np.maximum(estimate - reach, floor)
+        rows = make_grid(base, names, design=design, **figures, df=base.df)
         zero = (error == 0) & (is_varying(base, number) if measure == "mean" else estimate != 0)
-        few = (part["df"] < 1).to_numpy()
-        part = explained_part(part, design, few=few, zero=zero.ravel())
-        lone = part["n_unweighted"] == 1
-        left_out.append(part.loc[lone, ["domain", "domain_value", "item_value"]])
-        parts.append(part[~lone].assign(measure=measure, unit=unit))
-    rows = assemble_rows(parts, columns, domains=domains)
+        few = (rows["df"] < 1).to_numpy()
+        rows = explained_part(rows, design, few=few, zero=zero.ravel())
+        lone = rows["n_unweighted"] == 1
+        left_out.append(rows.loc[lone, ["domain", "domain_value", "item_value"]])
+        return rows[~lone].assign(measure=measure, unit=unit)
+
+    rows = tabulate(design, as_values(table, design.n, name="values"), by=by, part=part)
     return with_left_out(rows, pd.concat(left_out, ignore_index=True))
 
 
