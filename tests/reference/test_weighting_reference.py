@@ -14,7 +14,7 @@ from tsunagari.statistics.differences import (
 )
 from tsunagari.statistics.estimation import means, percents, totals
 from tsunagari.statistics.quantiles import quantiles
-from tsunagari.statistics.reliability import cronbach_alpha, design_effects
+from tsunagari.statistics.reliability import cronbach_alpha
 from tsunagari.statistics.replicates import Replicates, jackknife_replicates, replicate_estimates
 from tsunagari.statistics.weighting import weigh_respondents
 from tsunagari.study.settings import Margin, Weighting
@@ -165,10 +165,8 @@ def test_rao_scott(case):
         assert found["p_value"] == pytest.approx(expected["p_value"], rel=STATISTIC)
 
 
-def test_design_effect_and_alpha(case):
+def test_alpha(case):
     design, truth = case
-    found = row(design_effects(design, PEOPLE["score"]))
-    assert found["estimate"] == pytest.approx(truth["design_effect"], rel=2 * ERROR)
     alpha = cronbach_alpha(design, PEOPLE[["ucla1", "ucla2", "ucla3"]])
     weighted = row(alpha, item_value="weighted")
     assert weighted["estimate"] == pytest.approx(truth["alpha"], rel=ESTIMATE)

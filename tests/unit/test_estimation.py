@@ -25,7 +25,7 @@ from tsunagari.statistics.estimation import (
     totals,
 )
 from tsunagari.statistics.quantiles import quantiles
-from tsunagari.statistics.reliability import cronbach_alpha, design_effects
+from tsunagari.statistics.reliability import cronbach_alpha
 from tsunagari.statistics.replicates import (
     bootstrap_replicates,
     jackknife_replicates,
@@ -208,11 +208,8 @@ def test_a_gap_with_a_side_inside_one_sampling_unit_has_no_test():
     assert differences(design, y, by=by)["p_value"].isna().all()
 
 
-def test_a_design_effect_and_a_test_need_two_units_a_domain():
+def test_a_test_needs_two_units_a_domain():
     design, by = clustered(4)
-    y = pd.Series(np.tile(np.arange(50.0), 4), name="y")
-    with pytest.raises(ModelError, match="CONSTANT"):
-        design_effects(design, y, by=by[["village"]])
     answer = pd.Series(np.tile(list("ab"), 100))
     with pytest.raises(ModelError, match="NO_TEST"):
         rao_scott(design, answer, columns=by["village"])
@@ -474,16 +471,6 @@ def test_rao_scott_needs_two_answers_to_either_question():
         rao_scott(equal(3), pd.Series(list("aaa")), columns=pd.Series(list("xyx")))
 
 
-def test_design_effect_of_equal_weights_is_one():
-    y = series(1, 2, 3, 4, 9)
-    assert one(design_effects(equal(5, 3.0), y))["estimate"] == pytest.approx(1)
-    table = design_effects(equal(4), series(1, 1, 2, 3), by=pd.DataFrame({"a": list("xxyy")}))
-    assert table["domain_value"].tolist() == ["y"]
-    assert table.attrs["left_out"][0]["reason"] == "CONSTANT"
-    with pytest.raises(ModelError, match="CONSTANT"):
-        design_effects(equal(3), series(2, 2, 2))
-
-
 def test_alpha_by_hand():
     # Items 1 2 3 and 1 3 2: variances 2/3 each, sum 2 5 5 varies 2: 2 * (1 - (4/3)/2) = 2/3
     items = pd.DataFrame({"a": [1, 2, 3, np.nan], "b": [1, 3, 2, 1]})
@@ -508,7 +495,7 @@ def test_alpha_refuses(items, code):
         cronbach_alpha(equal(2), items)
 
 
-@pytest.mark.parametrize("function", [percents, means, totals, quantiles, design_effects])
+@pytest.mark.parametrize("function", [percents, means, totals, quantiles])
 def test_all_answers_missing_is_a_named_error(function):
     with pytest.raises(ModelError, match="NO_ANSWERS"):
         function(equal(3), series(np.nan, np.nan, np.nan))
