@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -52,20 +52,18 @@ class Note(NamedTuple):
 
 
 @dataclass(frozen=True)
-class FittedLogit:
-    """A weighted logit with what its rows need.
+class Fitted:
+    """A weighted model of p coefficients with what its rows need.
 
     Attributes:
-        outcome_name: Name of the indicator that is explained.
+        outcome_name: Name of the indicator or item that is explained.
         terms: One row a level, the reference included: factor, level, label, column (position
             among the coefficients, -1 for a reference), n, n_events, n_effective, df (the design's
             among the level's people).
-        coefficients: Log odds, shape (p,), the constant first.
+        coefficients: Shape (p,).
         covariance: Design-based, shape (p, p).
         influence: Influence of every row of the design on the coefficients, shape (n, p).
         rows: Who is in the model, bool, shape (n,).
-        matrix: Dummies of the people in the model, shape (n_in, p).
-        outcome: 0/1 of the people in the model, shape (n_in,).
         df: Design degrees of freedom - p + 1.
         notes: What a reader must know about the model.
     """
@@ -76,15 +74,26 @@ class FittedLogit:
     covariance: np.ndarray
     influence: np.ndarray
     rows: np.ndarray
-    matrix: np.ndarray
-    outcome: np.ndarray
     df: int
-    notes: tuple[Note, ...] = ()
+    notes: tuple[Note, ...]
 
     @property
     def std_errors(self) -> np.ndarray:
-        """Standard errors of the log odds, shape (p,)."""
+        """Standard errors of the coefficients, shape (p,)."""
         return np.sqrt(np.diag(self.covariance))
+
+
+@dataclass(frozen=True)
+class FittedLogit(Fitted):
+    """A weighted logit: the coefficients are log odds, the constant first.
+
+    Attributes:
+        matrix: Dummies of the people in the model, shape (n_in, p).
+        outcome: 0/1 of the people in the model, shape (n_in,).
+    """
+
+    matrix: np.ndarray
+    outcome: np.ndarray
 
     @property
     def n_events(self) -> int:
@@ -138,34 +147,20 @@ def fit_logit(
     References:
         Binder (1983), International Statistical Review 51. Konis (2007) on separation.
     """
-    _refuse_other_values(outcome)
-    people = select_people(
-        design,
-        outcome,
-        factors=factors,
-        reference=reference or {},
-        labels=labels or {},
-        outcome_name=outcome_name,
-        limits=Limits(maximum_missing_share, minimum_base_n, minimum_residual_df),
-    )
-    matrix, answers, weights = people.matrix, people.answers, people.weights
-    coefficients = _maximise(people, outcome_name=outcome_name)
-    influence = np.zeros((len(people.rows), matrix.shape[1]))
-    influence[people.rows] = _coefficient_influence(
-        matrix, answers, coefficients=coefficients, weights=weights
-    )
-    return FittedLogit(
-        outcome_name=outcome_name,
-        terms=people.counted_terms(answers, design),
-        coefficients=coefficients,
-        covariance=np.asarray(design.covariance(influence)),
-        influence=influence,
-        rows=people.rows,
-        matrix=matrix,
-        outcome=answers,
-        df=model_df_of(design, people.rows, n_parameters=matrix.shape[1], name=outcome_name),
-        notes=tuple(people.notes),
-    )
+    known = np.asarray(outcome, dtype=float)
+    if not np.isin(known[~np.isnan(known)], (0.0, 1.0)).all():
+        raise ModelError("MODEL_OUTCOME_VALUES")
+    limits = Limits(maximum_missing_share, minimum_base_n, minimum_residual_df)
+    about = {"reference": reference, "labels": labels, "outcome_name": outcome_name}
+    people = select_people(design, outcome, factors=factors, limits=limits, **about)
+    matrix, answers = people.matrix, people.answers
+    coefficients = _maximise(people)
+    mean = special.expit(matrix @ coefficients)
+    hessian = (matrix * (people.weights * mean * (1 - mean))[:, None]).T @ matrix
+    scores = matrix * (answers - mean)[:, None]
+    influence = linalg.solve(hessian, scores.T, assume_a="pos").T
+    facts = people.fitted(design, coefficients, influence=influence, events=answers)
+    return FittedLogit(**facts, matrix=matrix, outcome=answers)
 
 
 @dataclass(frozen=True)
@@ -181,15 +176,36 @@ class Limits:
 class _People:
     """Who is in a model, and their dummies: the constant first, then the terms' columns."""
 
+    outcome_name: str
     rows: np.ndarray
     answers: np.ndarray
     weights: np.ndarray
     matrix: np.ndarray
     terms: pd.DataFrame
-    notes: list[Note]
+    notes: tuple[Note, ...]
     levels: dict[str, np.ndarray]
 
-    def counted_terms(self, events: np.ndarray, design: Design) -> pd.DataFrame:
+    def fitted(
+        self, design: Design, coefficients: np.ndarray, *, influence: np.ndarray, events: np.ndarray
+    ) -> dict[str, Any]:
+        """Return what every `Fitted` holds; `influence` and `events` are of the people here."""
+        df = int(design.degrees_of_freedom(self.rows)) - len(coefficients) + 1
+        if df < 1:
+            raise ModelError("MODEL_DF", name=self.outcome_name, n_parameters=len(coefficients))
+        whole = np.zeros((len(self.rows), len(coefficients)))
+        whole[self.rows] = influence
+        return {
+            "outcome_name": self.outcome_name,
+            "terms": self._counted_terms(events, design),
+            "coefficients": coefficients,
+            "covariance": np.asarray(design.covariance(whole)),
+            "influence": whole,
+            "rows": self.rows,
+            "df": df,
+            "notes": self.notes,
+        }
+
+    def _counted_terms(self, events: np.ndarray, design: Design) -> pd.DataFrame:
         """Return the terms with people, events, effective people and degrees of freedom."""
         parts = []
         for factor, own in self.terms.groupby("factor", sort=False):
@@ -212,47 +228,27 @@ def select_people(
     outcome: np.ndarray,
     *,
     factors: pd.DataFrame,
-    reference: Mapping[str, str],
-    labels: Mapping[str, Mapping[str, str]],
+    reference: Mapping[str, str] | None,
+    labels: Mapping[str, Mapping[str, str]] | None,
     outcome_name: str,
     limits: Limits,
 ) -> _People:
     """Return the people, outcome and dummies that a model uses."""
-    levels, answers = _check_lengths(design, outcome, factors=factors)
+    answers, n = np.asarray(outcome, dtype=float), len(design.weights)
+    if len(answers) != n or len(factors) != n:
+        raise ModelError("MODEL_LENGTH", n=n, n_2=len(answers), n_3=len(factors))
+    levels = {name: text_codes(factors[name]) for name in factors}
     rows, notes = _complete_rows(
         levels, answers, outcome_name=outcome_name, maximum_missing_share=limits.missing_share
     )
     refuse_one_class(answers[rows], outcome_name=outcome_name)
-    terms, more = _list_terms(levels, rows=rows, reference=reference, labels=labels)
+    terms, more = _list_terms(levels, rows=rows, reference=reference or {}, labels=labels or {})
     matrix = _dummies(terms, levels=levels, rows=rows)
     _refuse_small(matrix, name=outcome_name, limits=limits)
     _refuse_collinear(matrix, terms=terms, outcome_name=outcome_name)
     weights = np.asarray(design.weights, dtype=float)[rows]
-    return _People(rows, answers[rows], weights, matrix, terms, notes + more, levels)
-
-
-def model_df_of(design: Design, rows: np.ndarray, *, n_parameters: int, name: str) -> int:
-    """Return the residual degrees of freedom of a model."""
-    df = int(design.degrees_of_freedom(rows)) - n_parameters + 1
-    if df < 1:
-        raise ModelError("MODEL_DF", name=name, n_parameters=n_parameters)
-    return df
-
-
-def _check_lengths(
-    design: Design, outcome: np.ndarray, *, factors: pd.DataFrame
-) -> tuple[dict[str, np.ndarray], np.ndarray]:
-    answers = np.asarray(outcome, dtype=float)
-    n = len(design.weights)
-    if len(answers) != n or len(factors) != n:
-        raise ModelError("MODEL_LENGTH", n=n, n_2=len(answers), n_3=len(factors))
-    return {name: text_codes(factors[name]) for name in factors}, answers
-
-
-def _refuse_other_values(outcome: np.ndarray) -> None:
-    answers = np.asarray(outcome, dtype=float)
-    if not np.isin(answers[~np.isnan(answers)], (0.0, 1.0)).all():
-        raise ModelError("MODEL_OUTCOME_VALUES")
+    notes = (*notes, *more)
+    return _People(outcome_name, rows, answers[rows], weights, matrix, terms, notes, levels)
 
 
 def _complete_rows(
@@ -334,11 +330,6 @@ def _dummies(terms: pd.DataFrame, *, levels: dict[str, np.ndarray], rows: np.nda
     return np.column_stack(columns)
 
 
-def _name_terms(terms: pd.DataFrame, *, columns: Iterable[int]) -> str:
-    chosen = terms[terms["column"].isin(list(columns))]
-    return ", ".join(f"{f}={v}" for f, v in zip(chosen["factor"], chosen["level"], strict=True))
-
-
 def _refuse_small(matrix: np.ndarray, *, name: str, limits: Limits) -> None:
     n, p = matrix.shape
     if p == 1:
@@ -358,7 +349,8 @@ def _refuse_collinear(matrix: np.ndarray, *, terms: pd.DataFrame, outcome_name: 
     if null.shape[1] == 0:
         return
     involved = np.flatnonzero(np.abs(null).max(axis=1) > 1e-6)
-    names = _name_terms(terms, columns=involved)
+    found = terms[terms["column"].isin(involved)]
+    names = ", ".join(f"{f}={v}" for f, v in zip(found["factor"], found["level"], strict=True))
     raise ModelError("COLLINEARITY", outcome_name=outcome_name, names=names)
 
 
@@ -405,7 +397,7 @@ def _sparse_direction(signed: np.ndarray, *, n_free: int) -> np.ndarray:
     return large - n_free + 1
 
 
-def _maximise(people: _People, *, outcome_name: str) -> np.ndarray:
+def _maximise(people: _People) -> np.ndarray:
     """Return the weighted maximum likelihood estimates, shape (p,), or refuse separation.
 
     Newton's steps, which for the logit are those of reweighted least squares, take the score to the
@@ -437,8 +429,8 @@ def _maximise(people: _People, *, outcome_name: str) -> np.ndarray:
     score = matrix.T @ residual
     if not np.abs(score).sum() < _OVERLAP * np.abs(residual).min():
         signed = matrix * np.where(answers == 1, 1.0, -1.0)[:, None]
-        refuse_separation(signed, terms=people.terms, outcome_name=outcome_name)
-    refuse_no_maximum(coefficients, score / len(answers), outcome_name=outcome_name)
+        refuse_separation(signed, terms=people.terms, outcome_name=people.outcome_name)
+    refuse_no_maximum(coefficients, score / len(answers), outcome_name=people.outcome_name)
     return coefficients
 
 
@@ -449,12 +441,3 @@ def refuse_no_maximum(
     if np.isfinite(coefficients).all() and np.abs(mean_score).max() <= _SCORE_TOLERANCE:
         return
     raise ModelError("MODEL_NOT_CONVERGED", outcome_name=outcome_name)
-
-
-def _coefficient_influence(
-    matrix: np.ndarray, answers: np.ndarray, *, coefficients: np.ndarray, weights: np.ndarray
-) -> np.ndarray:
-    mean = special.expit(matrix @ coefficients)
-    hessian = (matrix * (weights * mean * (1 - mean))[:, None]).T @ matrix
-    scores = matrix * (answers - mean)[:, None]
-    return linalg.solve(hessian, scores.T, assume_a="pos").T

@@ -15,9 +15,8 @@ from tsunagari.statistics.designs import Design
 from tsunagari.statistics.logit import (
     MAXIMUM_MISSING_SHARE,
     MINIMUM_RESIDUAL_DF,
+    Fitted,
     Limits,
-    Note,
-    model_df_of,
     refuse_no_maximum,
     refuse_separation,
     select_people,
@@ -27,35 +26,15 @@ from tsunagari.statistics.logit import (
 
 
 @dataclass(frozen=True)
-class FittedOrdinal:
+class FittedOrdinal(Fitted):
     """A weighted proportional odds model, P(Y <= k) = expit(threshold_k - x'b).
 
     Attributes:
-        outcome_name: Name of the item that is explained.
-        terms: As in `FittedLogit`; `column` counts the thresholds too.
-        coefficients: Thresholds, then log odds of a higher answer, shape (q + p,).
-        covariance: Design-based, shape (q + p, q + p).
-        influence: Shape (n, q + p).
-        rows: Who is in the model, bool, shape (n,).
-        n_thresholds: Answers less one, q.
-        df: Design degrees of freedom - (q + p) + 1.
-        notes: What a reader must know about the model.
+        n_thresholds: Answers less one, q: the first q coefficients are thresholds, the others log
+            odds of a higher answer, and `column` of the terms counts the thresholds too.
     """
 
-    outcome_name: str
-    terms: pd.DataFrame
-    coefficients: np.ndarray
-    covariance: np.ndarray
-    influence: np.ndarray
-    rows: np.ndarray
     n_thresholds: int
-    df: int
-    notes: tuple[Note, ...] = ()
-
-    @property
-    def std_errors(self) -> np.ndarray:
-        """Standard errors, shape (q + p,)."""
-        return np.sqrt(np.diag(self.covariance))
 
 
 def fit_ordinal(
@@ -95,15 +74,9 @@ def fit_ordinal(
     References:
         McCullagh (1980), Regression models for ordinal data, JRSS B 42(2).
     """
-    people = select_people(
-        design,
-        outcome,
-        factors=factors,
-        reference=reference or {},
-        labels=labels or {},
-        outcome_name=outcome_name,
-        limits=Limits(maximum_missing_share, minimum_base_n, minimum_residual_df),
-    )
+    limits = Limits(maximum_missing_share, minimum_base_n, minimum_residual_df)
+    about = {"reference": reference, "labels": labels, "outcome_name": outcome_name}
+    people = select_people(design, outcome, factors=factors, limits=limits, **about)
     values, answer = np.unique(people.answers, return_inverse=True)
     n_thresholds = len(values) - 1
     rows = _ordinal_rows(people.matrix[:, 1:], answer, n_thresholds=n_thresholds)
@@ -111,23 +84,13 @@ def fit_ordinal(
     refuse_separation(signed, terms=people.terms, outcome_name=outcome_name, n_free=n_thresholds)
     theta = _maximise_ordinal(rows, weights=people.weights, outcome_name=outcome_name)
     score, hessian = _ordinal_score(rows, theta, weights=people.weights)
-    influence = np.zeros((len(people.rows), len(theta)))
-    influence[people.rows] = linalg.solve(hessian, score.T, assume_a="pos").T
-    terms = people.counted_terms((answer == n_thresholds).astype(float), design)
-    is_base = terms["column"] < 0
-    return FittedOrdinal(
-        outcome_name=outcome_name,
-        terms=terms.assign(
-            column=terms["column"].where(is_base, terms["column"] + n_thresholds - 1)
-        ),
-        coefficients=theta,
-        covariance=np.asarray(design.covariance(influence)),
-        influence=influence,
-        rows=people.rows,
-        n_thresholds=n_thresholds,
-        df=model_df_of(design, people.rows, n_parameters=len(theta), name=outcome_name),
-        notes=tuple(people.notes),
+    influence = linalg.solve(hessian, score.T, assume_a="pos").T
+    facts = people.fitted(
+        design, theta, influence=influence, events=(answer == n_thresholds).astype(float)
     )
+    column = facts["terms"]["column"]
+    terms = facts["terms"].assign(column=column.where(column < 0, column + n_thresholds - 1))
+    return FittedOrdinal(**facts | {"terms": terms}, n_thresholds=n_thresholds)
 
 
 class _OrdinalRows(NamedTuple):
@@ -156,12 +119,17 @@ def _ordinal_rows(matrix: np.ndarray, answer: np.ndarray, *, n_thresholds: int) 
     return _OrdinalRows(answer, n_thresholds, upper, lower)
 
 
+def _shares(rows: _OrdinalRows, theta: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the chance of each person's answer or a lower one, and of a lower one, (n,) each."""
+    high = np.where(rows.has_upper, special.expit(rows.upper @ theta), 1.0)
+    return high, np.where(rows.has_lower, special.expit(rows.lower @ theta), 0.0)
+
+
 def _ordinal_score(
     rows: _OrdinalRows, theta: np.ndarray, *, weights: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return the score of each person, shape (n, q + p), and minus the weighted Hessian."""
-    high = np.where(rows.has_upper, special.expit(rows.upper @ theta), 1.0)
-    low = np.where(rows.has_lower, special.expit(rows.lower @ theta), 0.0)
+    high, low = _shares(rows, theta)
     share = high - low
     slope_high, slope_low = high * (1 - high) / share, low * (1 - low) / share
     score = rows.upper * slope_high[:, None] - rows.lower * slope_low[:, None]
@@ -173,9 +141,7 @@ def _ordinal_score(
 
 
 def _ordinal_likelihood(rows: _OrdinalRows, theta: np.ndarray, *, weights: np.ndarray) -> float:
-    high = np.where(rows.has_upper, special.expit(rows.upper @ theta), 1.0)
-    low = np.where(rows.has_lower, special.expit(rows.lower @ theta), 0.0)
-    share = high - low
+    share = np.subtract(*_shares(rows, theta))
     return float(weights @ np.log(share)) if (share > 0).all() else -np.inf
 
 
