@@ -11,16 +11,17 @@ from scipy import linalg, special, stats
 from tsunagari.estimates import ESTIMATE_COLUMNS
 from tsunagari.statistics.designs import Design
 from tsunagari.statistics.domains import TOO_FEW_UNITS
-from tsunagari.statistics.logit import FittedLogit
+from tsunagari.statistics.logit import Fitted, FittedLogit, Note
 from tsunagari.statistics.merging import MINIMUM_EVENTS_PER_PARAMETER
-from tsunagari.statistics.ordinal import FittedOrdinal
 from tsunagari.statistics.verdicts import REFERENCE, adjust_p_values
+
+POINTS = {"measure": "marginal_effect_points", "unit": "points"}
 
 # --- rows of the estimates table ----------------------------------------------------------------
 
 
 def odds_ratio_rows(
-    model: FittedLogit | FittedOrdinal,
+    model: Fitted,
     *,
     weighting: str = "",
     wave: int | None = None,
@@ -41,20 +42,17 @@ def odds_ratio_rows(
         with and without the event: the gate asks for 10 and 5 (SDC-1 P15).
     """
     column = model.terms["column"].to_numpy()
-    is_base = column < 0
-    beta = np.where(is_base, 0.0, model.coefficients[column])
-    error = np.where(is_base, np.nan, model.std_errors[column])
-    reach = stats.t.ppf(0.5 + confidence / 2, model.df) * error
-    values = {
-        "measure": "odds_ratio" if isinstance(model, FittedLogit) else "cumulative_odds_ratio",
-        "unit": "ratio",
-        "estimate": np.exp(beta),
-        "std_error": error,
-        "lower": np.exp(beta - reach),
-        "upper": np.exp(beta + reach),
-        "p_value": two_sided(beta, error, df=model.df),
-    }
-    return term_rows_of(model, values, weighting=weighting, wave=wave)
+    beta = np.where(column < 0, 0.0, model.coefficients[column])
+    measure = "odds_ratio" if isinstance(model, FittedLogit) else "cumulative_odds_ratio"
+    rows = term_rows(
+        model,
+        beta,
+        error=model.std_errors[column],
+        df=model.df,
+        confidence=confidence,
+        facts={"measure": measure, "unit": "ratio", "weighting": weighting, "wave": wave},
+    )
+    return rows.assign(**{name: np.exp(rows[name]) for name in ("estimate", "lower", "upper")})
 
 
 def marginal_effect_rows(
@@ -86,21 +84,14 @@ def marginal_effect_rows(
         Graubard and Korn (1999), Predictive margins with survey data, Biometrics 55.
     """
     effects, influence = marginal_effects(design, model)
-    is_base = model.terms["column"].to_numpy() < 0
-    error = np.sqrt(np.diag(np.asarray(design.covariance(influence))))
-    error = np.where(is_base, np.nan, error) * 100
-    reach = stats.t.ppf(0.5 + confidence / 2, model.df) * error
-    points = effects * 100
-    values = {
-        "measure": "marginal_effect_points",
-        "unit": "points",
-        "estimate": points,
-        "std_error": error,
-        "lower": points - reach,
-        "upper": points + reach,
-        "p_value": two_sided(points, error, df=model.df),
-    }
-    rows = term_rows_of(model, values, weighting=design.scheme, wave=wave)
+    rows = term_rows(
+        model,
+        effects * 100,
+        error=np.sqrt(np.diag(np.asarray(design.covariance(influence)))) * 100,
+        df=model.df,
+        confidence=confidence,
+        facts=POINTS | {"weighting": design.scheme, "wave": wave},
+    )
     holds = (rows["p_adjusted"] < 1 - confidence) & (rows["estimate"].abs() >= point_threshold)
     signs = np.where(rows["estimate"] > 0, "▲", "▽")
     return rows.assign(mark=np.where(holds, signs, rows["mark"]))
@@ -137,37 +128,56 @@ def marginal_effects(design: Design, model: FittedLogit) -> tuple[np.ndarray, np
     return effects, influence
 
 
-def two_sided(estimate: np.ndarray, error: np.ndarray, *, df: float | np.ndarray) -> np.ndarray:
-    """Return two-sided p-values of Student's t."""
-    with np.errstate(invalid="ignore"):
-        return 2 * stats.t.sf(np.abs(estimate) / error, df)
-
-
-def term_rows_of(
-    model: FittedLogit | FittedOrdinal, values: dict[str, Any], *, weighting: str, wave: int | None
+def term_rows(
+    model: Fitted,
+    estimate: np.ndarray,
+    *,
+    error: np.ndarray,
+    df: float | np.ndarray,
+    confidence: float,
+    facts: dict[str, Any],
 ) -> pd.DataFrame:
-    """Return one row a term of a model, with its keys and labels."""
+    """Return one row a term of a model: interval and test by Student's t, keys and labels.
+
+    Args:
+        model: The fitted model, k terms.
+        estimate: Shape (k,).
+        error: Standard errors, shape (k,); a reference has none.
+        df: Degrees of freedom, one or shape (k,).
+        confidence: Of the intervals.
+        facts: Measure, unit, weighting, wave.
+    """
     terms = model.terms
     is_base = (terms["column"] < 0).to_numpy()
     few = _too_few_units(terms)
-    rows = pd.DataFrame({**values, "item": terms["factor"], "item_value": terms["level"]})
+    error = np.where(is_base, np.nan, error)
+    reach = stats.t.ppf(0.5 + confidence / 2, df) * error
+    with np.errstate(invalid="ignore"):
+        p_value = 2 * stats.t.sf(np.abs(estimate) / error, df)
+    ends = {"std_error": error, "lower": estimate - reach, "upper": estimate + reach}
+    rows = pd.DataFrame({"estimate": estimate, **ends, "p_value": p_value})
     rows.loc[few, ["std_error", "lower", "upper", "p_value"]] = np.nan
-    rows = rows.assign(
-        wave=wave,
-        table_id=f"model_{model.outcome_name}",
-        domain="all",
-        domain_value="all",
+    return _model_rows(
+        model,
+        rows,
+        **facts,
+        item=terms["factor"],
+        item_value=terms["level"],
         item_label=terms["label"],
-        df=model.df,
+        df=df,
         p_adjusted=adjust_p_values(rows["p_value"].to_numpy()),
         n_unweighted=terms["n"],
         n_cell=np.minimum(terms["n_events"], terms["n"] - terms["n_events"]),
         n_effective=terms["n_effective"],
-        weighting=weighting,
         mark=np.where(is_base, REFERENCE, ""),
         reason=np.select([is_base, few], ["比較の基準の区分", TOO_FEW_UNITS], ""),
     )
-    return rows.reindex(columns=list(ESTIMATE_COLUMNS))
+
+
+def _model_rows(model: Fitted, rows: pd.DataFrame, **facts: Any) -> pd.DataFrame:
+    """Return rows of a model's table, about everybody in it, with these columns too."""
+    keys = {"table_id": f"model_{model.outcome_name}", "domain": "all", "domain_value": "all"}
+    return rows.assign(**keys, **facts).reindex(columns=ESTIMATE_COLUMNS)
 
 
 def _too_few_units(terms: pd.DataFrame) -> np.ndarray:
@@ -205,13 +215,12 @@ def wald_rows(model: FittedLogit, *, weighting: str = "", wave: int | None = Non
         p_value = stats.f.sf(statistic, len(columns), model.df)
         rows.append((factor, statistic, p_value, ""))
     table = pd.DataFrame(rows, columns=["item", "estimate", "p_value", "reason"])
-    table = table.assign(
+    return _model_rows(
+        model,
+        table,
         wave=wave,
-        table_id=f"model_{model.outcome_name}",
         measure="wald_f",
         unit="ratio",
-        domain="all",
-        domain_value="all",
         item_value="all",
         item_label="すべての区分",
         df=model.df,
@@ -219,7 +228,6 @@ def wald_rows(model: FittedLogit, *, weighting: str = "", wave: int | None = Non
         n_unweighted=len(model.outcome),
         weighting=weighting,
     )
-    return table.reindex(columns=list(ESTIMATE_COLUMNS))
 
 
 def fact_rows(model: FittedLogit, *, weighting: str = "", wave: int | None = None) -> pd.DataFrame:
@@ -237,38 +245,33 @@ def fact_rows(model: FittedLogit, *, weighting: str = "", wave: int | None = Non
     """
     n, p = model.matrix.shape
     thinnest = np.minimum(model.terms["n_events"], model.terms["n"] - model.terms["n_events"]).min()
+    ratio = model.events_per_parameter
     facts = [
-        ("model", "n", "モデルに使った回答者", n, ""),
-        ("model", "events", "該当者", model.n_events, ""),
-        ("model", "non_events", "非該当者", n - model.n_events, ""),
-        ("model", "parameters", "条件の区分の数（基準を除く）", p - 1, ""),
-        ("model", "smallest_level", "最も少ない区分の回答者", model.terms["n"].min(), ""),
-        ("model", "smallest_level_outcome", "最も少ない区分×該当・非該当", thinnest, ""),
-        (
-            "model",
-            "events_per_parameter",
-            "条件の区分1つあたりの該当者",
-            model.events_per_parameter,
-            "",
-        ),
+        ("n", "モデルに使った回答者", n),
+        ("events", "該当者", model.n_events),
+        ("non_events", "非該当者", n - model.n_events),
+        ("parameters", "条件の区分の数（基準を除く）", p - 1),
+        ("smallest_level", "最も少ない区分の回答者", model.terms["n"].min()),
+        ("smallest_level_outcome", "最も少ない区分×該当・非該当", thinnest),
+        ("events_per_parameter", "条件の区分1つあたりの該当者", ratio),
     ]
-    facts += [(note.item, note.code, "注記", note.n, note.text) for note in model.notes]
-    if model.events_per_parameter < MINIMUM_EVENTS_PER_PARAMETER:
+    notes = list(model.notes)
+    if ratio < MINIMUM_EVENTS_PER_PARAMETER:
         text = "条件の区分1つあたりの該当者が目安に届きません。オッズ比は参考にとどめます。"
-        facts.append(("model", "low_epv", "注記", min(model.n_events, n - model.n_events), text))
+        notes.append(Note("low_epv", text, min(model.n_events, n - model.n_events)))
+    rows = [("model", *fact, "") for fact in facts]
+    rows += [(note.item, note.code, "注記", note.n, note.text) for note in notes]
     columns = ["item", "item_value", "item_label", "estimate", "reason"]
-    rows = pd.DataFrame(facts, columns=columns)
+    rows = pd.DataFrame(rows, columns=columns)
     is_ratio = rows["item_value"] == "events_per_parameter"
     is_parameter = rows["item_value"] == "parameters"
-    rows = rows.assign(
+    return _model_rows(
+        model,
+        rows,
         wave=wave,
-        table_id=f"model_{model.outcome_name}",
         measure=np.where(is_ratio, "ratio", "count"),
         unit=np.select([is_ratio, is_parameter], ["ratio", "coefficients"], default="persons"),
-        domain="all",
-        domain_value="all",
         n_unweighted=n,
         n_cell=np.where(is_ratio | is_parameter, n, rows["estimate"]),
         weighting=weighting,
     )
-    return rows.reindex(columns=list(ESTIMATE_COLUMNS))

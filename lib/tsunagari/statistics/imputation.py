@@ -7,14 +7,13 @@ from dataclasses import replace
 
 import numpy as np
 import pandas as pd
-from scipy import stats
 
 from tsunagari.statistics.designs import Design
 from tsunagari.statistics.effects import (
+    POINTS,
     marginal_effect_rows,
     marginal_effects,
-    term_rows_of,
-    two_sided,
+    term_rows,
 )
 from tsunagari.statistics.logit import FittedLogit, fit_logit
 from tsunagari.statistics.merging import MergedFactors, text_codes
@@ -181,17 +180,11 @@ def _pooled_rows(
         variances.append(design.variances(influence))
         dfs.append(model.df)
     share, variance, df = pool_estimates(np.array(effects), np.array(variances), df=min(dfs))
-    is_base = first.terms["column"].to_numpy() < 0
-    points, error = share * 100, np.where(is_base, np.nan, np.sqrt(variance) * 100)
-    df = np.where(is_base, np.nan, df)
-    reach = stats.t.isf((1 - confidence) / 2, df) * error
-    values = {
-        "measure": "marginal_effect_points",
-        "unit": "points",
-        "estimate": points,
-        "std_error": error,
-        "lower": points - reach,
-        "upper": points + reach,
-        "p_value": two_sided(points, error, df=df),
-    }
-    return term_rows_of(first, values, weighting=design.scheme, wave=wave).assign(df=df)
+    return term_rows(
+        first,
+        share * 100,
+        error=np.sqrt(variance) * 100,
+        df=np.where(first.terms["column"] < 0, np.nan, df),
+        confidence=confidence,
+        facts=POINTS | {"weighting": design.scheme, "wave": wave},
+    )
