@@ -1,4 +1,4 @@
-"""Two quick readings of a delimited text, by bytes and by pyarrow, against the csv module."""
+"""The quick reading of a delimited text, by pyarrow, against the csv module."""
 
 import csv
 import io
@@ -32,7 +32,7 @@ def write_text(rng: random.Random, *, width: int) -> str:
 
 
 @pytest.mark.parametrize("seed", range(150))
-def test_quick_readings_find_what_the_csv_module_finds(seed, monkeypatch):
+def test_the_quick_reading_finds_what_the_csv_module_finds(seed, monkeypatch):
     rng = random.Random(seed)
     width = rng.choice([2, 3, 7])
     text = write_text(rng, width=width)

@@ -350,11 +350,6 @@ def _parse_fast(body: memoryview, shape: _Shape, *, records: _Records) -> _Parse
     """Read columns under their names, those without one under their places."""
     unnamed = {at: str(at) for at in range(shape.named, shape.width)}
     shape = replace(shape, columns={**shape.columns, **unnamed})
-    marks = _read_marks(body, shape, ends=records.ends)
-    # Codes of one character are read faster by byte; pyarrow reads the rest, one column at least.
-    rest = {p: n for p, n in shape.columns.items() if p not in marks} or dict(
-        [*shape.columns.items()][:1]
-    )
     bad: list[tuple[int, int]] = []
 
     def set_aside(row: pyarrow.csv.InvalidRow) -> str:
@@ -367,111 +362,19 @@ def _parse_fast(body: memoryview, shape: _Shape, *, records: _Records) -> _Parse
         ignore_empty_lines=False,
         invalid_row_handler=set_aside,
     )
-    builders = [_Texts() if n in shape.texts else _Categories(records.count) for n in rest.values()]
+    builders = {
+        name: _Texts() if name in shape.texts else _Categories(records.count)
+        for name in shape.columns.values()
+    }
     n_good = 0
-    for batch in _open_blocks(body, replace(shape, columns=rest), parse=parse):
+    for batch in _open_blocks(body, shape, parse=parse):
         n_good += batch.num_rows
-        for builder, column in zip(builders, batch.columns, strict=True):
+        for builder, column in zip(builders.values(), batch.columns, strict=True):
             builder.add(column)
     shared: dict[tuple[str, ...], pd.CategoricalDtype] = {}
-    found = {place: b.finish(shared) for place, b in zip(rest, builders, strict=True)}
-    found |= {place: _categories_of(each, shared=shared) for place, each in marks.items()}
-    if any(len(column) != n_good for column in found.values()):
-        raise ValueError("two readings of one text found other records")
-    columns = {name: found[place] for place, name in shape.columns.items()}
+    columns = {name: builder.finish(shared) for name, builder in builders.items()}
     rows = np.delete(np.arange(2, n_good + len(bad) + 2), [row - 2 for row, _ in bad])
     return _Parsed(columns, rows, bad)
-
-
-def _read_marks(body: memoryview, shape: _Shape, *, ends: np.ndarray) -> dict[int, np.ndarray]:
-    """Return the columns whose cells hold one byte or none, by place: most of a survey are codes.
-
-    Args:
-        body: A text whose quotes stand at borders of cells only.
-        shape: How it is laid out.
-        ends: Where its records end.
-
-    Returns:
-        The byte of every cell, 0 where it is empty, over the records that fit the header.
-    """
-    text = np.frombuffer(body, dtype=np.uint8)
-    starts = np.concatenate([[0], ends[:-1] + 1])
-    places = [place for place, name in shape.columns.items() if name not in shape.texts]
-    marks = {place: np.empty(len(ends), dtype=np.uint8) for place in places}
-    # A piece needs some ten times its bytes.
-    step = max(1, _BLOCK_BYTES // 2 * len(ends) // max(len(body), 1))
-    n_good = 0
-    for first in range(0, len(ends), step):
-        last = min(first + step, len(ends))
-        piece = text[starts[first] : ends[last - 1]]
-        begin, stop = (edge[first:last] - starts[first] for edge in (starts, ends))
-        cells, is_longer = _one_byte_cells(piece, shape, begin=begin, stop=stop)
-        marks = {place: column for place, column in marks.items() if not is_longer[place]}
-        for place, column in marks.items():
-            column[n_good : n_good + len(cells)] = cells[:, place]
-        n_good += len(cells)
-    return {place: column[:n_good] for place, column in marks.items()}
-
-
-def _one_byte_cells(
-    piece: np.ndarray, shape: _Shape, *, begin: np.ndarray, stop: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return the first byte of every cell of some records, quotes around it left away.
-
-    Args:
-        piece: Bytes of the records.
-        shape: How they are laid out.
-        begin: Where each record begins, shape (n,).
-        stop: Where each ends, shape (n,).
-
-    Returns:
-        The bytes, 0 for an empty cell, shape (n of the header's width, width); and whether a column
-        holds a longer cell, or a byte that is 0 itself, shape (width,).
-    """
-    borders = np.flatnonzero(piece == ord(shape.delimiter)).astype(np.int32)
-    quotes = np.flatnonzero(piece == ord('"'))
-    if len(quotes):
-        within = np.zeros(len(borders) + 1, dtype=np.int32)
-        np.add.at(within, np.searchsorted(borders, quotes[0::2]), 1)
-        np.add.at(within, np.searchsorted(borders, quotes[1::2]), -1)
-        borders = borders[np.cumsum(within[:-1]) == 0]
-    n_borders = np.diff(np.searchsorted(borders, stop), prepend=0)
-    fits = n_borders == shape.width - 1
-    borders = borders[np.repeat(fits, n_borders)].reshape(fits.sum(), shape.width - 1)
-    right = np.column_stack([borders, stop[fits].astype(np.int32)])
-    left = np.column_stack([begin[fits].astype(np.int32), borders + 1])
-    padded = np.append(piece, np.uint8(0))
-    right[:, -1] -= (padded[right[:, -1] - 1] == ord("\r")) & (right[:, -1] > left[:, -1])
-    size, cells = right - left, padded[left]
-    if len(quotes):
-        is_quoted = (cells == ord('"')) & (size >= 2)
-        size -= 2 * is_quoted
-        cells[is_quoted] = padded[left[is_quoted] + 1]
-    is_longer = size.max(axis=0, initial=0) > 1
-    if not piece.all():
-        is_longer |= ((cells == 0) & (size == 1)).any(axis=0)
-    cells[size == 0] = 0
-    return cells, is_longer
-
-
-def _categories_of(
-    marks: np.ndarray, *, shared: dict[tuple[str, ...], pd.CategoricalDtype]
-) -> pd.Categorical:
-    """Return a column of one-byte cells as text, its categories in order."""
-    present = np.flatnonzero(np.bincount(marks, minlength=256))
-    names = tuple(chr(byte) if byte else "" for byte in present)
-    ranks = np.zeros(256, dtype=np.int8)
-    ranks[present] = np.arange(len(present))
-    return _categorical(ranks[marks], names, shared=shared)
-
-
-def _categorical(
-    codes: np.ndarray, names: tuple[str, ...], *, shared: dict[tuple[str, ...], pd.CategoricalDtype]
-) -> pd.Categorical:
-    """Return codes under names; columns of the same names share one dtype, which is dear."""
-    if names not in shared:
-        shared[names] = pd.CategoricalDtype(pd.array(list(names), dtype="str"))
-    return pd.Categorical.from_codes(codes, dtype=shared[names], validate=False)
 
 
 def _open_blocks(
@@ -527,7 +430,9 @@ class _Categories:
             ranks = {name: rank for rank, name in enumerate(names)}
             order = np.array([ranks[name] for name in self.known], dtype=codes.dtype)
             codes = order[codes]
-        return _categorical(codes, names, shared=shared)
+        if names not in shared:  # a dtype is dear: columns of the same names have one
+            shared[names] = pd.CategoricalDtype(pd.array(list(names), dtype="str"))
+        return pd.Categorical.from_codes(codes, dtype=shared[names], validate=False)
 
 
 class _Texts:
