@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 from tsunagari.errors import ModelError
-from tsunagari.estimates import BASE_FOR_TESTS, ESTIMATE_COLUMNS, split
+from tsunagari.estimates import BASE_FOR_TESTS, ESTIMATE_COLUMNS, join, split
 from tsunagari.statistics.benchmark import age_mix, check_benchmark, nearest_mix
 from tsunagari.statistics.designs import Design
 from tsunagari.statistics.gaps import (
@@ -226,13 +226,8 @@ def compare_with_benchmark(
     caveat += UNWEIGHTED_CAVEAT if (mine["weighting"] == "unweighted").any() else ""
     facts = {"table_id": f"national_{item}", "item": item, "wave": wave}
     facts["weighting"] = design.scheme
-    return finish_rows(
-        rows,
-        facts=facts,
-        labels=labels or {},
-        confidence=confidence,
-        caveat=caveat,
-    )
+    told = {"labels": labels or {}, "confidence": confidence, "caveat": caveat}
+    return finish_rows(rows, facts=facts, **told)
 
 
 def _domains(age: pd.Series, *, by: pd.DataFrame | None, n: int) -> pd.DataFrame:
@@ -309,52 +304,65 @@ def _raw_gap(compared: _Comparison, cell: _Cell) -> dict[str, Any]:
     problem = theirs.problem
     if ours.n < BASE_FOR_TESTS:
         problem = problem or f"この調査の回答者が{BASE_FOR_TESTS}人に足りません。"
-    variance = np.nan
-    if not problem:
-        own = gap_variance_of(compared.design, ours, influence=ours.influence, df=cell.df)
-        variance = own + theirs.variance
     key = {**cell.key, "source": theirs.source, "reason": "" if problem else theirs.note}
-    gap = ours.value - theirs.share
-    return difference_row(
-        "difference_points", gap=gap, variance=variance, df=cell.df, problem=problem, **key
-    )
+    if problem:
+        gap = ours.value - theirs.share  # shown, not judged
+        return _no_gap("difference_points", problem=problem, cell=cell, key=key, gap=gap)
+    pair = (ours.value, theirs.share)
+    return _gap(compared, cell, pair, influence=ours.influence, added=theirs.variance, key=key)
+
+
+def _gap(
+    compared: _Comparison,
+    cell: _Cell,
+    pair: tuple[float, float],
+    *,
+    influence: np.ndarray,
+    added: float,
+    key: dict[str, Any],
+    measure: str = "difference_points",
+) -> dict[str, Any]:
+    """Return a gap's row: the design's variance of our side, and the published side's added."""
+    own = gap_variance_of(compared.design, cell.ours, influence=influence, df=cell.df)
+    figures = {"gap": pair[0] - pair[1], "variance": own + added, "df": cell.df}
+    return difference_row(measure, **figures, problem="", **key)
+
+
+def _no_gap(
+    measure: str, *, problem: str, cell: _Cell, key: dict[str, Any], gap: float = np.nan
+) -> dict[str, Any]:
+    return difference_row(measure, gap=gap, variance=np.nan, df=cell.df, problem=problem, **key)
 
 
 def _on_their_mix(
     compared: _Comparison, cell: _Cell, *, mix: dict[str, float], key: dict[str, Any]
 ) -> list[dict[str, Any]]:
     """Bring our share to the age mix of the national respondents."""
-    measure = "difference_points_age_standardised"
-    nothing = {"gap": np.nan, "variance": np.nan, "df": cell.df}
+    measure, problem = "difference_points_age_standardised", ""
     if not mix:
         problem = "全国の回答者の年齢の構成が公表されておらず、年齢をそろえられません。"
-        return [difference_row(measure, **nothing, problem=problem, **key)]
-    if abs(cell.theirs.n / sum(mix.values()) - 1) > MIX_TOLERANCE:
+    elif abs(cell.theirs.n / sum(mix.values()) - 1) > MIX_TOLERANCE:
         problem = "全国の質問の対象者の年齢の構成が公表されておらず、年齢をそろえられません。"
-        return [difference_row(measure, **nothing, problem=problem, **key)]
-    values = compared.indicators[cell.value].to_numpy(float)
-    try:
-        value, influence = standardise_by_age(
-            compared.design, values, age=pd.Series(compared.age), mix=mix, rows=cell.ours.rows
-        )
-    except ModelError:
-        problem = "回答者のいない年代があり、年齢をそろえられません。"
-        return [difference_row(measure, **nothing, problem=problem, **key)]
-    variance = variance_of(compared.design, influence)
-    figure = figure_row(
-        "percent_age_standardised", share=value, error=np.sqrt(variance), df=cell.df, **key
-    )
-    own = gap_variance_of(compared.design, cell.ours, influence=influence, df=cell.df)
-    variance = own + cell.theirs.variance
-    gap = value - cell.theirs.share
-    row = difference_row(measure, gap=gap, variance=variance, df=cell.df, problem="", **key)
-    return [figure, row]
+    else:
+        values, age = compared.indicators[cell.value].to_numpy(float), pd.Series(compared.age)
+        try:
+            value, influence = standardise_by_age(
+                compared.design, values, age=age, mix=mix, rows=cell.ours.rows
+            )
+        except ModelError:
+            problem = "回答者のいない年代があり、年齢をそろえられません。"
+    if problem:
+        return [_no_gap(measure, problem=problem, cell=cell, key=key)]
+    error = np.sqrt(variance_of(compared.design, influence))
+    figure = figure_row("percent_age_standardised", share=value, error=error, df=cell.df, **key)
+    pair = (value, cell.theirs.share)
+    rest = {"influence": influence, "added": cell.theirs.variance, "key": key}
+    return [figure, _gap(compared, cell, pair, measure=measure, **rest)]
 
 
 def _on_our_mix(compared: _Comparison, cell: _Cell, *, key: dict[str, Any]) -> list[dict[str, Any]]:
     """Bring the published percentages to our age mix, where every band is published."""
-    measure = "difference_points_benchmark_age_standardised"
-    ours = cell.ours
+    measure, ours = "difference_points_benchmark_age_standardised", cell.ours
     bands = sorted(set(compared.age[ours.rows]) - {""})
     published = {band: _published_band(compared, cell, band=band) for band in bands}
     whole = not any(one.problem for one in published.values())
@@ -362,49 +370,33 @@ def _on_our_mix(compared: _Comparison, cell: _Cell, *, key: dict[str, Any]) -> l
         problem = (
             "全国の値がすべての年代では公表されておらず、この調査の年齢の構成にそろえられません。"
         )
-        nothing = {"gap": np.nan, "variance": np.nan, "df": cell.df}
-        return [difference_row(measure, **nothing, problem=problem, **key)]
+        return [_no_gap(measure, problem=problem, cell=cell, key=key)]
     weights = np.where(ours.rows, compared.design.weights, 0.0)
-    total, share, published_variance = weights.sum(), 0.0, 0.0
+    total, share, variance = weights.sum(), 0.0, 0.0
     influence = ours.influence.copy()
     for band, one in published.items():
         in_band = ours.rows & (compared.age == band)
         part = weights[in_band].sum() / total
         share += part * one.share
-        published_variance += part**2 * one.variance
+        variance += part**2 * one.variance
         influence -= one.share * np.where(ours.rows, in_band - part, 0.0) / total
-    own = gap_variance_of(compared.design, ours, influence=influence, df=cell.df)
-    variance = own + published_variance
     people = float(sum(one.n for one in published.values()))
     theirs = key | {"n_unweighted": people, "n_effective": people, "n_cell": np.nan}
-    figure = figure_row(
-        "percent_benchmark_age_standardised",
-        share=share,
-        error=np.sqrt(published_variance),
-        **theirs,
-    )
-    gap = ours.value - share
-    return [
-        figure,
-        difference_row(measure, gap=gap, variance=variance, df=cell.df, problem="", **key),
-    ]
+    error, measured = np.sqrt(variance), "percent_benchmark_age_standardised"
+    figure = figure_row(measured, share=share, error=error, **theirs)
+    rest = {"influence": influence, "added": variance, "key": key}
+    return [figure, _gap(compared, cell, (ours.value, share), measure=measure, **rest)]
 
 
 def _published_band(compared: _Comparison, cell: _Cell, *, band: str) -> _Published:
     if cell.domain == "all":
         return compared.published(cell.value, domain=compared.axis, domain_value=band)
-    found = compared.published(
-        cell.value,
-        domain=f"{compared.axis} x {cell.domain}",
-        domain_value=f"{band} x {cell.domain_value}",
-    )
-    if found.n > 0:
-        return found
-    return compared.published(
-        cell.value,
-        domain=f"{cell.domain} x {compared.axis}",
-        domain_value=f"{cell.domain_value} x {band}",
-    )
+    pairs = [(compared.axis, band), (cell.domain, cell.domain_value)]
+    for domain, value in (map(join, zip(*order, strict=True)) for order in (pairs, pairs[::-1])):
+        found = compared.published(cell.value, domain=domain, domain_value=value)
+        if found.n > 0:
+            break
+    return found
 
 
 def compare_item(

@@ -89,13 +89,8 @@ def compare_waves(
             key = {"item_value": value, "domain": domain, "domain_value": code}
             rows += _wave_cell((design_now, now), (design_before, before), key=key, drifted=drifted)
     facts = {"table_id": f"waves_{item}", "item": item, "weighting": design_now.scheme}
-    return finish_rows(
-        rows,
-        facts=facts,
-        labels=labels or {},
-        confidence=confidence,
-        caveat=caveat,
-    )
+    told = {"labels": labels or {}, "confidence": confidence, "caveat": caveat}
+    return finish_rows(rows, facts=facts, **told)
 
 
 def _wave_domains(now: WaveSide, before: WaveSide) -> list[tuple[str, str]]:
@@ -143,27 +138,20 @@ def _wave_cell(
 def _wave_gap(
     shares: list[tuple[Design, Share]], *, problem: str, key: dict[str, Any]
 ) -> dict[str, Any]:
-    people = {
+    key |= {
         "n_unweighted": min((share.n for _, share in shares), default=0),
         "n_effective": min((share.n_effective for _, share in shares), default=0.0),
     }
-    if len(shares) < 2 or problem:
-        return difference_row(
-            "difference_points", gap=np.nan, variance=np.nan, df=0, problem=problem, **people, **key
+    gap, variance, df = np.nan, np.nan, 0
+    if len(shares) == 2 and not problem:
+        df = sum(int(design.degrees_of_freedom(share.rows)) for design, share in shares)
+        gap = shares[0][1].value - shares[1][1].value
+        variance = sum(
+            gap_variance_of(design, share, influence=share.influence, df=df)
+            for design, share in shares
         )
-    df = [int(design.degrees_of_freedom(share.rows)) for design, share in shares]
-    variance = [
-        gap_variance_of(design, share, influence=share.influence, df=sum(df))
-        for design, share in shares
-    ]
     return difference_row(
-        "difference_points",
-        gap=shares[0][1].value - shares[1][1].value,
-        variance=sum(variance),
-        df=sum(df),
-        problem=problem,
-        **people,
-        **key,
+        "difference_points", gap=gap, variance=variance, df=df, problem=problem, **key
     )
 
 
