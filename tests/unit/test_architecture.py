@@ -179,6 +179,7 @@ def test_no_path_climbs_out_of_its_folder():
         ("data/raw/ehime/2022/responses_synthetic.csv", False),
         ("data/raw/ehime/study.yaml", False),
         ("data/raw/ehime/codebook.csv", False),
+        ("data/raw/ehime/texts_en.yaml", False),
         ("data/raw/ehime/recipe.yaml", False),
         ("data/raw/ehime/themes.yaml", False),
         ("data/raw/ehime/2022/quotes.csv", True),
