@@ -80,14 +80,15 @@ def _mistake(place: str, key: str, /, **values: Any) -> ConfigError:
 
 
 def _explain(error: ValidationError, place: str, *, allowed: Iterable[str]) -> ConfigError:
-    """Say the first mistake that pydantic found, an unknown key before all."""
+    """Say the first mistake that pydantic found, an unknown key before all, and list every one."""
     unknown = ("extra_forbidden", "unexpected_keyword_argument")
-    first = min(error.errors(), key=lambda mistake: mistake["type"] not in unknown)
-    key = ".".join(str(part) for part in (place, *first["loc"]) if part != "")
-    if first["type"] in unknown:
-        listed = ", ".join(allowed)
-        return _mistake(key, "key", allowed=listed)
-    return _mistake(key, "value", why=first["msg"])
+    found = []
+    for mistake in sorted(error.errors(), key=lambda mistake: mistake["type"] not in unknown):
+        key = ".".join(str(part) for part in (place, *mistake["loc"]) if part != "")
+        is_key = mistake["type"] in unknown
+        listed = {"allowed": ", ".join(allowed)} if is_key else {"why": mistake["msg"]}
+        found.append(_mistake(key, "key" if is_key else "value", **listed))
+    return found[0].listing(f"{each.ja} / {each.en}" for each in found)
 
 
 def read_recipe(of: Study) -> Recipe:
@@ -114,8 +115,12 @@ def read_recipe(of: Study) -> Recipe:
     return recipe
 
 
-def _run(owner: People | Delivery, step: dict[str, Any], place: str) -> None:
-    """Call the method that a step names, with the step's other keys as its arguments."""
+def run_step(owner: People | Delivery, step: dict[str, Any], *, place: str) -> None:
+    """Call the method that a step names, with the step's other keys as its arguments.
+
+    Raises:
+        ConfigError: The step cannot be drawn; the message names place and key.
+    """
     kinds = [name for name in vars(type(owner)) if name[0] != "_"]
     kind = next((key for key in step if key in kinds), None)
     if kind is None:
@@ -234,9 +239,11 @@ def _cut(uniforms: np.ndarray, top: np.ndarray, *, shares: Sequence[float]) -> n
 class People:
     """The people drawn so far, at first a quota of the population; public methods are the steps."""
 
-    def __init__(self, of: Study, *, wave: Wave, n: int, rng: np.random.Generator) -> None:
+    def __init__(
+        self, of: Study, population: pd.DataFrame, *, wave: Wave, n: int, rng: np.random.Generator
+    ) -> None:
         cells = list(of.config.weighting.cells)
-        quota = allocate_quota(load_population(of).set_index(cells)["population"], n)
+        quota = allocate_quota(population.set_index(cells)["population"], n)
         people = quota.index.repeat(quota).to_frame(index=False)
         self.table = people.iloc[rng.permutation(n)].reset_index(drop=True)
         self.of, self.wave, self.n, self.rng, self.place = of, wave, n, rng, ""
@@ -501,15 +508,20 @@ def draw_people(of: Study, recipe: Recipe, *, n: int, rng: np.random.Generator) 
         ConfigError: A step has an unknown key, variable or code, or shares that do not sum to 100;
             or no step draws a question that must be answered.
     """
-    people = People(of, wave=recipe.waves[of.year], n=n, rng=rng)
+    people = People(of, load_population(of), wave=recipe.waves[of.year], n=n, rng=rng)
     for number, step in enumerate(recipe.steps, start=1):
-        _run(people, step, f"steps.{number}")
-    columns = of.codebook.columns
+        run_step(people, step, place=f"steps.{number}")
+    check_drawn(people)
+    return people
+
+
+def check_drawn(people: People) -> None:
+    """Refuse people to whom no step gave a question that must be answered."""
+    columns = people.columns
     needed = columns.index[(columns["required"] == "yes") & (columns["type"] != "ID")]
     lacking = ", ".join(name for name in needed if name not in people.table)
     if lacking:
         raise _mistake("steps", "lacking", names=lacking)
-    return people
 
 
 # --- the vendor's file --------------------------------------------------------------------------
@@ -614,7 +626,7 @@ def make_wave(of: Study, *, n: int | None = None, seed: int | None = None) -> by
     ids = [f"{wave.ids}{1000 + number}" for number in rng.permutation(good.n + spare.n)]
     delivery = Delivery(good, spare, ids=ids, scale=n / recipe.n)
     for number, fault in enumerate(recipe.faults, start=1):
-        _run(delivery, fault, f"faults.{number}")
+        run_step(delivery, fault, place=f"faults.{number}")
     whole = pd.concat([delivery.table, *delivery.extras], ignore_index=True)
     whole = whole.iloc[rng.permutation(len(whole))]
     marks, codes = of.config.multi_answer, of.codebook.codes.set_index("variable")["code"]

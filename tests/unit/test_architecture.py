@@ -38,7 +38,7 @@ report.english report.writer report.findings report.tables report.pictures repor
 report.groups report.quality report.summary report.shown report.another report.page
 report.workbook report.pdf
 run.notebooks run.release run.signoff run.pipeline run.session
-synthetic starting.making starting.checking starting.lab
+synthetic starting.making starting.recipes starting.checking starting.lab
 """
 MODULES = HOUSE.split()
 MAY_IMPORT = {name: set(MODULES[:position]) for position, name in enumerate(MODULES)}

@@ -190,6 +190,14 @@ def test_another_scale_and_a_code_that_is_not_ours_are_refused(folder):
         benchmark.read_benchmark(open_study("ehime", 2022))
 
 
+def test_a_year_of_which_nothing_was_published_names_those_there_are(folder):
+    plan = (folder / "study.yaml").read_text(encoding="utf-8")
+    wrong = plan.replace("benchmark_year: 2022", "benchmark_year: 2031")
+    (folder / "study.yaml").write_text(wrong, encoding="utf-8")
+    with pytest.raises(ConfigError, match="2031 年はありません。あるのは 2021"):
+        benchmark.read_benchmark(open_study("ehime", 2022))
+
+
 def test_what_cannot_be_compared_is_said():
     survey = open_study("ehime", 2022)
     # published by these in 2022, and no axis of ours

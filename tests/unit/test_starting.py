@@ -182,19 +182,43 @@ def test_an_official_file_of_any_name_makes_a_study_of_its_areas(root, tmp_path)
 # --- what is wrong --------------------------------------------------------------------------------
 
 
+THEMES = """\
+version: "1"
+questions:
+  worries:
+    text: consult
+    options: consult
+    label: 困りごと
+    short_label: 困りごと
+    themes: [{code: Talk, label: 話し相手, examples: [話す人がいない]}]
+"""
+
+
 def test_mistakes_of_every_file_are_told_at_once_with_their_lines(broken):
-    study, year = broken / "study.yaml", broken / "2026"
+    study, book, recipe = (broken / n for n in ("study.yaml", "codebook.csv", "recipe.yaml"))
     title = spoil(study, ("\ntitle:", "\ntitel:")) + 1
+    year = spoil(study, ("benchmark_year: 2023", "benchmark_year: 2031"))
+    age = spoil(study, ("minimum_age: 16", "minimum_age: sixteen"))
+    band = spoil(study, ("{code: 4-6, label: 4〜6点", "{code: 4-6, label: 4〜7点")) - 2
+    spoil(study, ("from: 4, to: 6}", "from: 4, to: 7}"))
     method = spoil(study, ("method: post_stratification", "method: by_eye"))
+    share = spoil(study, ("no_answer]}  # 人口に", 'no_answer], region: ["7"]}  # 人口に'))
+    rule = spoil(study, ("items: [ucla1,", "items: [ucla9,"))
     cross = spoil(study, ("    - worry_has\n    - health", "    - worry_had\n    - health"))
-    skip = spoil(broken / "codebook.csv", ("support=2,", "suport=2,"))
+    skip = spoil(book, ("support=2,", "suport=2,"))
+    (broken / "themes.yaml").write_text(THEMES, encoding="utf-8")
     (broken / "texts.yaml").write_text("chapters:\n  nowhere: {title: x}\nword: 1\n", "utf-8")
+    english = spoil(broken / "texts_en.yaml", ("男性: men", "男性: 2 men"), ("20代: 20s", "20代: "))
     spoil(broken / "population.csv", ("1,16-19,1,", "1,16-19,1,x"))
-    (year / "decisions.csv").write_text("respondent_id,decision,reason\nS-1,drop,\n", "utf-8")
-    (broken / "texts_en.yaml").write_text("松山市: City of 2\n", encoding="utf-8")
-    (year / "programmes").mkdir()
+    steps = [
+        spoil(recipe, ("  - pick: marital", "  - pick: maritel")),
+        spoil(recipe, ("    total: 15.8", "    totle: 15.8")),
+    ]
+    decisions = "respondent_id,decision,reason\nS-1,drop,\n"
+    (broken / "2026/decisions.csv").write_text(decisions, encoding="utf-8")
+    (broken / "2026/programmes").mkdir()
     for table in ("events", "meetings"):
-        (year / f"programmes/{table}.csv").write_text("へんな列\n1\n", encoding="utf-8")
+        (broken / f"2026/programmes/{table}.csv").write_text("へんな列\n1\n", encoding="utf-8")
     found = [
         (mistake.file.removeprefix("data/raw/matsuyama/"), mistake.line, mistake.text)
         for mistake in checking.list_mistakes("matsuyama", 2026)
@@ -202,17 +226,26 @@ def test_mistakes_of_every_file_are_told_at_once_with_their_lines(broken):
     wanted = [
         ("study.yaml", 0, "title: 必須"),
         ("study.yaml", title, "titel: 知らないキー。使えるのは study, title"),
+        ("study.yaml", year, "2031 年はありません。あるのは 2021, 2022"),
+        ("study.yaml", age, "design.minimum_age: 整数で"),
+        ("study.yaml", band, "derive.ucla_band.bands: 4-6 と 7-9 が重なる"),
         ("study.yaml", method, "weighting.method: 使えるのは 'post_stratification', 'raking'"),
+        ("study.yaml", share, "sample_share.region: 7 という名前はない。使えるのは 1, no_answer"),
+        ("study.yaml", rule, "quality.1.items: ucla9 という名前はない (unknown name; ucla"),
         (
             "study.yaml",
             cross,
             "tables.crosses: worry_had という名前はない (unknown name; worry_has",
         ),
+        ("themes.yaml", 8, "themes.questions.worries.themes.0.code"),
         ("codebook.csv", skip, "support_why"),
         ("texts.yaml", 2, "chapters.nowhere"),
         ("texts.yaml", 3, "word"),
-        ("texts_en.yaml", 1, ""),
+        ("texts_en.yaml", english, "「日本語の言葉: 英語の言葉」"),
+        ("texts_en.yaml", english + 13, "日本語にない数"),
         ("population.csv", 2, "population"),
+        ("recipe.yaml", steps[0], "maritel はコードブックに"),
+        ("recipe.yaml", steps[1], "totle: 知らないキーです（使えるのは shares, by"),
         ("2026/decisions.csv", 2, "対象が 0 行"),
         ("2026/decisions.csv", 2, "decision は accept/correct/exclude"),
         ("2026/decisions.csv", 2, "reason が空"),

@@ -12,7 +12,7 @@ from tsunagari import errors
 from tsunagari.intake.deriving import derive_variables
 from tsunagari.study import codebook, files
 from tsunagari.study.codebook import Item
-from tsunagari.study.survey import open_study
+from tsunagari.study.survey import inspect_study_file, open_study
 
 CODEBOOK = """\
 question_no,item,variable,type,label,short_label,code,code_label,role,min,max,ask_if,required,\
@@ -86,6 +86,18 @@ def changed(**parts) -> dict:
     return {**GOOD, **parts}
 
 
+def derived(**rule) -> dict:
+    return changed(derive=GOOD["derive"] | {"x": {"label": "x", **rule}})
+
+
+def merged(*codes: str) -> dict:
+    return {"code": f"of_{codes[-1]}", "label": "x", "of": list(codes)}
+
+
+def band(low: int, high: int | None) -> dict:
+    return {"code": str(low), "label": "x", "from": low, "to": high}
+
+
 def test_a_good_study_opens():
     survey = open_study("small", 2022)
     assert survey.wave.fieldwork == "2023年1月"
@@ -153,6 +165,35 @@ def test_unknown_year_names_those_there_are():
             changed(indicators={"a": {"label": "x", "item": "lonley", "codes": [2]}}),
             r"indicators.a.item: lonley.*lonely \?",
         ),
+        (
+            changed(quality=[{"rule": "speeder", "variable": "seconds"}]),
+            r"quality.0.variable: seconds という名前はない",
+        ),
+        (
+            changed(quality=[{"rule": "straightliner", "items": ["lonley"]}]),
+            r"quality.0.items: lonley.*lonely \?",
+        ),
+        (changed(regions={"9": {"label": "x"}}), r"regions: 9 .*使えるのは 1, 2"),
+        (
+            changed(weighting={**GOOD["weighting"], "sample_share": {"region": ["7"]}}),
+            r"weighting.sample_share.region: 7 .*使えるのは 1, 2",
+        ),
+        (
+            changed(
+                weighting={
+                    **GOOD["weighting"],
+                    "collapse": [{"variable": "region", "codes": ["1", "7"]}],
+                }
+            ),
+            r"weighting.collapse.0.codes: 7 .*使えるのは 1, 2",
+        ),
+        (derived(recode_of="lonely", classes=[merged("1"), merged("7")]), r"derive.x.classes: 7"),
+        (derived(recode_of="lonely", classes=[merged("1")]), r"derive.x.classes: コード 2 がどれ"),
+        (derived(recode_of="lonely", classes=[merged("1", "2"), merged("2")]), r"2 が二つある"),
+        (derived(bands_of="age", bands=[band(0, 20), band(20, None)]), r"0 と 20 が重なる"),
+        (derived(bands_of="age", bands=[band(20, 10)]), r"derive.x.bands: 20 は from が to より"),
+        (changed(model={"outcomes": 1, "factors": []}), r"model.outcomes: 一覧 \[ , \] で"),
+        (changed(marks={"confidence": 95}), r"marks.confidence: 1.0 より小さく"),
         (
             changed(indicators={"lonely_yes": {"label": "x", "item": "lonely", "codes": [7]}}),
             r"indicators.lonely_yes.codes: 7",
@@ -233,7 +274,7 @@ def test_codes_of_the_study_file_are_the_text_that_stands_there(folder):
     text = (folder / "study.yaml").read_text(encoding="utf-8")
     text += "multi_answer: {chosen: Yes, unchosen: No}\nregions: {01: {label: 12:30}}\n"
     (folder / "study.yaml").write_text(text, encoding="utf-8")
-    config = open_study("small", 2022).config
+    config = inspect_study_file(folder / "study.yaml")[0]
     assert (config.multi_answer.chosen, config.multi_answer.unchosen) == ("Yes", "No")
     assert {code: region.label for code, region in config.regions.items()} == {"01": "12:30"}
     assert config.derive["age_band"].bands[1].to is None

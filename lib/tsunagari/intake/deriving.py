@@ -29,8 +29,8 @@ def derive_variables(respondents: pd.DataFrame, study: Study) -> pd.DataFrame:
         answer, missing where a part was not asked; sums are Int64.
 
     Raises:
-        ConfigError: A sum mixes scale versions, its range is not what the codes give, a merged
-            answer leaves out a code, or rules go round in a circle.
+        ConfigError: A sum mixes scale versions, its range is not what the codes give, or rules go
+            round in a circle.
     """
     derived: dict[str, pd.Series] = {}
     waiting = dict(study.config.derive)
@@ -52,7 +52,7 @@ def derive_variables(respondents: pd.DataFrame, study: Study) -> pd.DataFrame:
                 asked = _asked(table, parts.sum_of if parts else (rule.bands_of,), study=study)
                 derived[name] = _bands(rule, table[rule.bands_of], asked=asked)
             elif kinds.get(rule.recode_of, "derived") != "MA":
-                derived[name] = _recode(name, rule, table=table, study=study)
+                derived[name] = _recode(rule, table=table, study=study)
     return respondents.assign(**derived)
 
 
@@ -119,11 +119,8 @@ def _sum(name: str, rule: Derived, *, table: Mapping[str, pd.Series], study: Stu
     return pd.Series(pd.array(total, dtype="Float64"), index=index).astype("Int64")
 
 
-def _recode(name: str, rule: Derived, *, table: Mapping[str, pd.Series], study: Study) -> pd.Series:
+def _recode(rule: Derived, *, table: Mapping[str, pd.Series], study: Study) -> pd.Series:
     item = study.items[rule.recode_of]
     merged = {code: group.code for group in rule.classes for code in group.of}
-    left_out = [code for code in item.options if code not in merged]
-    if left_out:
-        raise ConfigError("RECODE_INCOMPLETE", name=name, item=item.name, names=", ".join(left_out))
     none = dict.fromkeys((*item.missing, *item.no_answer, NO_ANSWER), NO_ANSWER)
     return table[rule.recode_of].map({**none, **merged}).astype("str")

@@ -19,6 +19,8 @@ from tsunagari.intake.reading import read_responses
 from tsunagari.programmes import records
 from tsunagari.report.texts import own_texts
 from tsunagari.starting.making import template_study, texts
+from tsunagari.starting.recipes import recipe_mistakes
+from tsunagari.statistics.benchmark import read_benchmark
 from tsunagari.study.codebook import Codebook, inspect_codebook, skip_rules
 from tsunagari.study.files import repository_root
 from tsunagari.study.population import target_mistakes
@@ -51,7 +53,7 @@ def list_mistakes(name: str, year: int) -> list[Mistake]:
         year: Wave.
 
     Returns:
-        Mistakes of study.yaml, themes.yaml, codebook.csv, the texts, the population,
+        Mistakes of study.yaml, themes.yaml, codebook.csv, the texts, the population, the recipe,
         decisions.csv and the programmes' records. None where a report would find none.
 
     Raises:
@@ -74,8 +76,9 @@ def list_mistakes(name: str, year: int) -> list[Mistake]:
     told = {each.text.partition(":")[0] for each in found}  # something else stands in for these
     named = [p for p in name_problems(study) if not _is_below(p.partition(":")[0], told)]
     found += [_placed(folder, problem) for problem in named]
+    found += _benchmark(study)
     whole = [*found, *wrong, *texts_wrong, *_english(study), *_population(study)]
-    return _in_order(folder, [*whole, *_decisions(study), *_records(study)])
+    return _in_order(folder, [*whole, *_recipe(study), *_decisions(study), *_records(study)])
 
 
 def _in_order(folder: Path, found: Iterable[Mistake]) -> list[Mistake]:
@@ -103,7 +106,7 @@ def _study_file(folder: Path, *, year: int) -> tuple[Any, list[Mistake]]:
         config, problems = inspect_study_file(folder / "study.yaml", stand_in=template_study())
     except ConfigError as error:  # no YAML; the sentence says where
         return None, [Mistake(str(error.values["name"]), _line_said(error.ja), _told(error))]
-    found = [_placed(folder, problem) for problem in problems]
+    found = sorted((_placed(folder, problem) for problem in problems), key=lambda each: each.file)
     if config is None:
         found.append(Mistake("study.yaml", 0, texts()["checked"]["blocked"]))
     elif year not in config.waves:
@@ -235,10 +238,47 @@ def _texts(folder: Path) -> Iterator[Mistake]:
 
 
 def _english(study: Study) -> Iterator[Mistake]:
+    path = study.raw_dir / "texts_en.yaml"
     try:
         _ = study.english
     except SurveyError as error:
-        yield Mistake("texts_en.yaml", int(error.values.get("line", 0)), _told(error))
+        for problem in error.problems or [_told(error)]:
+            pair, line = re.search(r"の (\d+) 番目", problem), _line_said(problem)
+            if pair:
+                node = yaml.compose(path.read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
+                is_list = isinstance(node, yaml.MappingNode)
+                line = node.value[int(pair[1]) - 1][0].start_mark.line + 1 if is_list else 1
+            yield Mistake(path.name, line, problem)
+
+
+def _recipe(study: Study) -> Iterator[Mistake]:
+    path = study.raw_dir / "recipe.yaml"
+    if not path.exists() or not {*study.config.weighting.cells} <= {*study.items}:
+        return
+    for error in recipe_mistakes(study):
+        for problem in error.problems or [_told(error)]:
+            place = problem.removeprefix("recipe.yaml の ")
+            place = re.sub(r"^(steps|faults)\.(\d+)(?: \(.*?\))?", _from_nought, place)
+            key, said = place.partition(":")[0], re.search(r"変数 (\S+) ", place)
+            line = int(key) if key.isdecimal() else _line_of(path, key, said)
+            yield Mistake(path.name, line, problem)
+
+
+def _from_nought(found: re.Match[str]) -> str:
+    return f"{found[1]}.{int(found[2]) - 1}"
+
+
+def _benchmark(study: Study) -> Iterator[Mistake]:
+    path = study.raw_dir / "study.yaml"
+    plan = study.config.benchmark
+    if not plan or not {*plan.items, *plan.axes.values()} <= {*study.items}:
+        return  # told with the names
+    try:
+        read_benchmark(study)
+    except SurveyError as error:
+        year = f"waves.{study.year}.benchmark_year"
+        key = year if error.code == "BENCHMARK_YEAR" else "benchmark"
+        yield Mistake(path.name, _line_of(path, key), _told(error))
 
 
 def _population(study: Study) -> Iterator[Mistake]:

@@ -50,12 +50,16 @@ def read_benchmark(study: Study) -> PublishedFigures:
     Raises:
         InputError: A file is missing.
         ModelError: The table is wrong; see `check_benchmark`.
-        ConfigError: A published answer or group means none of ours, and `benchmark.answers` does
-            not say which it is.
+        ConfigError: Nothing was published of the year, or a published answer or group means none
+            of ours, and `benchmark.answers` does not say which it is.
     """
-    if study.config.benchmark is None or study.wave.benchmark_year is None:
+    year = study.wave.benchmark_year
+    if study.config.benchmark is None or year is None:
         return PublishedFigures(pd.DataFrame(columns=BENCHMARK_COLUMNS))
     table = check_benchmark(read_table(study.benchmark_dir / "benchmarks.csv"))
+    if year not in (known := sorted(table["year"].unique())):
+        years = ", ".join(map(str, known))
+        raise ConfigError("BENCHMARK_YEAR", wave=study.year, year=year, years=years)
     book = read_meanings(read_table(study.benchmark_dir / "codebook.csv"))
     return translate(table, book, study=study)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import itertools
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -37,6 +38,21 @@ from tsunagari.study.files import (
 from tsunagari.study.settings import FileFormat, Net, Part, RecordsFile, StudyFile, Themes, Wave
 
 _FEW = 12  # so many names that may stand are said where none is near
+_WANTED = {  # what pydantic says in English alone
+    "int_parsing": "整数で",
+    "int_type": "整数で",
+    "float_parsing": "数で",
+    "float_type": "数で",
+    "string_type": "文字で",
+    "tuple_type": "一覧 [ , ] で",
+    "dict_type": "「鍵: 値」で",
+    "model_type": "「鍵: 値」で",
+    "too_short": "{min_length} つ以上",
+    "greater_than": "{gt} より大きく",
+    "greater_than_equal": "{ge} 以上に",
+    "less_than": "{lt} より小さく",
+    "less_than_equal": "{le} 以下に",
+}
 UNCODED = "uncoded"  # a free text without a theme of the study's dictionary
 ALIKE = str.maketrans("ヶヵ〜−—―", "ケカ~---")  # written one for the other, also by encodings
 
@@ -79,10 +95,13 @@ class Study:
         words = (_read_yaml(path, yaml.SafeLoader) if path.exists() else None) or {}
         pairs = words.items() if isinstance(words, dict) else [(words, None)]
         digits = re.compile(r"\d+")
+        wrong = []
         for line, (ja, en) in enumerate(pairs, start=1):
             is_text = isinstance(ja, str) and isinstance(en, str)
             if not is_text or not set(digits.findall(en)) <= set(digits.findall(ja)):
-                raise ConfigError("TEXTS_EN", line=line)
+                wrong.append(ConfigError("TEXTS_EN", line=line))
+        if wrong:
+            raise wrong[0].listing(f"{each.ja} / {each.en}" for each in wrong)
         return words
 
     @property
@@ -381,8 +400,13 @@ def inspect_study_file(
             break
         except ValidationError as error:
             mistakes = {mistake["loc"]: _explain(mistake) for mistake in error.errors()}
-        told = mistakes | told  # what was taken out may lack now
-        if not [place for place in mistakes if _drop(raw, place) or _put(raw, place, stand_in)]:
+        told = mistakes | told
+        # What is wrong or was taken out lacks in what holds it: that is no mistake of its own.
+        above = {place[:n] for place in told for n in range(len(place))}
+        told = {place: said for place, said in told.items() if place not in above}
+        mended = [p for p in mistakes if _drop(raw, p) or _put(raw, p, stand_in)]
+        lost = [p for p in mistakes if p not in mended and p[:1] == ("themes",)]
+        if not mended and not (lost and _drop(raw, ("themes",))):  # a file of its own
             return None, [*told.values()]
     problems = [*told.values()]
     if config.study != path.parent.name:
@@ -428,7 +452,8 @@ def _explain(mistake: dict[str, Any]) -> str:
         return f"{key}: 知らないキー。使えるのは {', '.join(allowed)} (unknown key{guess})"
     if kind == "literal_error":
         return f"{key}: 使えるのは {mistake['ctx']['expected']} (one of these)"
-    return f"{key}: {mistake['msg']}"
+    wanted = _WANTED.get(kind, "").format(**mistake.get("ctx", {}))
+    return f"{key}: {wanted} ({mistake['msg']})" if wanted else f"{key}: {mistake['msg']}"
 
 
 def _allowed_keys(place: tuple[Any, ...]) -> list[str]:
@@ -468,6 +493,9 @@ def _check_names(study: Study) -> list[str]:
     for axis, nets in config.tables.axis_nets.items():
         known = study.items[axis].nets if axis in study.items else ()
         uses += [(f"tables.axis_nets.{axis}", net, known) for net in nets]
+    for place, rule in enumerate(config.quality):
+        uses += [(f"quality.{place}.variable", rule.variable, columns)]
+        uses += [(f"quality.{place}.items", name, tabulated) for name in rule.items]
     uses += [("model.outcomes", name, config.indicators) for name in config.model.outcomes]
     uses += [("model.factors", name, tabulated) for name in config.model.factors]
     uses += [("model.reference", name, config.model.factors) for name in config.model.reference]
@@ -491,7 +519,8 @@ def _check_names(study: Study) -> list[str]:
         f"derive.{name}: bands_of+bands, sum_of, recode_of+classes の一つ (exactly one)"
         for name in unclear
     ]
-    return [p for p in problems if p] + _check_codes(study) + _check_weighting(study)
+    problems += _check_codes(study) + _check_derived(study) + _check_weighting(study)
+    return [problem for problem in problems if problem]
 
 
 def _check_themes(study: Study, variables: list[str]) -> list[str]:
@@ -540,11 +569,18 @@ def _unknown(key: str, name: str, known: list[str]) -> str | None:
 
 
 def _check_codes(study: Study) -> list[str]:
-    """Return every code in indicators and model references that its item does not have."""
+    """Return every code in study.yaml that its item does not have."""
     used = [(f"indicators.{n}.codes", i.item, i.codes) for n, i in study.config.indicators.items()]
     used += [
         (f"model.reference.{n}", n, [code]) for n, code in study.config.model.reference.items()
     ]
+    weighting, region = study.config.weighting, study.config.design.region
+    used += [(f"weighting.sample_share.{n}", n, of) for n, of in weighting.sample_share.items()]
+    used += [(f"weighting.collapse.{at}.codes", rule.variable, rule.codes)
+             for at, rule in enumerate(weighting.collapse)]  # fmt: skip
+    used += [("regions", region, study.config.regions)]
+    used += [(f"derive.{n}.classes", rule.recode_of, each.of)
+             for n, rule in study.config.derive.items() for each in rule.classes]  # fmt: skip
     found = [(key, study.items[name], codes) for key, name, codes in used if name in study.items]
     return [
         problem
@@ -552,6 +588,32 @@ def _check_codes(study: Study) -> list[str]:
         for problem in (_unknown(key, code, list(item.labels)) for code in codes)
         if problem
     ]
+
+
+def _check_derived(study: Study) -> list[str]:
+    """Return every band that ends before it begins or overlaps another, and codes merged twice."""
+    problems = []
+    for name, rule in study.config.derive.items():
+        spans = [(b.from_, np.inf if b.to is None else b.to, b.code) for b in rule.bands]
+        problems += [
+            f"derive.{name}.bands: {code} は from が to より大きい (from is above to)"
+            for low, high, code in spans
+            if low > high
+        ]
+        problems += [
+            f"derive.{name}.bands: {one[2]} と {other[2]} が重なる (bands overlap)"
+            for one, other in itertools.combinations(spans, 2)
+            if max(one[0], other[0]) <= min(one[1], other[1])
+        ]
+        merged = [code for each in rule.classes for code in each.of]
+        twice = dict.fromkeys(code for code in merged if merged.count(code) > 1)
+        problems += [f"derive.{name}.classes: {n} が二つある (stands twice)" for n in twice]
+        item = study.items.get(rule.recode_of or "")
+        lacking = [code for code in item.options if code not in merged] if item else []
+        if lacking and rule.classes:
+            listed = ", ".join(lacking)
+            problems.append(f"derive.{name}.classes: コード {listed} がどれにもない (in no class)")
+    return problems
 
 
 def _check_weighting(study: Study) -> list[str]:
