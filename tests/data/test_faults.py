@@ -934,10 +934,16 @@ def id_conflict(case):
     case.put("id", case.answers.loc[8, "id"], 12)
 
 
+@fault("ID-02a", rows={"ID_CONFLICT": 4})
+def four_conflicts(case):
+    for row in (0, 2):
+        case.answers.loc[row, "id"] = case.answers.loc[row + 1, "id"]
+
+
 @fault("ID-02b", error="ID_CONFLICT")
 def many_conflicts(case):
-    for row in range(0, 20, 2):
-        case.answers.loc[row, "id"] = case.answers.loc[row + 1, "id"]
+    for row in (0, 1, 3):  # three of one id, and two
+        case.answers.loc[row, "id"] = case.answers.loc[2 if row < 3 else 4, "id"]
 
 
 @fault("ID-03", rows={"ID_MISSING": 2})
@@ -982,9 +988,14 @@ def out_of_range(case):
     case.put("cohab", "9", 5)
 
 
+@fault("COD-01a", cells={("cohab", "OUT_OF_RANGE"): 4})
+def four_out_of_range(case):
+    case.put("cohab", "7", *range(5, 9))
+
+
 @fault("COD-01b", error="CODE_UNKNOWN")
 def many_out_of_range(case):
-    case.put("cohab", "7", *range(5, 15))
+    case.put("cohab", "7", *range(5, 10))
 
 
 @fault("COD-02", repairs={"NFKC": 1}, cells={("cohab", "NOT_A_CODE"): 1})
@@ -1007,7 +1018,12 @@ def labels(case):
 
 @fault("COD-05", error="MISSING_CODE_UNDECLARED")
 def undeclared_missing(case):
-    case.put("cohab", "99", *range(5, 9))
+    case.put("cohab", "99", *range(5, 8))
+
+
+@fault("COD-05a", cells={("cohab", "OUT_OF_RANGE"): 2})
+def two_that_look_missing(case):
+    case.put("cohab", "99", 5, 6)
 
 
 @fault("COD-06", cells={("persons", "NOT_NUMERIC"): 3})
@@ -1215,10 +1231,25 @@ def straight_line(case):
     case.put("since", "", 5)
 
 
-@fault("QLT-02", flags={"SPEEDER": 2}, cells={("seconds", "OUT_OF_RANGE"): 1})
+@fault("QLT-01b", flags={"STRAIGHTLINER": 1})
+def straight_line_of_three(case):
+    """Three equal answers are a line where the others are missing; two are none."""
+    case.study["quality"] = [{"rule": "straightliner", "items": ITEMS}]
+    case.answers[["lonely", "since"]] = ["5", "2"]
+    case.put("lonely", "9", 5, 6)
+    case.put("since", "", 5, 6)
+    for name in ITEMS[:3]:
+        case.put(name, "2", 5, 6)
+    case.put("ucla3", "9", 6)
+
+
+@fault("QLT-02", flags={"SPEEDER": 3}, cells={("seconds", "OUT_OF_RANGE"): 1})
 def speeders(case):
-    case.study["quality"] = [{"rule": "speeder", "variable": "seconds", "threshold": 0.333}]
-    for row, text in enumerate(("5", "0", "-30"), start=5):
+    """Half of the median, 300 seconds, is no speeder; forms left open do not move it."""
+    case.study["quality"] = [{"rule": "speeder", "variable": "seconds", "threshold": 0.5}]
+    case.answers["seconds"] = "600"
+    case.put("seconds", "86400", *range(100, 110))
+    for row, text in enumerate(("5", "0", "-30", "299", "300"), start=5):
         case.put("seconds", text, row)
 
 
@@ -1226,7 +1257,8 @@ def speeders(case):
 def speeders_out(case):
     rule = {"rule": "speeder", "variable": "seconds", "threshold": 120, "action": "quarantine"}
     case.study["quality"] = [rule]
-    case.put("seconds", "60", 5, 6)
+    for row, text in enumerate(("60", "119", "120"), start=5):
+        case.put("seconds", text, row)
 
 
 @fault("QLT-03")
@@ -1235,11 +1267,14 @@ def paper_has_no_duration(case):
     case.put("seconds", "", *range(2, 102))
 
 
-@fault("QLT-04", flags={"DUPLICATE_TEXT": 6})
+@fault("QLT-04", flags={"DUPLICATE_TEXT": 5})
 def copied_text(case):
+    """Ten letters from five people are flagged; not nine letters, nor four people."""
     case.study["quality"] = [{"rule": "duplicate_text", "variable": "words", "threshold": 5}]
     case.answers["words"] = [f"それぞれちがう自由な回答 {i}" for i in range(N_ROWS)]
-    case.put("words", "どこかから写してきた同じ回答", *range(5, 11))
+    case.put("words", "写してきた同じ回答だ", *range(5, 10))
+    case.put("words", "写してきた同じ回答", *range(20, 30))
+    case.put("words", "どこかから写した同じ回答", *range(40, 44))
 
 
 @fault("QLT-05", flags={"INCONSISTENT": 1})
@@ -1266,6 +1301,7 @@ def dropped_out(case):
 def outside(case):
     case.put("region", "3", 5)
     case.put("age", "15", 6)
+    case.put("age", "16", 7)  # of age
 
 
 @fault("QLT-08", rows={"TEST_RECORD": 2})

@@ -108,6 +108,12 @@ def test_what_a_coder_chose_comes_back(filled, ids):
     assert "uncoded" not in found
 
 
+def test_an_answer_that_stands_twice_is_refused(filled, ids):
+    again = rows_of(filled())[2][0]
+    with pytest.raises(errors.InputError, match="足りない 0 件、知らない・重なる 2 件、行 3, 8"):
+        sheet.read_sheet(filled({"A8": again}), ids=ids, themes=LABELS)
+
+
 @pytest.mark.parametrize(
     ("changes", "code", "told"),
     [

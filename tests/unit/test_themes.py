@@ -126,6 +126,13 @@ def test_log_likelihood_by_hand():
     assert (row["n_here"], row["n_rest"]) == (3, 1)
 
 
+def test_a_word_that_is_commoner_in_the_rest_tells_nothing_of_an_answer():
+    # 夜 stands in 3 of 4 answers here and in all of the rest; 寂しい in all here, in none there.
+    said = [redaction.redact(t) for t in [*["寂しい夜"] * 3, "寂しい", "夜", "夜"]]
+    table = answers.telling_words(said, np.array([True] * 4 + [False] * 2))
+    assert table["words"].tolist() == ["寂しい", "寂しい 夜"]
+
+
 # --- a themes.yaml with a mistake -----------------------------------------------------------------
 
 

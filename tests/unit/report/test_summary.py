@@ -137,7 +137,8 @@ def test_only_open_actions_of_last_year_with_a_readable_date():
     assert said("open_actions", told) == [
         "3団体に頼む（県、期限 2023年10月1日）：対応中です。1件を紹介。期限を過ぎています。"
     ]
-    done = records_sample.published(actions=pd.DataFrame(rows[1:]))
+    dropped = action | {"state": "中止", "what": "やめたこと"}
+    done = records_sample.published(actions=pd.DataFrame([*rows[1:], dropped]))
     assert said("open_actions", done) == ["昨年度から残った宿題は、ありません。"]
 
 
