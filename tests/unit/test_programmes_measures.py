@@ -580,9 +580,24 @@ def test_flows_and_places(read):
         read(flows=[head, "y,プラン,居場所体験,30,人,21", "y,プラン,中断,10,人,"], place_use=use),
         year=2022,
     )
-    assert one(found, "flow", "居場所体験", "プラン")["estimate"] == 75.0  # 30 of 40
-    assert one(found, "flow_days", "居場所体験", "プラン")["estimate"] == 21.0
+    own = found[found["item_value"] == "居場所体験"].set_index("measure")["estimate"]
+    assert own.to_dict() == {"percent": 75.0, "median": 21.0}  # 30 of 40
     assert found.loc[found["item"] == "visits_total", "estimate"].tolist() == [100.0]
+
+
+def test_days_do_not_tell_how_many_a_hidden_flow_had(read):
+    head = "期間,もとの段階,つぎの段階,数,単位,日数（中央値）"
+    lines = [
+        "y,プラン,居場所体験,31,人,21",
+        "y,居場所体験,参加継続,22,人,40",
+        "y,居場所体験,中断,9,人,5",
+    ]
+    found = courses.measure(read(flows=[head, *lines]), year=2022)
+    settings = Disclosure(area="below")
+    released = rows.release(found, partial(suppression.suppress, settings=settings))
+    own = released[released["domain_value"] == "居場所体験"]
+    assert set(own["status"]) == {"suppressed"}
+    assert own[["estimate", "n_unweighted"]].isna().all(axis=None)
 
 
 def test_links_are_drawn_each_below_what_leads_to_it():

@@ -95,9 +95,7 @@ def _flows(flows: pd.DataFrame) -> Iterator[dict[str, Any]]:
             yield share("flow", str(to_stage), count=count, n=counts.sum(), confidence=None, **told)
             if part["to_stage"].is_unique and days[to_stage] >= 0:
                 known = {"estimate": days[to_stage], "n_unweighted": count}
-                yield row(
-                    "flow_days", str(to_stage), measure="median", unit="days", **known, **told
-                )
+                yield row("flow", str(to_stage), measure="median", unit="days", **known, **told)
 
 
 def _places(use: pd.DataFrame) -> Iterator[dict[str, Any]]:

@@ -287,7 +287,7 @@ def flows(writer: Writer, *, programme: str, **_: Any) -> Lines:
     for row in records(rows):
         stage = lines.setdefault(row["domain_value"], {})
         line = stage.setdefault(row["item_value"], {"label": clean_text(row["item_label"])})
-        line["days" if row["item"] == "flow_days" else row["measure"]] = row
+        line["days" if row["measure"] == "median" else row["measure"]] = row
     return Lines({stage: list(found.values()) for stage, found in lines.items()})
 
 

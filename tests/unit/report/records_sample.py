@@ -65,7 +65,7 @@ def figures():
         share(flow, "flow", "プラン", estimate=70, n_unweighted=64, **first),
         row(flow, "flow", "中断", **first | {"status": "suppressed", "item_label": "中断"}),
         share(flow, "flow", "中断", **first | {"status": "suppressed", "item_label": "中断"}),
-        row(flow, "flow_days", "プラン", estimate=14, **first | {"measure": "median", "unit": "days"}),
+        row(flow, "flow", "プラン", estimate=14, **first | {"measure": "median", "unit": "days"}),
         *(row("kpi", "K1", measure=m, unit="percent", estimate=n, item_label="届いた割合")
           for m, n in (("actual", 70), ("target", 90), ("baseline", 60), ("previous", 65),
                        ("achievement", 77.8))),
