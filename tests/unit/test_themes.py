@@ -35,6 +35,24 @@ def test_every_example_of_the_dictionary_holds(name, code, text, is_example):
     assert (code in coded(text, name)) == is_example
 
 
+EXCLUSIONS = [
+    (name, theme.code, word)
+    for name, question in QUESTIONS.items()
+    for theme in question.themes
+    for word in theme.excluded
+]
+
+
+@pytest.mark.parametrize(("name", "code", "word"), EXCLUSIONS)
+def test_every_exclusion_of_the_dictionary_is_felt_by_a_counter_example(name, code, word):
+    question = QUESTIONS[name]
+    theme = next(theme for theme in question.themes if theme.code == code)
+    less = theme.model_copy(update={"excluded": tuple(w for w in theme.excluded if w != word)})
+    without = themes.Dictionary(question.model_copy(update={"themes": (less,)}))
+    texts = [words.words_of(words.tidy(text)) for text in theme.counter_examples]
+    assert any(code in without.code(text) for text in texts)
+
+
 @pytest.mark.parametrize(
     ("text", "found"),
     [
