@@ -17,6 +17,7 @@ from tsunagari.report.published import (
     Published,
     Row,
     in_order,
+    is_aged,
     is_drawable,
     is_hidden,
     judged,
@@ -109,9 +110,16 @@ def _stacked(
     answers = table[~table["is_silent"]].groupby(bars)["estimate"]
     if answers.apply(lambda each: each.notna().all()).sum() < min(2, len(groups)):
         return
-    tops = [_top_answer(published, rows) for rows in whole.values()]
-    tops = list(dict.fromkeys(filter(None, tops)))
-    context = {"items": [], "gap": None, "indicator": None, "tops": tops} | context
+    told = list(groups) if "items" in context else list(groups)[:1]  # of this wave alone
+    tops = {group: _top_answer(published, whole[group]) for group in told if group in whole}
+    tops = {group: top for group, top in tops.items() if top}
+    context = {
+        "items": [],
+        "gap": None,
+        "is_aged": False,
+        "indicator": None,
+        "tops": tops,
+    } | context
     n = n_text(pd.concat(whole.values()))
     said = words(writer, name, n=n, item=item, has_interval=False, **context)
     grey = tuple(labels.get(code, code) for code in silent)
@@ -155,9 +163,9 @@ def distribution(writer: Writer, *, item: str, **_: Any) -> Iterator[Picture]:
     if has_nation:
         groups[writer.text("nation_label")] = nation
     name = published.indicator_of(item)
-    gap = judged(published.nation(item, published.value_of(name))) if name else None
-    yield from _stacked(writer, groups, name="distribution", item=item, gap=gap,
-                        indicator=name, has_nation=has_nation)  # fmt: skip
+    gap = _gaps(published).get(name)
+    context = {"gap": gap, "is_aged": bool(gap) and is_aged(gap), "has_nation": has_nation}
+    yield from _stacked(writer, groups, name="distribution", item=item, indicator=name, **context)
 
 
 def family(writer: Writer, *, items: list[str], **_: Any) -> Iterator[Picture]:
@@ -225,7 +233,8 @@ def indicators(writer: Writer, **_: Any) -> Iterator[Picture]:
     ]
     n = n_text(pd.DataFrame(ours.values()))
     gaps = _gaps(published)
-    said = words(writer, "indicators", n=n, has_nation=bool(theirs), gaps=gaps)
+    context = {"gaps": gaps, "is_aged": any(map(is_aged, gaps.values()))}
+    said = words(writer, "indicators", n=n, has_nation=bool(theirs), **context)
     chart = figures.interval_dots(pd.concat(parts), words=said)
     yield Picture(chart, keys_of([*ours.values(), *theirs.values()]))
 
@@ -324,7 +333,8 @@ def nation(writer: Writer, **_: Any) -> Iterator[Picture]:
     if not gaps:
         return
     table = pd.DataFrame(gaps.values())
-    said = words(writer, "nation", n=n_text(table), gaps=gaps, has_nation=True)
+    context = {"gaps": gaps, "is_aged": all(map(is_aged, gaps.values()))}
+    said = words(writer, "nation", n=n_text(table), has_nation=True, **context)
     rows = chart_rows(published, table, labels=map(published.label, gaps))
     sure = table["verdict"].where(table["verdict"].isin([HIGHER, LOWER]), "")  # no ▲: any size
     chart = figures.interval_dots(rows.assign(mark=sure.to_list()), words=said,

@@ -16,7 +16,7 @@ from markupsafe import Markup, escape
 from tsunagari.errors import ConfigError, SurveyError
 from tsunagari.estimates import is_whole
 from tsunagari.gate.words import clean_text
-from tsunagari.report.published import Published, Row, is_aged, is_hidden, is_sure, keys_of, mark_of
+from tsunagari.report.published import Published, Row, is_hidden, is_sure, keys_of, mark_of
 from tsunagari.report.texts import FIXED, own_texts
 
 HIDDEN, MISSING, NONE = "x", "…", "-"
@@ -167,7 +167,7 @@ class Writer:
         filters = (value, marked, size, with_interval, ends, of_rows, day)
         jinja.filters |= {each.__name__: each for each in filters}
         jinja.filters |= {"clean": clean_text, "number": format_number}
-        jinja.tests |= {"sure": is_sure, "aged": is_aged, "hidden": is_hidden}
+        jinja.tests |= {"sure": is_sure, "hidden": is_hidden}
         about = published.about
         plain = {name: text for name, text in about.items() if isinstance(text, str | None)}
         jinja.globals |= self.texts["words"] | {n: clean_text(t or "") for n, t in plain.items()}

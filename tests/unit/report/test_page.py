@@ -115,8 +115,36 @@ def test_effects_are_told_as_associations_at_equal_conditions(council):
 
 def test_finding_stands_in_the_title_where_the_test_holds(council):
     titles = council.contents["title"].tolist()
-    assert "「孤独感がしばしば・常にある人」の割合は、年齢をそろえると全国より高い" in titles
+    assert "「孤独感がしばしば・常にある人」の割合は、全国より高い" in titles
     assert "「孤独感がしばしば・常にある人」の割合に、地域・性別による差は確認できません" in titles
+    assert "最も多い答えは、直接会って話す頻度が「月1回程度」、電話の頻度が「月1回程度」" in titles
+
+
+def test_a_title_says_of_which_ages_the_drawn_shares_are_and_the_source_of_which_year(council):
+    charts_of = [chart.words for chart in council.charts if "全国" in chart.words.title]
+    assert len(charts_of) == 4  # all indicators, two distributions, the gaps
+    for words in charts_of:
+        is_aged = words.title.startswith("年齢をそろえると、")
+        assert is_aged == ("年齢をそろえた値" in words.subtitle)
+        assert is_aged != ("年齢をそろえる前の値" in words.subtitle)
+        assert words.source == (
+            "愛媛県 孤独・孤立に関する実態調査（2023年度、2024年1月調査）、"
+            "全国（人々のつながりに関する基礎調査） 2023年"
+        )
+
+
+def test_a_nation_that_cannot_be_compared_is_in_no_title(rows):
+    own = rows["table_id"].eq("national_ucla_band") & rows["verdict"].ne("")
+    table = rows.assign(verdict=rows["verdict"].mask(own, "比較できない"))
+    blocks = report_of(table).chapters["loneliness"].blocks
+    titles = [block.chart.words.title for block in blocks if isinstance(block, Picture)]
+    assert "「UCLA 合計点の区分」で最も多い答えは「7〜9点（時々ある）」" in titles
+
+
+def test_years_are_fiscal_years_everywhere(council):
+    shown = words_of(council)
+    assert "前回（2022年度）との比較" in shown and "愛媛県 2023年度" in shown
+    assert not re.search(r"(?<!全国 )(?<!調査） )202[23]年(?![度\d]|\d*月|（)", shown)
 
 
 def test_without_a_test_that_is_shown_no_title_and_no_sentence_says_what_it_found(rows):

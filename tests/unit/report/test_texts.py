@@ -109,7 +109,7 @@ def test_every_name_in_a_text_is_known_wherever_it_stands(said, told):
     language.filters |= dict.fromkeys(("value", "marked", "size", "ends", "with_interval"), str)
     language.filters |= {"of_rows": str, "day": str}
     language.filters |= dict.fromkeys(("clean", "number"), str)
-    language.tests |= dict.fromkeys(("sure", "aged", "hidden"), bool)
+    language.tests |= dict.fromkeys(("sure", "hidden"), bool)
     unknown = {
         text: names
         for text, context in said.items()
