@@ -118,7 +118,9 @@ class Chart:
             digits |= dict.fromkeys(("lower", "upper"), digits["estimate"])
             is_hidden = row.get("estimate", 0) != row.get("estimate", 0)
             numbers = {
-                name: "" if (value := row.get(name, np.nan)) != value else f"{value:.{places}f}"
+                name: ""
+                if (value := row.get(name, np.nan)) != value
+                else number_text(value, decimals=places)
                 for name, places in digits.items()
             }
             if is_hidden:

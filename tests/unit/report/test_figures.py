@@ -168,6 +168,12 @@ def test_digits_follow_each_row():
     assert [line[1] for line in numbers_of(chart)] == ["6", "9.4", "5"]
 
 
+def test_no_zero_carries_a_minus_in_table_and_file():
+    table = pd.DataFrame({"label": ["甲"], "estimate": [-3.9], "lower": [-7.9], "upper": [-0.04]})
+    chart = figures.interval_dots(table, words=WORDS, unit="ポイント")
+    assert "<td>−7.9〜0.0</td>" in chart.to_html() and "-0.0" not in chart.to_csv()
+
+
 def test_differences_carry_their_sign():
     chart = figures.interval_dots(
         dots(estimate=[2.3, -0.2, 0.04], lower=[1.0, -1.0, -1.0], upper=[3.0, 1.0, 1.0]),

@@ -134,7 +134,7 @@ def test_quotas_stand_beside_what_came_in_and_a_hidden_cell_is_x(told):
         writer.Writer(told), "quotas", lines=quality.quotas(writer.Writer(told))
     )
     assert table.head == ("年代", *(f"{r} {n}" for r in ("東予", "中予", "南予")
-                                    for n in ("割付", "回収")))  # fmt: skip
+                                    for n in ("人口に比例した人数（参考）", "回収")))  # fmt: skip
     ((_, own),) = table.groups
     assert [cell.text for cell in own[0]] == ["16〜19歳", "40", "40", "40", "40", "x", "x"]
 
