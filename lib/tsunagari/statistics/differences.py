@@ -55,7 +55,7 @@ def differences(
         Zou and Donner (2008), Statistics in Medicine 27(10), for the side at 0 or 100 %.
     """
 
-    def part(base: Base, number: np.ndarray, names: list[str]) -> pd.DataFrame:
+    def part(base: Base, number: np.ndarray, *, names: list[str]) -> pd.DataFrame:
         if len(base.index) < 2:
             raise ModelError("ONE_DOMAIN")
         figures = _against_rest(design, base, number, confidence=confidence)

@@ -269,7 +269,7 @@ def tabulate(
     table: pd.DataFrame,
     *,
     by: pd.DataFrame | pd.Series | None,
-    part: Callable[[Base, np.ndarray, list[str]], pd.DataFrame],
+    part: Callable[..., pd.DataFrame],
 ) -> pd.DataFrame:
     """Return the rows of a table, one pass for all columns that share a base.
 
@@ -277,7 +277,7 @@ def tabulate(
         design: The design, n rows.
         table: Numbers, NaN outside the base, shape (n, k).
         by: Domain variables, shape (n, 1..m). None: everybody.
-        part: Returns the rows of a base, the values of some columns (0 outside it) and their names.
+        part: Returns the rows of a base and the values of some columns, 0 outside it, by `names`.
     """
     values, domains = table.to_numpy(), make_domains(by, design.n)
     columns = [str(name) for name in table.columns]
@@ -285,7 +285,7 @@ def tabulate(
     for which, answered in base_groups(values):
         base = make_base(design, domains, answered=answered)
         inside = np.where(answered[:, None], values[:, which], 0.0)
-        parts.append(part(base, inside, [columns[c] for c in which]))
+        parts.append(part(base, inside, names=[columns[c] for c in which]))
     return assemble_rows(parts, columns, domains=domains)
 
 

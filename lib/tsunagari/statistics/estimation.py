@@ -116,7 +116,7 @@ def percents(
         ModelError: No answers at all, rows that do not match, values other than 0 and 1.
     """
 
-    def part(base: Base, chosen: np.ndarray, names: list[str]) -> pd.DataFrame:
+    def part(base: Base, chosen: np.ndarray, *, names: list[str]) -> pd.DataFrame:
         share, variance, cell = _shares(design, base, chosen)
         n, n_effective, df = (
             np.repeat(x[:, None], len(names), axis=1) for x in (base.n, base.n_effective, base.df)
@@ -231,7 +231,7 @@ def _numbers(
 ) -> pd.DataFrame:
     left_out = []
 
-    def part(base: Base, number: np.ndarray, names: list[str]) -> pd.DataFrame:
+    def part(base: Base, number: np.ndarray, *, names: list[str]) -> pd.DataFrame:
         estimate, error, floor = number_figures(design, base, number=number, measure=measure)
         reach = stats.t.isf((1 - confidence) / 2, base.df)[:, None] * error
         figures = {"estimate": estimate, "std_error": error, "upper": estimate + reach}
