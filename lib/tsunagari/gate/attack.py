@@ -138,12 +138,6 @@ def _moved_counts(
     """Return tables where what two releases show differs by fewer people than may be shown.
 
     Their difference is a table of those people. Who is counted decides, not in which table.
-
-    Args:
-        shown: Rows of one wave that this release shows, with their true counts.
-        earlier: The same of an earlier release.
-        settings: Thresholds.
-        questionnaire: What anybody may know of the variables.
     """
     if not is_counted(shown).any() or not is_counted(earlier).any():
         return []

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 from scipy.optimize import Bounds, LinearConstraint, milp
 from scipy.sparse import csr_array, hstack
+from scipy.sparse.csgraph import connected_components
 
 from tsunagari.estimates import MODELS, is_kind
 from tsunagari.gate.linked import LinkedTables
@@ -43,8 +44,10 @@ class Component:
     counts: np.ndarray
     witnesses: list[np.ndarray] = field(default_factory=list)
 
-    def satisfied(self, place: int, target: Target, *, is_free: np.ndarray) -> tuple[bool, bool]:
-        """Return whether a known alternative, all of it unseen, reaches either end."""
+    def open_ends(
+        self, place: int, target: Target, *, is_free: np.ndarray
+    ) -> list[tuple[bool, float]]:
+        """Return the ends that no known alternative, all unseen, reaches; True is the upper."""
         low, high = self.counts[place] <= target.low, self.counts[place] >= target.high
         for table in self.witnesses:
             if low and high:
@@ -54,7 +57,8 @@ class Component:
                 (table != self.counts) & ~is_free
             ).any():
                 low, high = low or value <= target.low, high or value >= target.high
-        return low, high
+        ends = [(True, target.high)] * (not high)
+        return ends + [(False, target.low)] * (not low)
 
 
 def settle(linked: LinkedTables, *, known: np.ndarray) -> np.ndarray:
@@ -88,35 +92,35 @@ def find_components(
     linked: LinkedTables, *, moving: np.ndarray, has_loose: bool = True
 ) -> list[Component]:
     """Return groups of moving nodes that share an equation, with the equations between them."""
-    parent = np.arange(len(linked.keys))
-
-    def root(node: int) -> int:
-        while parent[node] != node:
-            parent[node] = parent[parent[node]]
-            node = parent[node]
-        return node
-
-    ties = []
+    ties, edges = [], []
     for number, (nodes, coefficients) in enumerate(linked.equations):
         if number in linked.loose and not has_loose:
             continue
         pairs = [(n, c) for n, c in zip(nodes, coefficients, strict=True) if moving[n]]
         if pairs:
             ties.append(pairs)
-            first = root(pairs[0][0])
-            for node, _ in pairs[1:]:
-                parent[root(node)] = first
+            edges += [(pairs[0][0], node) for node, _ in pairs]
+    size = (len(linked.keys),) * 2
+    graph = csr_array(
+        (np.ones(len(edges)), np.array(edges, dtype=int).reshape(-1, 2).T), shape=size
+    )
+    group_of = connected_components(graph, directed=False)[1]
     counts = np.asarray(linked.counts, dtype=float)
     groups: dict[int, list[int]] = {}
     for node in np.flatnonzero(moving):
-        groups.setdefault(root(node), []).append(node)
+        groups.setdefault(group_of[node], []).append(node)
     by_group: dict[int, list[list[tuple[int, float]]]] = {}
     for pairs in ties:
-        by_group.setdefault(root(pairs[0][0]), []).append(pairs)
+        by_group.setdefault(group_of[pairs[0][0]], []).append(pairs)
     return [
         _component(np.array(nodes), by_group.get(group, []), counts=counts)
         for group, nodes in groups.items()
     ]
+
+
+def place_nodes(components: list[Component]) -> dict[int, tuple[Component, int]]:
+    """Return the component of every node, and its place there."""
+    return {node: (each, at) for each in components for at, node in enumerate(each.nodes)}
 
 
 def _component(
@@ -224,10 +228,7 @@ def find_exposed(
     """
     is_known = settle(linked, known=is_visible)
     exposed = [t for t in targets if is_known[t.node] and not t.holds(linked.counts[t.node])]
-    where = {}
-    for component in find_components(linked, moving=~is_known, has_loose=False):
-        for place, node in enumerate(component.nodes):
-            where[node] = (component, place)
+    where = place_nodes(find_components(linked, moving=~is_known, has_loose=False))
     bounds = _loose_by_node(linked)
     whole: dict[int, tuple[Component, int]] = {}
     for target in targets:
@@ -235,21 +236,14 @@ def find_exposed(
             continue
         component, place = where[target.node]
         free = np.ones(len(component.nodes), dtype=bool)
-        low, high = component.satisfied(place, target, is_free=free)
-        for up, done, goal in ((True, high, target.high), (False, low, target.low)):
-            if done:
-                continue
+        for up, goal in component.open_ends(place, target, is_free=free):
             # Cost below zero: the alternative moves the other hidden counts as well, and serves
             # as a witness for them.
             costs = np.zeros(len(component.nodes))
             table = find_alternative(component, place, goal=goal, costs=costs, up=up)
             if table is not None and not _keeps_bounds(linked, component, table, bounds=bounds):
                 # It breaks a bound: look again with all of them, in the larger system.
-                whole = whole or {
-                    node: (larger, at)
-                    for larger in find_components(linked, moving=~is_known)
-                    for at, node in enumerate(larger.nodes)
-                }
+                whole = whole or place_nodes(find_components(linked, moving=~is_known))
                 larger, at = whole[target.node]
                 costs = np.zeros(len(larger.nodes))
                 table = find_alternative(larger, at, goal=goal, costs=costs, up=up)

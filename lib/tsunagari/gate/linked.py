@@ -214,14 +214,9 @@ def _tie_tree(
     total: int | None,
     is_complete: bool = True,
 ) -> None:
-    """State that a net is the sum of the widest codes and nets in it, and so is the total.
+    """State that a net is the sum of the widest codes and nets in it, and so is the total, if any.
 
-    Args:
-        linked: All tables so far.
-        nodes: Node of every code and net that the tables show, of one variable.
-        nets: Codes of its nets: nested or disjoint (`check_bands`).
-        total: Node of everybody, or None where no table shows it.
-        is_complete: Whether everybody has one of the codes.
+    `is_complete` says whether everybody has one of the codes.
     """
     for holder, inside in _widest(nodes, nets=nets).items():
         whole = total if holder is None else nodes[holder]

@@ -14,6 +14,7 @@ from tsunagari.gate.bounds import (
     find_alternative,
     find_components,
     find_exposed,
+    place_nodes,
     settle,
 )
 from tsunagari.gate.linked import LinkedTables, span_of
@@ -70,13 +71,11 @@ def protect(
     for holds_bases, has_loose in ((True, False), (True, True), (False, True), (False, True)):
         fixed = told | is_base if holds_bases else told.copy()
         fixed[0] = True
-        components = find_components(
-            linked, moving=~settle(linked, known=fixed), has_loose=has_loose
+        moving = ~settle(linked, known=fixed)
+        where = place_nodes(find_components(linked, moving=moving, has_loose=has_loose))
+        hidden = _with_bases(
+            linked, _protect_all(left, where, hidden=hidden, shown=shown, costs=costs)
         )
-        hidden, _ = _protect_all(
-            linked, left, hidden=hidden, shown=shown, components=components, costs=costs
-        )
-        hidden = _with_bases(linked, hidden)
         is_visible = (shown | told) & ~np.isin(np.arange(len(shown)), list(hidden))
         is_visible |= told
         # More is hidden than before: what was safe still is.
@@ -113,41 +112,30 @@ def _costs(linked: LinkedTables, *, questionnaire: Questionnaire) -> np.ndarray:
 
 
 def _protect_all(
-    linked: LinkedTables,
     targets: list[Target],
+    where: dict[int, tuple[Component, int]],
     *,
     hidden: set[int],
     shown: np.ndarray,
-    components: list[Component],
     costs: np.ndarray,
-) -> tuple[set[int], list[Target]]:
-    """Protect target after target; return all hidden nodes and the targets still open."""
-    where = {}
-    for component in components:
-        for place, node in enumerate(component.nodes):
-            where[node] = (component, place)
-    is_hidden = np.zeros(len(linked.keys), dtype=bool)
+) -> set[int]:
+    """Protect target after target as far as that can be done; return all hidden nodes."""
+    is_hidden = np.zeros(len(shown), dtype=bool)
     is_hidden[list(hidden)] = True
-    left = []
     for target in sorted(targets, key=lambda t: (t.low - t.high, t.node)):
         if target.node not in where:
-            left.append(target)
             continue
         component, place = where[target.node]
         mine = component.nodes
         free = is_hidden[mine] | ~shown[mine]
-        low, high = component.satisfied(place, target, is_free=free)
-        for up, done, goal in ((True, high, target.high), (False, low, target.low)):
-            if done:
-                continue
+        for up, goal in component.open_ends(place, target, is_free=free):
             price = np.where(is_hidden[mine] | ~shown[mine], 0.0, costs[mine])
             table = find_alternative(component, place, goal=goal, costs=price, up=up)
             if table is None:
-                left.append(target)
                 break
             component.witnesses.append(table)
             is_hidden[mine[(table != component.counts) & shown[mine]]] = True
-    return set(np.flatnonzero(is_hidden)), left
+    return set(np.flatnonzero(is_hidden))
 
 
 def _raise_exposed(linked: LinkedTables, targets: list[Target]) -> None:

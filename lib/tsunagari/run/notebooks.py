@@ -428,12 +428,9 @@ class Progress:
 
 
 def _place(name: str, cells: Sequence[Cell], *, index: int) -> str:
-    """Say where in the notebook's own cells a cell of the executed notebook stands.
+    """Say where in the notebook's own cells a cell of the executed one stands.
 
-    Args:
-        name: Notebook.
-        cells: Its cells.
-        index: Place in the executed notebook, which has one more: papermill adds the parameters.
+    That has one more: papermill adds the parameters.
     """
     first = next((i for i, cell in enumerate(cells) if "parameters" in cell.tags), len(cells))
     before = cells[: index if index > first else index + 1]
