@@ -9,6 +9,7 @@ import pandas as pd
 from tsunagari.estimates import ESTIMATE_COLUMNS
 from tsunagari.statistics.designs import Design
 from tsunagari.statistics.estimation import percents
+from tsunagari.statistics.weighting import kish_design_effect
 from tsunagari.study.planning import allocate_quota, expected_half_widths
 from tsunagari.study.survey import Study
 
@@ -91,8 +92,7 @@ def _quotas(
 
 
 def _errors(design: Design) -> pd.DataFrame:
-    weights = design.weights
-    effect = design.n * (weights**2).sum() / weights.sum() ** 2
+    effect = kish_design_effect(design.weights)
     bases = pd.Series([design.n, *(base for base in BASES if base < design.n)])
     widths = expected_half_widths(bases, design_effect=effect, percents=SHARES)
     rows = widths.melt("n_respondents", var_name="item_value", value_name="estimate")

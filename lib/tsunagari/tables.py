@@ -35,7 +35,8 @@ def _finish(parts: list[pd.DataFrame], study: Study, design: Design) -> pd.DataF
     return rows.reindex(columns=ESTIMATE_COLUMNS)
 
 
-def _label(rows: pd.DataFrame, item: Item, *, table_id: str) -> pd.DataFrame:
+def label_rows(rows: pd.DataFrame, item: Item, *, table_id: str) -> pd.DataFrame:
+    """Return a question's rows under its name, with the answers' labels."""
     labels = rows["item_value"].map(item.labels).fillna(item.label)
     return rows.assign(table_id=table_id, item=item.name, item_label=labels)
 
@@ -71,7 +72,7 @@ def tabulate_all(
         values = item.indicators(respondents, base=study.config.tables.base)
         if values.notna().to_numpy().any():
             rows = percents(design, values, confidence=study.config.marks.confidence)
-            parts.append(_label(rows, item, table_id=f"gt_{item.name}"))
+            parts.append(label_rows(rows, item, table_id=f"gt_{item.name}"))
     for name, rule in study.config.derive.items():
         if not items and rule.kind == "sum" and respondents[name].notna().any():
             parts += _scale_rows(study, respondents, design=design, name=name, of=rule.sum_of)
@@ -85,7 +86,7 @@ def _scale_rows(
     item, table_id = study.items[name], f"gt_{name}"
     scores = respondents[[name]].astype("Float64").astype(float)
     mean = means(design, scores, confidence=study.config.marks.confidence)
-    mean = _label(mean.assign(item_value="", unit="score"), item, table_id=table_id)
+    mean = label_rows(mean.assign(item_value="", unit="score"), item, table_id=table_id)
     if scores[name].nunique() < 2:
         return [mean]
     alpha = cronbach_alpha(design, _scale_items(study, respondents, names=of))
@@ -212,13 +213,7 @@ def domain_frames(
 def _merge_thin(
     values: pd.Series, *, nets: dict[str, tuple[str, ...]], minimum_n: int
 ) -> dict[str, str]:
-    """Return the net of every code that is merged, so that no code has too few people.
-
-    Args:
-        values: Codes, shape (n,).
-        nets: Codes of every net, the finest first.
-        minimum_n: Fewest people of a code; one without a net that reaches them stays.
-    """
+    """Return the net, the finest with enough people, of every code with too few or beside one."""
     counts = values.value_counts()
     reaching = {n: of for n, of in nets.items() if counts.reindex(of).sum() >= minimum_n}
     thin = counts.index[counts < minimum_n]

@@ -67,7 +67,7 @@ def theme_tables(study: Study, people: pd.DataFrame, *, design: Design) -> pd.Da
         item = study.items[name]
         values = item.indicators(people, base="answered")
         rows = percents(design, values, confidence=study.config.marks.confidence)
-        parts.append(_labelled(rows, item, table_id="gt"))
+        parts.append(tables.label_rows(rows, item, table_id=f"gt_{name}"))
     plans = [(written, plan.axes), *(([name], axes) for name, axes in plan.crosses.items())]
     for names, axes in plans:
         if names and axes:
@@ -91,10 +91,11 @@ def _resolved(study: Study, people: pd.DataFrame, *, design: Design, plan: Ever)
     felt = people[ever.name] == EVER
     ways = item.indicators(people, base="answered").drop(columns=plan.never)
     whether = ever.indicators(people, base=base)
-    parts = [_labelled(percents(design, whether, confidence=confidence), ever, table_id="gt")]
+    rows = percents(design, whether, confidence=confidence)
+    parts = [tables.label_rows(rows, ever, table_id=f"gt_{ever.name}")]
     everybody = pd.DataFrame({ever.name: people[ever.name].where(felt)})
     rows = percents(design, ways, by=everybody, confidence=confidence)
-    parts.append(_labelled(rows, item, table_id=f"cross_{ever.name}"))
+    parts.append(tables.label_rows(rows, item, table_id=f"cross_{ever.name}__{item.name}"))
     for code, column in zip(by.options, by.columns, strict=True):
         if code in by.exclusive:
             continue
@@ -104,17 +105,12 @@ def _resolved(study: Study, people: pd.DataFrame, *, design: Design, plan: Ever)
         if not (has & felt).any() or 0 < n_never < study.config.disclosure.threshold:
             continue
         rows = percents(design, whether, by=one, confidence=confidence)
-        parts.append(_labelled(rows, ever, table_id=f"cross_{by.name}"))
+        parts.append(tables.label_rows(rows, ever, table_id=f"cross_{by.name}__{ever.name}"))
         both = pd.DataFrame({ever.name: EVER, by.name: one[by.name]}).where(has & felt)
         rows = percents(design, ways, by=both, confidence=confidence)
-        parts.append(_labelled(rows, item, table_id=f"cross_{ever.name}_x_{by.name}"))
+        table_id = f"cross_{ever.name}_x_{by.name}__{item.name}"
+        parts.append(tables.label_rows(rows, item, table_id=table_id))
     return pd.concat(parts, ignore_index=True)
-
-
-def _labelled(rows: pd.DataFrame, item: tables.Item, *, table_id: str) -> pd.DataFrame:
-    link = "_" if table_id == "gt" else "__"
-    labels = rows["item_value"].map(item.labels)
-    return rows.assign(table_id=f"{table_id}{link}{item.name}", item=item.name, item_label=labels)
 
 
 # --- what others read -----------------------------------------------------------------------------
