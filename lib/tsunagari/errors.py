@@ -12,12 +12,26 @@ from typing import Any, ClassVar, Self
 
 import yaml
 
+ROWS_SHOWN = 10  # file rows named in a message
+
 
 @cache
 def load_messages() -> dict[str, dict[str, str]]:
     """Return messages.yaml: key, then ja and en with {places}."""
     text = Path(__file__).with_name("messages.yaml").read_text(encoding="utf-8")
     return yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+
+
+def show_rows(rows: Iterable[Any]) -> str:
+    """Return file row numbers for a message, such as "12, 30, 41 … (+7)".
+
+    Example:
+        >>> show_rows([3, 5])
+        '3, 5'
+    """
+    listed = [str(row) for row in rows]
+    more = f" … (+{len(listed) - ROWS_SHOWN})" if len(listed) > ROWS_SHOWN else ""
+    return ", ".join(listed[:ROWS_SHOWN]) + more
 
 
 class SurveyError(Exception):

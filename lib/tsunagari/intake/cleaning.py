@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from tsunagari.errors import ConfigError, InputError
+from tsunagari.errors import ConfigError, InputError, show_rows
 from tsunagari.estimates import ESTIMATE_COLUMNS
 from tsunagari.intake import coding, columns, judging, multi_answer, received
 from tsunagari.intake.coding import CodedSheet
@@ -28,7 +28,6 @@ from tsunagari.intake.decisions import (
     rows_decided,
 )
 from tsunagari.intake.deriving import derive_variables
-from tsunagari.intake.formats import show_rows
 from tsunagari.intake.judging import tidy_cell
 from tsunagari.intake.received import RawResponses
 from tsunagari.study.codebook import NO_ANSWER, parse_condition
@@ -134,7 +133,7 @@ def clean_responses(raw: RawResponses, study: Study) -> Cleaned:
     _refuse_second_header(sheet, study=study)
     rows = _Rows(sheet, study=study, decisions=decisions)
     rows.judge()
-    _refuse_unknown_region(sheet, rows, study=study)
+    _refuse_unknown_region(rows, study=study)
     quarantine = _quarantine(raw, rows)
     cells, repairs, flags = _logs(sheet, rows)
     set_aside = _set_aside(sheet, rows, study=study)
@@ -176,7 +175,7 @@ class _Rows:
         self._judge_ids()
         self._judge_duplicates()
         self._log_ids()
-        self.give("EXCEL_ERROR_VALUE", self._has_cell("EXCEL_ERROR_VALUE"))
+        self.give("EXCEL_ERROR_VALUE", self.has_cell("EXCEL_ERROR_VALUE"))
         for rule in self.study.config.quality:
             if rule.rule == "test_record":
                 self.apply(rule)
@@ -205,10 +204,11 @@ class _Rows:
         """Positions of the rows analysed."""
         return np.flatnonzero(self.reasons == 0)
 
-    def _has_cell(self, reason: str) -> np.ndarray:
+    def has_cell(self, *reasons: str, variable: str = "") -> np.ndarray:
+        """Return the rows with a cell, of one variable or any, that was blanked for a reason."""
         mask = np.zeros(len(self.raw), dtype=bool)
-        for positions, _, why in self.sheet.log.cells:
-            if why == reason:
+        for positions, name, why in self.sheet.log.cells:
+            if why in reasons and variable in ("", name):
                 mask[positions] = True
         return mask
 
@@ -512,16 +512,13 @@ def _refuse_second_header(sheet: CodedSheet, *, study: Study) -> None:
         raise InputError("HEADER_SECOND_ROW", n=len(bad))
 
 
-def _refuse_unknown_region(sheet: CodedSheet, rows: _Rows, *, study: Study) -> None:
+def _refuse_unknown_region(rows: _Rows, *, study: Study) -> None:
     """Refuse a region or age class that the study does not have, unless a decision settles it."""
     design, cells = study.config.design, study.config.weighting.cells
     for name in (design.region, design.age_band):
-        if name not in cells or name not in sheet.columns:
+        if name not in cells or name not in rows.sheet.columns:
             continue
-        wrong = np.zeros(len(rows.raw), dtype=bool)
-        for positions, variable, reason in sheet.log.cells:
-            if variable == name and reason in ("OUT_OF_RANGE", "NOT_A_CODE"):
-                wrong[positions] = True
+        wrong = rows.has_cell("OUT_OF_RANGE", "NOT_A_CODE", variable=name)
         wrong &= (rows.reasons == 0) | (rows.reasons == rows.names.index("NO_CELL"))
         if wrong.any():
             key = "REGION_UNKNOWN" if name == design.region else "AGE_UNKNOWN"

@@ -11,8 +11,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from tsunagari.errors import InputError
-from tsunagari.intake.formats import show_rows
+from tsunagari.errors import InputError, show_rows
 from tsunagari.intake.judging import (
     CONTROL,
     CONTROL_PATTERN,

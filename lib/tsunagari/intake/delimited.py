@@ -19,8 +19,8 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.csv
 
-from tsunagari.errors import InputError
-from tsunagari.intake.formats import refuse_disguise, show_rows
+from tsunagari.errors import InputError, show_rows
+from tsunagari.intake.formats import refuse_disguise
 from tsunagari.intake.received import (
     TEXT_TYPES,
     TRAILER,

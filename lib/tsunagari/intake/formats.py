@@ -15,7 +15,7 @@ import sys
 import tempfile
 import zipfile
 import zlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from pathlib import Path
@@ -27,9 +27,8 @@ import pandas as pd
 import pyreadstat
 from python_calamine import CalamineError, CalamineWorkbook
 
-from tsunagari.errors import InputError
+from tsunagari.errors import InputError, show_rows
 
-ROWS_SHOWN = 10  # file rows named in a message
 UNPACKED_LIMIT_BYTES = 200_000_000  # disclosure standard XLS-10
 CONVERT_SECONDS, CONVERT_BYTES = 120, 4_000_000_000  # limits of the process that reads .sav, .dta
 _EXACT = 1e15  # whole numbers from here on may have been rounded on the way, as Excel does
@@ -81,18 +80,6 @@ class Sheet:
     facts: dict[str, Any]
     numeric: dict[str, list[int]] = field(default_factory=dict)
     labels: dict[str, dict[str, str]] = field(default_factory=dict)
-
-
-def show_rows(rows: Iterable[int]) -> str:
-    """Return file row numbers for a message, such as "12, 30, 41 … (+7)".
-
-    Example:
-        >>> show_rows([3, 5])
-        '3, 5'
-    """
-    listed = [str(row) for row in rows]
-    more = f" … (+{len(listed) - ROWS_SHOWN})" if len(listed) > ROWS_SHOWN else ""
-    return ", ".join(listed[:ROWS_SHOWN]) + more
 
 
 def refuse_disguise(data: bytes, *, wanted: str) -> None:

@@ -9,9 +9,8 @@ from collections.abc import Callable, Mapping
 import numpy as np
 import pandas as pd
 
-from tsunagari.errors import InputError
+from tsunagari.errors import InputError, show_rows
 from tsunagari.intake.columns import Book, CellLog, Coded, judge_column
-from tsunagari.intake.formats import show_rows
 from tsunagari.intake.judging import Judgement, judge_code, label_key
 from tsunagari.study.codebook import NO_ANSWER
 from tsunagari.study.survey import Study

@@ -17,9 +17,9 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from tsunagari.errors import InputError
+from tsunagari.errors import InputError, show_rows
 from tsunagari.intake.delimited import BAD_LINE_LIMIT, read_csv
-from tsunagari.intake.formats import Sheet, read_labelled, read_workbook, show_rows
+from tsunagari.intake.formats import Sheet, read_labelled, read_workbook
 from tsunagari.intake.received import (
     TEXT_TYPES,
     RawResponses,

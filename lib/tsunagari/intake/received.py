@@ -14,8 +14,7 @@ import pandas as pd
 import pyarrow as pa
 from openpyxl.utils import get_column_letter
 
-from tsunagari.errors import InputError
-from tsunagari.intake.formats import ROWS_SHOWN, show_rows
+from tsunagari.errors import ROWS_SHOWN, InputError, show_rows
 from tsunagari.study.survey import Study
 
 TEXT_TYPES = ("ID", "OA")  # nearly every value differs: kept as text, the rest as categories

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 import numpy as np
 import pandas as pd
 
-from tsunagari.intake.formats import show_rows
+from tsunagari.errors import show_rows
 from tsunagari.programmes import schema
 from tsunagari.programmes.cells import Context
 

@@ -8,12 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from tsunagari.errors import ConfigError, InputError, SurveyError
+from tsunagari.errors import ConfigError, InputError, SurveyError, show_rows
 from tsunagari.estimates import join
 from tsunagari.study.official import (
     NOT_PUBLISHED,
@@ -134,7 +133,7 @@ def _inspect_cells(
     numbers = pd.to_numeric(table["population"].str.replace(",", ""), errors="coerce")
     bad = table.index[~(np.isfinite(numbers) & (numbers >= 0))]
     if len(bad):
-        mistakes.append(ConfigError("TARGETS_NUMBER", name=name, rows=_listed(bad)))
+        mistakes.append(ConfigError("TARGETS_NUMBER", name=name, rows=show_rows(bad)))
     cells = table[list(by)].assign(population=numbers).reset_index(drop=True)
     return cells, mistakes + _check_cells(cells, table.index, study=study, name=name)
 
@@ -175,11 +174,6 @@ def read_official(
     return read_register_workbook(path, prefecture=prefecture, municipalities=municipalities)
 
 
-def _listed(rows: Iterable[Any]) -> str:
-    rows = [str(row) for row in rows]
-    return ", ".join(rows[:10]) + (f" … (+{len(rows) - 10})" if len(rows) > 10 else "")
-
-
 def _check_vintage(table: pd.DataFrame, *, study: Study, name: str) -> list[ConfigError]:
     """Where the table says its date or area, they must be the study's."""
     expected = {"population_date": study.wave.population_date, "area": study.config.area}
@@ -205,11 +199,11 @@ def _check_cells(
         wanted[variable] = codes
         unknown = ~cells[variable].isin([*codes, *shares.get(variable, ())])
         if unknown.any():
-            bad = _listed(rows[unknown])
+            bad = show_rows(rows[unknown])
             mistakes.append(ConfigError("TARGETS_CODE", name=name, rows=bad, variable=variable))
     twice = cells.duplicated(by)
     if twice.any():
-        bad = _listed(rows[twice])
+        bad = show_rows(rows[twice])
         mistakes.append(ConfigError("TARGETS_REPEATED", name=name, rows=bad))
     full = pd.MultiIndex.from_product(list(wanted.values()), names=by)
     absent = full.difference(pd.MultiIndex.from_frame(cells[by]))
