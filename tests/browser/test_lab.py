@@ -86,6 +86,11 @@ def wait_for_kernel(url: str, name: str) -> None:
     pytest.fail(f"no kernel for {name}")
 
 
+def run_menu(page, item: str) -> None:
+    page.locator(".lm-MenuBar-itemLabel", has_text=re.compile("^Run$")).click()
+    page.locator(".lm-Menu-itemLabel", has_text=re.compile(f"^{item}$")).click()
+
+
 def run_all(browser, url: str, name: str):
     """Open a notebook, run all of it and return the page and what it asked of other machines."""
     page, asked = browser.new_page(viewport={"width": 1280, "height": 900}), []
@@ -93,8 +98,7 @@ def run_all(browser, url: str, name: str):
     page.goto(f"{url}/lab/tree/{name}.ipynb?token={TOKEN}&reset")
     page.wait_for_selector(".jp-NotebookPanel .jp-CodeCell", timeout=120_000)
     wait_for_kernel(url, name)
-    page.locator(".lm-MenuBar-itemLabel", has_text=re.compile("^Run$")).click()
-    page.locator(".lm-Menu-itemLabel", has_text=re.compile("^Run All Cells$")).click()
+    run_menu(page, "Run All Cells")
     is_done = """() => {
         const cells = [...document.querySelectorAll('.jp-NotebookPanel .jp-CodeCell')];
         const prompts = cells.map(c => c.querySelector('.jp-InputPrompt').textContent.trim());
@@ -140,7 +144,22 @@ def test_an_error_is_a_sentence_with_its_traceback_folded(browser, lab, name, to
     assert fold.count() == 1 and fold.get_attribute("open") is None
     assert not fold.locator("pre").is_visible()
     assert "Traceback" in fold.locator("pre").text_content()
-    if name.startswith("04"):
-        first = page.locator(".jp-NotebookPanel .tsunagari").first.inner_text()
-        assert 'session.run_before(STUDY, YEAR, notebook="04_model_factors")' in first
+    page.close()
+
+
+def test_a_notebook_whose_steps_are_missing_offers_the_cell_that_runs_them(browser, lab):
+    made = lab[1] / "data/processed/ehime/2022/private/respondents.parquet"
+    made.unlink(missing_ok=True)
+    page, _ = run_all(browser, lab[0], "02_weight_respondents")
+    assert "前の手順がまだか" in page.locator(".jp-NotebookPanel .tsunagari").first.inner_text()
+    offered = page.locator(".jp-CodeCell", has_text="session.run_before(")
+    assert offered.count() == 1
+    offered.locator(".cm-content").click()
+    page.keyboard.press("Shift+Enter")
+    offered.locator("text=行いました：01_clean_responses").wait_for(timeout=120_000)
+    run_menu(page, "Run All Cells")
+    saved = page.locator(".jp-CodeCell .tsunagari", has_text="重みの合計（人）")
+    saved.wait_for(timeout=120_000)
+    assert errors(page) == []
+    assert "前の手順がまだか" not in page.locator(".jp-NotebookPanel .tsunagari").first.inner_text()
     page.close()

@@ -142,7 +142,7 @@ def test_a_wrong_parameter_is_refused(root, option, capsys):
     assert contents(root / "reports/ehime/2022") == before
 
 
-def shown(root: Path, step: str = "0[1-6]*") -> list[tuple[str, str]]:
+def shown(root: Path, step: str = "0[1-7]*") -> list[tuple[str, str]]:
     """Return every HTML that an executed notebook shows, with where it stands."""
     folder = root / "data/processed/ehime/2022/private/notebooks"
     return [

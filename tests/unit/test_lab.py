@@ -66,3 +66,17 @@ def test_a_port_that_is_none_is_refused(port, capsys):
         lab.options(port)
     assert lab.main(port) == 5
     assert "E-LAB_PORT" in capsys.readouterr().err
+
+
+def test_a_report_made_in_a_notebook_leads_to_its_pages_and_renews_the_start_page(
+    released, monkeypatch
+):
+    monkeypatch.setenv("TSUNAGARI_ROOT", str(released))
+    calls = []
+    monkeypatch.setattr(lab.pipeline, "make_report", lambda *of: calls.append(of))
+    shown = lab.make_report("ehime", 2022)._repr_html_()
+    assert calls == [("ehime", 2022)]
+    assert '<a href="../reports/ehime/2022/council_report.html">報告書</a>' in shown
+    assert "何も変えていません" in shown
+    page = (released / lab.START).read_text(encoding="utf-8")
+    assert "../reports/ehime/2022/council_report.html" in links(page)

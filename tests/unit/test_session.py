@@ -92,14 +92,55 @@ def test_a_signature_makes_no_step_stale_and_a_decision_does(root):
         assert session.stale_steps(study, "02_weight_respondents") == stale
 
 
+class Shell:
+    """What a notebook shows and the cell that it is offered."""
+
+    def __init__(self) -> None:
+        self.shown, self.offered = [], []
+
+    def display(self, made) -> None:
+        self.shown.append(made._repr_html_())
+
+    def set_next_input(self, code: str) -> None:
+        self.offered.append(code)
+
+
+@pytest.fixture
+def shell(monkeypatch):
+    own = Shell()
+    monkeypatch.setattr(session, "display", own.display)
+    monkeypatch.setattr(session, "get_ipython", lambda: own)
+    return own
+
+
 @pytest.mark.usefixtures("root")
-def test_a_notebook_says_which_steps_to_run():
-    shown = []
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(session, "display", lambda made: shown.append(made._repr_html_()))
-        session.begin("ehime", 2022, notebook="02_weight_respondents")
-    assert "合成データ" in shown[0] and "ehime 2022" in shown[0]
-    assert "01_clean_responses" in shown[0] and "session.run_before" in shown[0]
+def test_a_notebook_says_which_steps_to_run_and_offers_a_cell(shell):
+    session.begin("ehime", 2022, notebook="02_weight_respondents")
+    assert "合成データ" in shell.shown[0] and "ehime 2022" in shell.shown[0]
+    assert "01_clean_responses" in shell.shown[0]
+    assert shell.offered == ['session.run_before(STUDY, YEAR, notebook="02_weight_respondents")']
+    session.begin("ehime", 2022, notebook="01_clean_responses")
+    assert len(shell.shown) == 2 and len(shell.offered) == 1  # no step comes before 01
+
+
+def test_the_report_is_offered_where_there_is_none_or_an_input_is_newer(root, shell):
+    made = root / "reports/ehime/2022/manifest.json"
+    code = "from tsunagari.starting import lab\n\nlab.make_report(STUDY, YEAR)"
+    assert session.begin_report("ehime", 2022) == ("ehime", 2022)
+    assert shell.offered == [code] and "報告書がまだか" in shell.shown[0]
+    made.parent.mkdir(parents=True)
+    for changed, n_offered in ((4e9, 1), (1e9, 2)):  # after every input, and before
+        made.touch()
+        os.utime(made, (changed, changed))
+        session.begin_report("ehime", 2022)
+        assert len(shell.offered) == n_offered
+
+
+def test_a_report_under_way_is_offered_nothing(shell, monkeypatch, tmp_path):
+    monkeypatch.setenv("TSUNAGARI_ROOT", str(tmp_path))  # as notebook 07 sees it: no data/raw
+    monkeypatch.setenv("TSUNAGARI_STAGING", str(tmp_path))
+    assert session.begin_report("ehime", 2022) == ("ehime", 2022)
+    assert shell.shown == shell.offered == []
 
 
 @pytest.mark.usefixtures("root")

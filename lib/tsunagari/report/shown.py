@@ -71,7 +71,7 @@ def show(
     table: pd.DataFrame | pd.Series | Mapping[str, Any],
     caption: str,
     *,
-    study: Study,
+    study: Study | None = None,
     columns: Sequence[str] = (),
     group: str = "",
     note: str = "",
@@ -82,7 +82,8 @@ def show(
     Args:
         table: Any table, or pairs of a name and its value. An index with a name is a column.
         caption: What it shows, with base and n.
-        study: Gives the labels of variables and codes, and whether any input is synthetic.
+        study: Gives the labels of variables and codes, and whether any input is synthetic; none for
+            a table without them.
         columns: The columns shown, in order; all of them where none is named. "interval" is made of
             the bounds of a row of estimates.
         group: Column whose values become headings between the lines.
@@ -115,9 +116,9 @@ def show(
     return Shown((made,))
 
 
-def stamp_of(study: Study) -> str:
+def stamp_of(study: Study | None) -> str:
     """Return 合成データ while any input of the wave is synthetic."""
-    return FIXED["synthetic"] if study.synthetic_inputs else ""
+    return FIXED["synthetic"] if study is not None and study.synthetic_inputs else ""
 
 
 def _as_frame(table: pd.DataFrame | pd.Series | Mapping[str, Any]) -> pd.DataFrame:
@@ -131,13 +132,15 @@ def _as_frame(table: pd.DataFrame | pd.Series | Mapping[str, Any]) -> pd.DataFra
     return frame.set_axis([str(name) for name in frame.columns], axis=1)
 
 
-def heading(name: str, *, study: Study) -> str:
+def heading(name: str, *, study: Study | None) -> str:
     """Return the Japanese heading of a column; a name of no room of ours stays as it is."""
     return SHOWN["headings"].get(name) or variable_label(name, study=study)
 
 
-def variable_label(name: str, *, study: Study) -> str:
+def variable_label(name: str, *, study: Study | None) -> str:
     """Return the label of a variable, an option's column, an indicator, or several joined."""
+    if study is None:
+        return _WORDS["variable"].get(name, name)
     if name in study.items:
         return study.items[name].short_label
     if " x " in name:
@@ -151,12 +154,13 @@ def variable_label(name: str, *, study: Study) -> str:
     return known.label if known else _WORDS["variable"].get(name, name)
 
 
-def code_label(code: str, *, of: str, study: Study) -> str:
+def code_label(code: str, *, of: str, study: Study | None) -> str:
     """Return the label of a code or net of a variable; codes of several variables are joined."""
     names, codes = split(of), split(code)
+    items = study.items if study is not None else {}
     if len(names) != len(codes):
         names = names * len(codes)
-    known = [study.items[n].labels if n in study.items else {} for n in names]
+    known = [items[n].labels if n in items else {} for n in names]
     labels = (each.get(c) or _WORDS["value"].get(c, c)
               for each, c in zip(known, codes, strict=True))  # fmt: skip
     return "・".join(labels)
@@ -167,7 +171,7 @@ _VARIABLES, _CODES = ("item", "variable", "question", "domain", "margin", "sum",
 }  # fmt: skip
 
 
-def _text(name: str, row: Mapping[str, Any], *, study: Study) -> str:
+def _text(name: str, row: Mapping[str, Any], *, study: Study | None) -> str:
     """Return one cell's words."""
     if name == "interval" or (name == "estimate" and isinstance(row.get("unit"), str)):
         known = {"n_unweighted": np.nan} | row | {k: row.get(k) or v for k, v in _NO_ROW.items()}
@@ -186,7 +190,7 @@ def _text(name: str, row: Mapping[str, Any], *, study: Study) -> str:
     text = str(value)
     if name in _VARIABLES:
         return variable_label(text, study=study)
-    if name in _CODES or name in study.items:
+    if name in _CODES or (study is not None and name in study.items):
         return code_label(text, of=str(row.get(_CODES.get(name, ""), name)), study=study)
     if name == "weighting":
         said = re.sub(r"[A-Za-z_]+", lambda word: _scheme(word[0], study=study), text)
@@ -194,7 +198,7 @@ def _text(name: str, row: Mapping[str, Any], *, study: Study) -> str:
     return _WORDS.get(name, {}).get(text, text)
 
 
-def _scheme(word: str, *, study: Study) -> str:
+def _scheme(word: str, *, study: Study | None) -> str:
     return _WORDS["weighting"].get(word) or variable_label(word, study=study)
 
 

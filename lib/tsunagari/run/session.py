@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from IPython import get_ipython
 from IPython.display import display
 
 from tsunagari.report.shown import SHOWN, Shown, stamp_of, told
-from tsunagari.study.files import read_json, repository_root, write_table
+from tsunagari.study.files import read_json, release_dir, repository_root, write_table
 from tsunagari.study.survey import Study, open_study
 
 DEFAULT = ("ehime", 2022)  # what the notebooks come with; a choice stands in for it alone
@@ -67,14 +68,46 @@ def begin(name: str, year: int, *, notebook: str) -> Study:
         ConfigError: There is no such study or wave, or it has a mistake.
     """
     study = open_study(*chosen(name, year))
-    title = _WORDS["open"].format(title=study.config.title, name=study.name, year=study.year)
-    lines = [f"{stamp_of(study)} {title}".strip()]
+    lines = []
     if "TSUNAGARI_STAGING" not in os.environ:
-        lines += [_WORDS["other"]]
+        lines = [_WORDS["other"]]
         if steps := stale_steps(study, notebook):
-            lines += [_WORDS["stale"].format(steps="、".join(steps), notebook=notebook)]
-    display(Shown((told(*lines),)))
+            lines += [_WORDS["stale"].format(steps="、".join(steps))]
+            _offer(f'session.run_before(STUDY, YEAR, notebook="{notebook}")')
+    _say(study, *lines)
     return study
+
+
+def begin_report(name: str, year: int) -> tuple[str, int]:
+    """Return the study and wave whose report is shown, and say whether it is to be made.
+
+    Args:
+        name: STUDY of the notebook.
+        year: YEAR of the notebook.
+
+    Raises:
+        ConfigError: There is no such study or wave, or it has a mistake.
+    """
+    if "TSUNAGARI_STAGING" in os.environ:  # where a report is made, there is no study to open
+        return name, year
+    study = open_study(*chosen(name, year))
+    lines, made = [_WORDS["other"]], release_dir(study.name, study.year) / "manifest.json"
+    if not made.exists() or made.stat().st_mtime_ns < _last_input(study):
+        lines += [_WORDS["no_report"]]
+        _offer("from tsunagari.starting import lab\n\nlab.make_report(STUDY, YEAR)")
+    _say(study, *lines)
+    return study.name, study.year
+
+
+def _say(study: Study, *lines: str) -> None:
+    title = _WORDS["open"].format(title=study.config.title, name=study.name, year=study.year)
+    display(Shown((told(f"{stamp_of(study)} {title}".strip(), *lines),)))
+
+
+def _offer(code: str) -> None:
+    """Put a cell with this code below the one that runs; JupyterLab does, papermill does not."""
+    if (shell := get_ipython()) is not None:
+        shell.set_next_input(code)
 
 
 def stale_steps(study: Study, notebook: str) -> tuple[str, ...]:
@@ -84,10 +117,7 @@ def stale_steps(study: Study, notebook: str) -> tuple[str, ...]:
     """
     if not study.has_survey:
         return ()
-    waves = [study] + ([study.previous] if study.previous else [])
-    folders = [study.raw_dir.glob("*"), *(wave.wave_dir.glob("*") for wave in waves)]
-    inputs = [p for f in folders for p in f if p.is_file() and p.name != "signoff.yaml"]
-    last = max(path.stat().st_mtime_ns for path in inputs)
+    last = _last_input(study)
     steps = tuple(_MADE)[: _READS.get(notebook[:2], 0)]
     for place, step in enumerate(steps):
         made = study.processed_dir / "private" / _MADE[step]
@@ -95,6 +125,14 @@ def stale_steps(study: Study, notebook: str) -> tuple[str, ...]:
             return steps[place:]
         last = made.stat().st_mtime_ns
     return ()
+
+
+def _last_input(study: Study) -> int:
+    """Return when the last of a wave's inputs was changed, in nanoseconds."""
+    waves = [study] + ([study.previous] if study.previous else [])
+    folders = [study.raw_dir, *(f for wave in waves for f in (wave.wave_dir, wave.records_dir))]
+    inputs = [path for folder in folders for path in folder.glob("*") if path.is_file()]
+    return max(path.stat().st_mtime_ns for path in inputs if path.name != "signoff.yaml")
 
 
 def run_before(name: str, year: int, *, notebook: str) -> Shown:

@@ -8,9 +8,13 @@ import re
 import sys
 from pathlib import Path
 
+from markupsafe import Markup
+
 from tsunagari.errors import ConfigError, SurveyError
+from tsunagari.report.shown import Shown, told
+from tsunagari.run import pipeline, session
 from tsunagari.starting.making import texts
-from tsunagari.study.files import repository_root
+from tsunagari.study.files import release_dir, repository_root
 from tsunagari.study.settings import RecordsFile
 from tsunagari.study.survey import inspect_study_file
 
@@ -54,6 +58,38 @@ def start_page() -> str:
         title = path.read_text(encoding="utf-8").partition("\n")[0].removeprefix("# ")
         lines.append(f"- [{title}]({_link(path)})")
     return "\n".join(lines) + "\n"
+
+
+def make_report(name: str, year: int) -> Shown:
+    """Make a report from a notebook, as `make report` does, and write the start page anew.
+
+    Args:
+        name: STUDY of the notebook.
+        year: YEAR of the notebook.
+
+    Returns:
+        Links to its pages.
+
+    Raises:
+        SurveyError: What went wrong; the last report is as it was.
+    """
+    name, year = session.chosen(name, year)
+    seconds = pipeline.make_report(name, year)
+    write_start_page()
+    said, folder = texts()["start"], release_dir(name, year)
+    links = [
+        Markup('<a href="{}">{}</a>').format(_link(folder / page), text)
+        for page, text in said["pages"].items()
+        if (folder / page).exists()
+    ]
+    return Shown((told(said["fresh" if seconds is None else "made"], Markup(" ").join(links)),))
+
+
+def write_start_page() -> None:
+    """Write the start page."""
+    page = repository_root() / START
+    page.parent.mkdir(parents=True, exist_ok=True)
+    page.write_text(start_page(), encoding="utf-8")
 
 
 def _opening(path: Path) -> tuple[str, str]:
@@ -104,9 +140,7 @@ def main(port: str = "", *more: str) -> int:
     except SurveyError as error:
         sys.stderr.write(f"{error}\n")
         return error.exit_code
-    page = repository_root() / START
-    page.parent.mkdir(parents=True, exist_ok=True)
-    page.write_text(start_page(), encoding="utf-8")
+    write_start_page()
     os.execv(sys.executable, [sys.executable, "-m", "jupyterlab", *own, *more])
 
 
