@@ -105,6 +105,30 @@ def test_no_small_count_of_people_leaves(name, year):
     assert not (figures["measure"] == "percent").any()  # those are the survey's
 
 
+def test_the_records_of_ehime_tell_one_story():
+    """What the plan says of the list, of meetings and of tasks is what their records say."""
+    found, figures = released("ehime", 2022)
+    listed, planned = found.table("resources"), found.table("plan").set_index("plan_id")
+    counts = figures[figures["measure"] == "count"].set_index(["item", "item_value"])["estimate"]
+    assert counts["status"].sum() == len(listed) == counts.loc[("registered", "1")].max()
+    nanyo = {"38203", "38204", "38207", "38214", "38422", "38442", "38484", "38488", "38506"}
+    local = listed[listed["area_codes"].map(lambda codes: bool(nanyo & {*codes.split(";")}))]
+    assert (
+        "南予に、「職場や学校の人間関係」を受ける団体も、夜間（20時以降）"
+        in planned["issue"]["P-K41"]
+    )
+    assert (local["closes_at"] <= "20:00").all()
+    assert not local["open_24h"].eq("有").any()
+    active = local[local["status"] == "活動中"]
+    assert not active["trouble_codes"].map(lambda codes: "10" in codes.split(";")).any()
+    assert "その他" not in figures[figures["item"] == "local"]["item_label"].to_numpy()
+    assert counts["gap_region"].tolist() == [3.0, 1.0, 2.0]  # in all, nobody, wide lines only
+    assert "年3回" in planned["measure"]["P-K31"]
+    assert len(found.table("meetings")) == 3
+    done = figures[figures["item"] == "actions_done"].iloc[0]
+    assert done["reason"] == "3のうち2"  # of five, three were due by March
+
+
 CANARY = "カナリア"
 
 

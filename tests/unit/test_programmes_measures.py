@@ -277,7 +277,7 @@ def test_council(read):
         ],
         actions=[
             "宿題ID,内容,状況,期限",
-            "A1,x,完了,",
+            "A1,x,完了,2022-05-31",
             "A2,x,対応中,2022-06-30",
             "A3,x,中止,",
             "A4,x,未着手,2024-01-01",
@@ -287,7 +287,7 @@ def test_council(read):
     assert one(figures, "attendance")["estimate"] == 80.0  # 32 of 40
     assert one(figures, "attendance", domain="M1")["estimate"] == 75.0  # 15 of 20
     assert one(figures, "attendance", domain="M2")["reason"] == "20のうち17"
-    assert one(figures, "actions_done")["estimate"] == pytest.approx(100 / 3)  # 1 of 3, one dropped
+    assert one(figures, "actions_done")["estimate"] == 50.0  # 1 of 2: A3 dropped, A4 not due
     assert council.is_overdue(found.table("actions"), found.as_of).tolist() == [
         False,
         True,
@@ -493,6 +493,15 @@ def test_proposals_rest_on_their_figure(read):
     few = plan.propose(verdicts(read, BEHIND.format(1, 40).replace(",500,", ",29,")), year=2022)
     assert few["current"].tolist() == ["指標1は40%です。n が30未満のため、判定していません。"]
     assert few["goal"].tolist() == ["2024年3月まで、同じ形の記録を続けます。"]
+
+
+def test_a_goal_says_on_which_side_of_the_target(read):
+    lines = [
+        "K1,p,空白,定義,分母,件,下向き,,0,,3,,,,,名簿,,",
+        "K2,p,孤独,定義,分母,%,下向き,,4.9,,7,,500,6,8,調査,,",
+    ]
+    goals = plan.propose(verdicts(read, *lines), year=2022)["goal"].tolist()
+    assert goals == ["2024年3月までに0件にします。", "2024年3月までに4.9%以下にします。"]
 
 
 def test_three_for_the_meeting_by_rank_a_programme_once(read):

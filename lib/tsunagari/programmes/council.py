@@ -15,7 +15,8 @@ ATTENDANCE, ACTIONS_DONE = "attendance", "actions_done"
 def measure(records: Records, *, year: int) -> pd.DataFrame:
     """Return meetings, attendance (in all and of each), members by kind and region, actions done.
 
-    They count organisations and actions, not people: no interval, and nothing to hide.
+    They count organisations and actions, not people: no interval, and nothing to hide. Of actions
+    only those whose due date has come by the end of the year can have been missed.
 
     Args:
         records: Tables meetings, members, actions.
@@ -51,9 +52,9 @@ def measure(records: Records, *, year: int) -> pd.DataFrame:
                     row(f"members_{name}", value, estimate=float(n), item_label=value, **told)
                 )
     if len(actions):
-        meant = actions[actions["state"] != DROPPED]
-        n_done = (meant["state"] == DONE).sum()
-        rows.append(_ratio(ACTIONS_DONE, n_done, len(meant), source=source_of(actions)))
+        due = actions[(actions["state"] != DROPPED) & (actions["due_on"] <= records.as_of)]
+        n_done = (due["state"] == DONE).sum()
+        rows.append(_ratio(ACTIONS_DONE, n_done, len(due), source=source_of(actions)))
     return finish(rows, table="council", year=year)
 
 

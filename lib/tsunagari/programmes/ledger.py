@@ -244,10 +244,10 @@ def _judge(
     now = grade(row)
     is_before = row["target_on"] > as_of
     verdict = UNDERWAY if is_before else now
+    date = "" if pd.isna(row["target_on"]) else f"{row['target_on']:%Y年%-m月}"
     notes = ["no_interval" if np.isnan(row["ci_low"]) else "interval"]
     if row["direction"] == _DOWN:
         notes.append("downwards")
-    date = "" if pd.isna(row["target_on"]) else f"{row['target_on']:%Y年%-m月}"
     word = "below_unknown" if now == "below" and np.isnan(row["baseline_value"]) else now
     reason = "。".join(said["notes"][name] for name in notes)
     if is_before:

@@ -66,7 +66,7 @@ def _proposal(one: dict[str, Any], rule: dict[str, Any], *, year: int) -> dict[s
         "reason": one["verdict_reason"].removesuffix("ため") + "ため、",
         "now": one["verdict_reason"].partition("。")[0] + "。",
         "target": _amount(one["target_value"], one, alone=True),
-        "or_better": rules()["or_better"].get(one["direction"], ""),
+        "or_better": "" if one["target_value"] == 0 else rules()["or_better"][one["direction"]],
         "gap": _amount(abs(one["target_value"] - one["actual_value"]), one, alone=True, gap=True),
         "due": f"{due:%Y年%-m月}",
     }

@@ -129,6 +129,8 @@ def load(study: Study) -> Records:
     if len(troubles):
         kept = troubles[troubles["role"] != "exclusive"]
         lists["trouble"] = dict(zip(kept["code"], kept["code_label"], strict=True))
+        named = kept[kept["role"] != "other"]  # nobody is looked for under その他
+        lists["need"] = dict(zip(named["code"], named["code_label"], strict=True))
     return read(study.records_dir, year=study.year, areas=areas, lists=lists)
 
 

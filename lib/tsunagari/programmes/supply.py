@@ -15,7 +15,7 @@ import pandas as pd
 from tsunagari.estimates import WHOLE_PERCENT_BASE, round_half_up
 from tsunagari.programmes import resources as lists
 from tsunagari.programmes.records import Records
-from tsunagari.programmes.rows import finish, row, share, source_of
+from tsunagari.programmes.rows import finish, row, share, source_of, word
 
 NAME = "resources"
 PER = 10_000  # residents
@@ -35,8 +35,9 @@ def measure(
 
     Returns:
         Rows of estimates, table_id programme_resources, without intervals: the list is everybody.
-        Counts: registered (in all, and by month), new (by month), pairs, local and wide (by trouble
-        and place), gap_region and gap_municipality (cells). Share: assured.
+        Counts: registered (in all, and by month), status, new (by month), pairs, local and wide (by
+        trouble and place), gap_region and gap_municipality (cells; 1: all that nobody local
+        serves). Share: assured.
     """
     table = records.table("resources")
     if table.empty:
@@ -49,6 +50,10 @@ def measure(
 
     rows = [
         _count("registered", "1", len(table)),
+        *(
+            _count("status", value, n, item_label=value)
+            for value, n in table["status"].replace("", word("unknown")).value_counts().items()
+        ),
         _count("pairs", "1", len(lists.duplicates(table)), unit="groups"),
     ]
     for month, new, total in lists.growth(table).itertuples(index=False):
@@ -70,7 +75,7 @@ def measure(
             rows.append(_count("local", cell.trouble_code, cell.n_local, **place))
             rows.append(_count("wide", cell.trouble_code, cell.n_wide, **place))
         for gap, label in lists.words()["gaps"].items():
-            n = (cells["gap"] == gap).sum()
+            n = (cells["gap"] != "").sum() if gap == "1" else (cells["gap"] == gap).sum()
             rows.append(_count(f"gap_{by}", gap, n, unit="cells", item_label=label))
     return finish(rows, table=NAME, year=year)
 

@@ -32,23 +32,27 @@ def measure_all(
     found: Records, *, year: int, confidence: float, places: pd.DataFrame
 ) -> pd.DataFrame:
     """Return the figures of every programme that has records, before the small-count rules."""
-    troubles = found.context.lists["trouble"]
     parts = [
         symposium.measure(found, year=year, confidence=confidence),
         consultations.measure(found, year=year, confidence=confidence),
         supporters.measure(found, year=year, confidence=confidence),
         council.measure(found, year=year),
         courses.measure(found, year=year, confidence=confidence),
-        supply.measure(found, year=year, troubles=troubles, places=places),
+        supply.measure(found, year=year, troubles=_needs(found), places=places),
     ]
     return pd.concat(parts, ignore_index=True)
 
 
+def _needs(found: Records) -> Mapping[str, str]:
+    """Return the label of each trouble that a service may be missed for: not of その他."""
+    lists = found.context.lists
+    return lists.get("need", lists["trouble"])
+
+
 def gaps(found: Records, places: pd.DataFrame) -> pd.DataFrame:
     """Return the cells of trouble and region that nobody serves, or none but wide lines."""
-    troubles = found.context.lists["trouble"]
     listed = found.table("resources")
-    cells = supply.coverage(listed, troubles=troubles, places=places, by="region")
+    cells = supply.coverage(listed, troubles=_needs(found), places=places, by="region")
     return cells[cells["gap"] != ""]
 
 

@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
+from matplotlib.dates import date2num
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
@@ -561,9 +562,10 @@ def over_time(table: pd.DataFrame, *, words: Words, dates: pd.DataFrame) -> Char
     top = 0.3 + 0.24 * words.is_synthetic
     names = [wrap(str(name), em=9) for name in table]
     right = max(width_em(line) for name in names for line in name.split("\n")) * EM_INCHES + 0.2
-    height = top + 2.5
+    height = top + 2.64
+    width = 0.88 - right / WIDTH_INCHES
     figure = Figure(figsize=(WIDTH_INCHES, height))
-    axes = figure.add_axes((0.12, 0.36 / height, 0.88 - right / WIDTH_INCHES, 2.1 / height))
+    axes = figure.add_axes((0.12, 0.5 / height, width, 2.1 / height))
     most = float(np.nanmax(table.to_numpy(float), initial=1)) * 1.1
     styles = zip(table.columns, COLOURS["regions"]["light"], "oD^s", ("-", "--", ":", "-"),
                  strict=False)  # fmt: skip
@@ -581,14 +583,22 @@ def over_time(table: pd.DataFrame, *, words: Words, dates: pd.DataFrame) -> Char
     for name, y in zip(names, heights, strict=True):
         axes.annotate(name, (1, y / 2.1), xycoords="axes fraction", xytext=(6, 0), va="center",
                       textcoords="offset points", annotation_clip=False)  # fmt: skip
-    for number, date in enumerate(dates["date"], start=1):
+    for date in dates["date"]:
         axes.axvline(date, color=MUTED, linewidth=0.9, linestyle="--", zorder=0)
+    first, last = axes.get_xlim()
+    points = 72 * WIDTH_INCHES * width * (date2num(dates["date"]) - first) / (last - first)
+    placed = -np.inf
+    for number, (date, x) in enumerate(zip(dates["date"], points, strict=True), start=1):
+        placed = max(x, placed + 0.85 * SMALL_POINTS)  # numbers do not cover each other
         axes.annotate(str(number), (date, 1), xycoords=("data", "axes fraction"), ha="center",
-                      xytext=(-4 + 8 * (number % 2 == 0), 2), textcoords="offset points",
+                      xytext=(placed - x, 2), textcoords="offset points",
                       fontsize=SMALL_POINTS)  # fmt: skip
+    axes.set_xlim(first, last)
     axes.set_ylim(0, most)
-    shown, month = table.index[::2], DRAWN["month"]
-    axes.set_xticks(shown, [f"{day.month}{month}" for day in shown])
+    shown, month, year = table.index[::2], DRAWN["month"], DRAWN["year"]
+    is_new = np.r_[True, shown.year[1:] != shown.year[:-1]]
+    axes.set_xticks(shown, [f"{day.month}{month}" + f"\n{day.year}{year}" * bool(new)
+                            for day, new in zip(shown, is_new, strict=True)])  # fmt: skip
     axes.grid(visible=True, axis="y", color=RULE, linewidth=0.7)
     axes.spines[["top", "right", "left"]].set_visible(False)
     axes.tick_params(length=0, labelsize=SMALL_POINTS)

@@ -74,7 +74,7 @@ def words(writer: Writer, name: str, /, **context: Any) -> figures.Words:
         writer.words(texts["titles"]["subtitle"], subtitle=subtitle, **context),
         writer.text("figure_foot", **context | {"n": ""}),
         is_synthetic=writer.published.is_synthetic,
-        source=writer.words(texts["titles"]["source"], **context),
+        source=writer.words(spec.get("source", texts["titles"]["source"]), **context),
     )
 
 

@@ -25,6 +25,8 @@ from tsunagari.report.writer import HIDDEN, MISSING, Writer, base, estimate, int
 
 Context = dict[str, Any]
 _TYPED = ("actual", "baseline", "target")  # of the ledger's own rows
+_INPUT = "インプット"  # stage of the ledger: what was spent is no finding
+_MOST = 3  # findings of a section
 _CLAIMED = ("actual", "target", "gap")  # rows whose numbers a proposal's words hold
 
 
@@ -122,18 +124,13 @@ def kpis(writer: Writer, **_: Any) -> Lines:
             "unit": kpi["unit"],
             "actual": _actual(kpi),
             "base": _base(writer, kpi["rows"].get("actual")),
-            "verdict": _short(kpi),
+            "verdict": kpi["verdict_label"].partition("（")[0],
+            "source": _kinds_of_source(writer, kpi["source"]),
         }
         own = {name: row for name, row in kpi["rows"].items() if name != "actual"}
         own |= {name: _value(own.get(name)) for name in ("baseline", "target")}
         groups.setdefault(kpi["programme_name"], []).append(own | line)
     return Lines(groups)
-
-
-def _short(kpi: dict[str, Any]) -> str:
-    """Return a verdict without its reason, which the second volume's table gives."""
-    label = kpi["verdict_label"]
-    return label.partition("（")[0] if kpi["verdict"] == NOT_JUDGED else label
 
 
 def kpi_words(writer: Writer, **_: Any) -> Lines:
@@ -150,6 +147,7 @@ def kpi_words(writer: Writer, **_: Any) -> Lines:
             "overlap": _names(published, kpi["overlaps_with"]) if kpi["overlaps_with"] else "",
             "policy": "：".join(filter(None, (kpi["direction_next"], kpi["direction_reason"]))),
             "source": "　".join((_source(writer, kpi["source"]), kpi["source_page"])).strip(),
+            "baseline": kpi["baseline_source"] or MISSING,
         }
         groups.setdefault(kpi["programme_name"], []).append(line)
     return Lines(groups)
@@ -200,7 +198,7 @@ def programme(writer: Writer, *, programme: str, name: str, **_: Any) -> Lines:
         groups.setdefault(group, []).append({
             "label": label, "row": row, "value": _value(row),
             "base": _base(writer, row), "unit": _unit(writer, row),
-            "remark": "" if has_digits else said, "source": _kind_of_source(writer, row),
+            "remark": "" if has_digits else said, "source": _kinds_of_source(writer, row["source"]),
         })  # fmt: skip
     every = [line for lines in groups.values() for line in lines]
     same = {line["remark"] for line in every}
@@ -222,11 +220,11 @@ def _unit(writer: Writer, row: Row) -> str:
     return units.get(row["unit"], row["unit"])
 
 
-def _kind_of_source(writer: Writer, row: Row) -> str:
-    """Return 公表, 合成データ or both: the note names what was published."""
-    said, parts = writer.texts["words"]["sources"], row["source"].split("; ")
+def _kinds_of_source(writer: Writer, source: str) -> str:
+    """Return 公表, 合成データ or both: the second volume names what was published."""
+    said, parts = writer.texts["words"]["sources"], filter(None, source.split("; "))
     kinds = ("made_up" if part == SYNTHETIC else "recorded" for part in parts)
-    return "・".join(dict.fromkeys(said[kind] for kind in kinds))
+    return "・".join(dict.fromkeys(said[kind] for kind in kinds)) or MISSING
 
 
 def _places(published: Published, programme: str, *, by: str) -> tuple[dict, dict[str, str]]:
@@ -249,6 +247,30 @@ def coverage(writer: Writer, *, programme: str, **_: Any) -> Lines:
         for trouble, cells in found.items()
     ]
     return Lines({"": lines}, columns=names)
+
+
+def gaps(writer: Writer, *, programme: str, **_: Any) -> Lines:
+    """Which troubles no local service takes up somewhere: by region, and where nobody does."""
+    said = writer.texts["words"]["gaps"]
+    found, names = _places(writer.published, programme, by="region")
+    towns, town_names = _places(writer.published, programme, by="municipality")
+    lines = []
+    for trouble, cells in found.items():
+        nobody = [town_names[code] for code, cell in towns.get(trouble, {}).items()
+                  if not cell["local"]["estimate"] and not cell["wide"]["estimate"]]  # fmt: skip
+        if nobody or _without_local(cells):
+            line = {"label": trouble, "nobody": "・".join(nobody)}
+            for place, cell in cells.items():
+                kind = "wide_only" if cell["wide"]["estimate"] else "none"
+                is_gap = place in _without_local(cells)
+                text = said[kind] if is_gap else estimate(cell["local"])
+                line[f"*{place}"] = Cell(text, rows=keys_of([cell["local"], cell["wide"]]))
+            lines.append(line)
+    return Lines({"": lines}, columns=names)
+
+
+def _without_local(cells: dict[str, dict[str, Row]]) -> list[str]:
+    return [place for place, cell in cells.items() if not cell["local"]["estimate"]]
 
 
 def demand(writer: Writer, *, programme: str, **_: Any) -> Lines:
@@ -380,26 +402,55 @@ def residents(published: Published, *, programme: str, **_: Any) -> Iterator[tup
         yield "residents", {"rows": rows}
 
 
-def gaps(published: Published, *, programme: str, **_: Any) -> Iterator[tuple[str, Context]]:
-    """Yield the troubles and places that nobody takes up, or nobody local."""
-    for by, kind in (("region", "wide_only"), ("region", "none"), ("municipality", "none")):
-        found, names = _places(published, programme, by=by)
-        for trouble, cells in found.items():
-            empty = [place for place, cell in cells.items() if not cell["local"]["estimate"]]
-            is_none = {place for place in empty if not cells[place]["wide"]["estimate"]}
-            places = [names[p] for p in empty if (p in is_none) == (kind == "none")]
-            if places:
-                yield "gap", {"trouble": trouble, "places": places, "is_none": kind == "none"}
+def gap_findings(
+    published: Published, *, programme: str, **_: Any
+) -> Iterator[tuple[str, Context]]:
+    """Yield the troubles that no local service takes up, a line for each region that lacks any."""
+    found, names = _places(published, programme, by="region")
+    for place, name in names.items():
+        own = [trouble for trouble, cells in found.items() if place in _without_local(cells)]
+        if own:
+            yield "gap_finding", {"place": name, "troubles": own}
+
+
+def indicators_said(
+    published: Published, programme: str | None = None
+) -> Iterator[tuple[str, Context]]:
+    """Yield the indicators that are judged and shown, of one programme or all; else those shown."""
+    kpis = [k for k in published.kpis.values() if programme in (None, k["programme_id"])]
+    rows = [(kpi, kpi["rows"].get("actual")) for kpi in kpis if kpi["stage"] != _INPUT]
+    shown = [(kpi, row) for kpi, row in rows if row and not is_hidden(row)]
+    found = [pair for pair in shown if pair[0]["verdict"] != NOT_JUDGED]
+    for kpi, row in found or shown:
+        context = {"kpi": kpi, "row": row, "is_about": kpi["is_approximate"] == YES}
+        context["is_made_up"] = SYNTHETIC in kpi["source"]
+        yield "judged_indicator" if found else "unjudged_indicator", context
+
+
+def section_findings(
+    published: Published, *, programme: str, **_: Any
+) -> Iterator[tuple[str, Context]]:
+    """Yield what the ledger says of a programme first."""
+    yield from [*indicators_said(published, programme)][:_MOST]
 
 
 # --- figures --------------------------------------------------------------------------------------
 
 
 def _over_time(
-    writer: Writer, name: str, *, table: pd.DataFrame, rows: pd.DataFrame, dates: pd.DataFrame
+    writer: Writer,
+    name: str,
+    *,
+    table: pd.DataFrame,
+    rows: pd.DataFrame,
+    dates: pd.DataFrame,
+    counts: pd.Series,
 ) -> Iterator[Picture]:
+    """Yield a drawing of months, if there are two; its finding is the month of most `counts`."""
     if table.notna().any(axis=None) and len(table) > 1:
-        said = words(writer, name, n="", has_interval=False)
+        most = counts.index[counts == counts.max()]
+        peak = f"{most[0]:%Y年%-m月}" if len(most) == 1 else ""
+        said = words(writer, name, n="", has_interval=False, peak=peak)
         chart = figures.over_time(table, words=said, dates=dates)
         yield Picture(chart, keys_of(records(rows)))
 
@@ -413,25 +464,35 @@ def calls(writer: Writer, *, programme: str, **_: Any) -> Iterator[Picture]:
     dates = told.assign(date=pd.to_datetime(told["date"]), label=told["kind"] + " " + told["label"])
     shown = rows[(rows["domain"] == "month") | (rows["item"] == consultations.BY_MONTH)]
     table = consultations.series(rows)
-    yield from _over_time(writer, "calls", table=table, rows=shown, dates=dates)
+    counts = table.iloc[:, -1]
+    yield from _over_time(writer, "calls", table=table, rows=shown, dates=dates, counts=counts)
 
 
 def growth(writer: Writer, *, programme: str, **_: Any) -> Iterator[Picture]:
     """Yield how many services stood in the list at the end of each month."""
     rows = _rows(writer.published, programme, item="registered", domain="month")
     rows = rows[rows["domain_value"] != "unknown"]
+    new = _rows(writer.published, programme, item="new", domain="month")
+    new = new[new["domain_value"] != "unknown"].set_index("domain_value")["estimate"]
+    new.index = pd.to_datetime(new.index, format="%Y-%m")
     months = pd.to_datetime(rows["domain_value"], format="%Y-%m")
     title = writer.texts["words"]["programme_words"]["items"]["registered"]
     table = pd.DataFrame({title: rows["estimate"].to_numpy(float)}, index=pd.Index(months))
     nothing = pd.DataFrame({"date": [], "label": []})
-    yield from _over_time(writer, "growth", table=table, rows=rows, dates=nothing)
+    yield from _over_time(writer, "growth", table=table, rows=rows, dates=nothing, counts=new)
 
 
 def _network(
-    writer: Writer, name: str, *, edges: pd.DataFrame, labels: dict[str, str], rows: list[Row]
+    writer: Writer,
+    name: str,
+    *,
+    edges: pd.DataFrame,
+    labels: dict[str, str],
+    rows: list[Row],
+    **found: Any,
 ) -> Iterator[Picture]:
     if len(edges):
-        said = words(writer, name, n="", has_interval=False)
+        said = words(writer, name, n="", has_interval=False, **found)
         chart = figures.network(track.chain(edges, labels), edges, words=said)
         yield Picture(chart, keys_of(rows))
 
@@ -440,7 +501,9 @@ def flow(writer: Writer, *, programme: str, **_: Any) -> Iterator[Picture]:
     """Yield the flows between stages; x where the people are too few."""
     rows = _rows(writer.published, programme, item="flow", measure="count")
     edges = track.flow_edges(rows)
-    yield from _network(writer, "flow", edges=edges, labels={}, rows=records(rows))
+    largest = records(rows[rows["estimate"] == rows["estimate"].max()])
+    most = largest[0] if len(largest) == 1 else None
+    yield from _network(writer, "flow", edges=edges, labels={}, rows=records(rows), most=most)
 
 
 def logic(writer: Writer, **_: Any) -> Iterator[Picture]:
@@ -448,7 +511,12 @@ def logic(writer: Writer, **_: Any) -> Iterator[Picture]:
     told = pd.DataFrame(writer.published.told("logic"), columns=["from_kpi", "to_kpi"])
     edges = told.set_axis(["from", "to"], axis=1).assign(label="")
     labels = {kpi: line["indicator_name"] for kpi, line in writer.published.kpis.items()}
-    yield from _network(writer, "logic", edges=edges, labels=labels, rows=[])
+    ends = [
+        labels.get(name, name)
+        for name in dict.fromkeys(edges["to"])
+        if name not in {*edges["from"]}
+    ]
+    yield from _network(writer, "logic", edges=edges, labels=labels, rows=[], ends=ends)
 
 
 def _named(*made: Any) -> dict[str, Any]:
@@ -456,7 +524,7 @@ def _named(*made: Any) -> dict[str, Any]:
 
 
 TABLES = _named(
-    actions, review, kpis, kpi_words, programme, coverage, demand, flows, meetings, plan
+    actions, review, kpis, kpi_words, programme, coverage, gaps, demand, flows, meetings, plan
 )
-LINES = _named(verdicts, decisions, section_lead, residents, gaps)
+LINES = _named(verdicts, decisions, section_findings, section_lead, residents, gap_findings)
 FIGURES = _named(calls, growth, flow, logic)

@@ -8,8 +8,6 @@ from typing import Any
 import pandas as pd
 
 from tsunagari.programmes.council import DONE, DROPPED
-from tsunagari.programmes.ledger import NOT_JUDGED
-from tsunagari.programmes.plan import YES
 from tsunagari.report.findings import (
     SURE_STATUS,
     Context,
@@ -19,6 +17,7 @@ from tsunagari.report.findings import (
     sure_effects,
     visible,
 )
+from tsunagari.report.programmes import indicators_said
 from tsunagari.report.published import Published, Row, is_hidden, is_judged, judged, records
 from tsunagari.statistics.verdicts import ABOVE
 
@@ -35,7 +34,7 @@ def conclusions(published: Published, **_: Any) -> Iterator[tuple[str, Context]]
     found = [level(published, name) for name in shown[:1]]
     found += [*groups(published), *first_effect(published)]
     found += [level(published, name) for name in shown[1:2]]
-    found += [] if published.has_survey else [*ledger_indicators(published)]
+    found += [] if published.has_survey else [*indicators_said(published)]
     yield from found[:MOST] or [("no_conclusions", {})]
 
 
@@ -75,16 +74,6 @@ def first_effect(published: Published) -> Iterator[tuple[str, Context]]:
         for row in records(sure_effects(published, outcome).head(1)):
             yield "first_effect", effect(published, row, outcome=outcome)[1]
             return
-
-
-def ledger_indicators(published: Published) -> Iterator[tuple[str, Context]]:
-    """Yield the ledger's indicators that are judged and shown; where none is, those shown."""
-    rows = [(kpi, kpi["rows"].get("actual")) for kpi in published.kpis.values()]
-    shown = [(kpi, row) for kpi, row in rows if row and not is_hidden(row)]
-    found = [pair for pair in shown if pair[0]["verdict"] != NOT_JUDGED]
-    for kpi, row in found or shown:
-        context = {"kpi": kpi, "row": row, "is_about": kpi["is_approximate"] == YES}
-        yield "judged_indicator" if found else "unjudged_indicator", context
 
 
 # --- regions, troubles, actions -------------------------------------------------------------------

@@ -80,7 +80,7 @@ def figures():
 _LEDGER = """
 kpi_id programme_id programme_name stage layer indicator_name definition base unit qual_result
 overlaps_with direction_next direction_reason source source_page target_on is_approximate
-figure_row_id verdict verdict_label verdict_reason
+baseline_source figure_row_id verdict verdict_label verdict_reason
 """.split()
 
 
@@ -100,7 +100,7 @@ def told():
               "result": "1件を紹介", "is_from_last": "True", "is_overdue": "True"}  # fmt: skip
     lines = {
         "ledger": [
-            kpi(kpi_id="K1", programme_id="symposium", indicator_name="届いた割合", **judged),
+            kpi(kpi_id="K1", programme_id="symposium", indicator_name="届いた割合", baseline_source="前年度の記録", **judged),
             kpi(kpi_id="K2", programme_id="symposium", indicator_name="参加者", unit="人",
                 overlaps_with="K1", is_approximate="有", **not_judged),
         ],

@@ -316,6 +316,19 @@ def test_series_over_time_say_every_number_and_date():
     assert chart.svg == again.svg
 
 
+def test_dates_of_one_day_stand_apart():
+    def places(*days):
+        dates = pd.DataFrame({"date": pd.to_datetime([*days]), "label": [*"あいう"[: len(days)]]})
+        chart = figures.over_time(table, words=figures.Words("相談"), dates=dates)
+        found = re.findall(r"translate\(([\d.]+) ([\d.]+)\)", chart.svg)
+        return {(float(x), float(y)) for x, y in found}
+
+    table = months(架電数=[120.0, 90.0, 80.0])
+    one, two, three = sorted(places(*["2022-05-10"] * 3) - places())
+    assert one[1] == two[1] == three[1]
+    assert min(two[0] - one[0], three[0] - two[0]) > 6  # a digit is 5 wide
+
+
 def test_network_says_every_link():
     nodes = pd.DataFrame(
         {"name": ["a", "b", "c"], "label": ["入口", "中間", "出口"], "layer": [0, 1, 2]}

@@ -150,9 +150,23 @@ def test_hidden_people_are_x_in_table_and_drawing(report):
 
 
 def test_empty_cells_are_named(report):
-    text = html(report, "programmes")
-    assert "松山市に、担当する団体がありません" in text
-    assert "東予に、地域の団体がありません（県全域・全国の窓口だけ）" in text
+    (places,) = [table for table in report.tables if table.key == "gaps"]
+    counts = [cell.text for cell in places.groups[0][1][0]]
+    assert sorted(counts[1:3]) == ["3", "広域だけ"]
+    assert counts[3] == "松山市"  # nobody, not even a wide line
+    said = re.sub(r"<[^>]+>", "", html(report, "programmes"))
+    assert re.search("（表示例）.予には、「お金」を受ける地域の団体がありません。", said)
+
+
+def test_a_section_says_what_was_found_and_its_drawings_too(report):
+    text = re.sub(r"<[^>]+>", "", html(report, "programmes"))
+    assert "届いた割合は70.0%で、目標に届かず" in text
+    titles = [chart.words.title for chart in report.charts]
+    assert any("道すじの先は、「届いた割合」" in title for title in titles)
+    sources = [c.words.source for c in report.charts if "道すじ" in c.words.title]
+    assert all("事業の記録" in source for source in sources)
+    assert "前年度の記録" in html(report, "programme_tables")  # where the baseline comes from
+    assert {line[-1][0] for line in cells(report, "kpis").values()} == {"公表"}
 
 
 def test_the_edited_row_stands_under_the_proposal_and_goes_to_the_meeting(report):

@@ -54,9 +54,11 @@ def test_the_highest_marked_group_is_named_with_its_interval(rows):
 
 def test_without_a_survey_the_ledger_gives_the_conclusions():
     alone = records_sample.published(has_survey=False)
-    assert said("conclusions", alone) == [
-        "（表示例）届いた割合は70.0%で、目標に届かず、基準より良くなったとは言えません。"
-    ]
+    line = "届いた割合は70.0%で、目標に届かず、基準より良くなったとは言えません。"
+    assert said("conclusions", alone) == [line]  # as published: no example
+    ledger = records_sample.told()["ledger"].assign(source="synthetic")
+    made_up = records_sample.published(has_survey=False, ledger=ledger)
+    assert said("conclusions", made_up) == ["（表示例）" + line]
     nothing = records_sample.published(has_survey=False, ledger=pd.DataFrame())
     assert said("conclusions", nothing) == ["ここに示せる結果はありません。"]
 
@@ -135,7 +137,8 @@ def test_only_open_actions_of_last_year_with_a_readable_date():
     rows = [action, action | {"state": "完了", "what": "済んだこと"}]
     told = records_sample.published(actions=pd.DataFrame(rows))
     assert said("open_actions", told) == [
-        "3団体に頼む（県、期限 2023年10月1日）：対応中です。1件を紹介。期限を過ぎています。"
+        "（表示例）3団体に頼む（県、期限 2023年10月1日）：対応中です。"
+        "1件を紹介。期限を過ぎています。"
     ]
     dropped = action | {"state": "中止", "what": "やめたこと"}
     done = records_sample.published(actions=pd.DataFrame([*rows[1:], dropped]))
