@@ -134,7 +134,7 @@ def make_table(writer: Writer, name: str, *, lines: Lines) -> Iterator[Table]:
 
 def indicators(writer: Writer, **_: Any) -> Lines:
     """Level of every indicator, change and gap to the nation."""
-    published, lines = writer.published, []
+    published, lines, answered = writer.published, [], []
     has_nation = bool(published.items_of("national_"))
     for name, known in published.indicators.items():
         row, value = published.indicator(name), published.value_of(name)
@@ -150,9 +150,11 @@ def indicators(writer: Writer, **_: Any) -> Lines:
             gaps = published.nation(known["item"], value)
             line["theirs"], line["raw"] = map(gaps.get, ("percent_benchmark", "difference_points"))
             line["nation"] = judged(gaps)
+            if line["raw"] and line["raw"]["n_unweighted"] < row["n_unweighted"]:
+                answered.append(published.label(name))
         lines.append(line)
     bases = {known["base"] for known in published.indicators.values()}
-    return Lines({"": lines}, context={"bases": bases})
+    return Lines({"": lines}, context={"bases": bases, "answered": answered})
 
 
 def facts(writer: Writer, **_: Any) -> Lines:

@@ -113,6 +113,19 @@ def test_effects_are_told_as_associations_at_equal_conditions(council):
     assert "どちらが先かは分かりません" in text
 
 
+def test_a_difference_of_another_base_than_the_share_beside_it_is_told(rows):
+    of_nation = rows["table_id"].str.startswith("national_") & (rows["domain"] == "all")
+    item = rows.loc[of_nation, "item"].iloc[0]
+    assert "無回答を除いた割合で計算" not in report_of(rows).chapters["summary"].to_html()
+    fewer = rows.assign(
+        n_unweighted=rows["n_unweighted"].mask(of_nation & (rows["item"] == item), 400)
+    )
+    text = report_of(fewer).chapters["summary"].to_html()
+    assert re.search(
+        "「[^」]+」の全国との差は、公表値と同じく、無回答を除いた割合で計算しています。", text
+    )
+
+
 def test_finding_stands_in_the_title_where_the_test_holds(council):
     titles = council.contents["title"].tolist()
     assert "「孤独感がしばしば・常にある人」の割合は、全国より高い" in titles
