@@ -58,10 +58,44 @@ def test_point_1_three_conclusions_with_a_number_or_none_confirmed_and_a_table(p
         assert text.locator("a").count() == 1
 
 
+def test_point_1_the_first_screen_shows_conclusions_decisions_and_the_first_indicator(
+    browser, records_path
+):
+    page = Visit(browser, records_path, width=1280).page
+    for place in (
+        page.locator(".part-summary ol").nth(0),
+        page.locator(".part-summary ol").nth(1),
+        page.locator("#t-indicators tbody tr").first,
+    ):
+        box = place.bounding_box()
+        assert box["y"] + box["height"] <= 900
+    assert not page.locator("nav ol").is_visible()  # folded
+    page.close()
+
+
+def test_point_1_the_first_phone_screen_reaches_the_conclusions(browser, page_path):
+    page = Visit(browser, page_path, width=390).page
+    assert page.locator(".part-summary ol li").first.bounding_box()["y"] < 800
+    page.close()
+
+
+def test_point_11_a_phone_shows_each_line_of_the_main_volume_as_a_card(browser, records_path):
+    page = Visit(browser, records_path, width=390).page
+    assert page.locator(".cards").count() > 3
+    for table in page.locator(".cards .scroll").all():
+        assert table.evaluate("e => e.scrollWidth <= e.clientWidth")
+    heads = page.locator("#t-indicators thead th").all_text_contents()[1:]
+    line = page.locator("#t-indicators tbody tr").first
+    told = [cell.get_attribute("data-head") for cell in line.locator("td").all()]
+    assert told == heads
+    page.close()
+
+
 def test_point_2_a_title_states_the_finding_and_a_subtitle_what_it_is(drawings):
     for chart in drawings:
         title, subtitle = chart.words.title, chart.words.subtitle
-        assert re.search("高[いく]|低[いく]|確認できません|多い|関連がみられた", title), title
+        found = "高[いく]|低[いく]|確認できません|多い|関連がみられた"
+        assert re.search(f"{found}|の割合：.+の区分ごと$", title), title  # the last: not tested
         assert re.search("%|ポイント", subtitle)
         assert re.search(r"n=[\d,]+", subtitle) and re.search(r"\d{4}年|令和", subtitle), subtitle
         assert len(subtitle) > 25
@@ -166,7 +200,7 @@ def test_point_12_focus_is_seen_and_nothing_covers_it(browser, page_path):
         found = page.evaluate("""(() => { const e = document.activeElement;
             const s = getComputedStyle(e), r = e.getBoundingClientRect();
             const at = document.elementFromPoint(r.left + Math.min(r.width, 20) / 2,
-                r.top + Math.min(r.height, 20) / 2);
+                Math.max(r.top, 0) + Math.min(r.height, 20) / 2);
             return [e.tagName, parseFloat(s.outlineWidth), s.outlineStyle,
                     !!at && (e.contains(at) || at.contains(e))] })()""")
         seen.add(found[0])

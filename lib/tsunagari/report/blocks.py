@@ -24,12 +24,13 @@ class Cell:
     small: str = ""
     rows: tuple[str, ...] = ()
 
-    def to_html(self, tag: str) -> str:
-        """Return the cell; its rows are named where it holds a number."""
+    def to_html(self, tag: str, *, head: str = "") -> str:
+        """Return the cell; its rows are named where it holds a number, its column where given."""
         small = Markup('<span class="interval">{}</span>').format(self.small) if self.small else ""
         rows = f' data-row="{";".join(self.rows)}"' if self.rows and tag == "td" else ""
         scope = ' scope="row"' if tag == "th" else ""
-        return f"<{tag}{scope}{rows}>{escape(self.text)}{small}</{tag}>"
+        head = f' data-head="{escape(head)}"' if head else ""
+        return f"<{tag}{scope}{rows}{head}>{escape(self.text)}{small}</{tag}>"
 
 
 Line = tuple[Cell, ...]
@@ -48,6 +49,7 @@ class Table:
         number: Such as "表3"; given when the report is put together.
         stamp: What stands on it, such as 合成データ.
         is_text: Whether its cells are words, not numbers.
+        has_cards: Whether a phone shows each line as a card, every cell beside its heading.
     """
 
     key: str
@@ -58,11 +60,13 @@ class Table:
     number: str = ""
     stamp: str = ""
     is_text: bool = False
+    has_cards: bool = False
 
     def to_html(self) -> str:
         """Return the table in a group that scrolls by itself and can be focused."""
-        n_lines = sum(len(lines) for _, lines in self.groups)
+        n_lines = sum(len(lines) + bool(label) for label, lines in self.groups)
         size = " short" * (n_lines <= SHORT_TABLE_ROWS) + " many" * (len(self.head) > MANY_COLUMNS)
+        size += " cards" * self.has_cards
         stamp = Markup('<span class="stamp">{}</span> ').format(self.stamp) if self.stamp else ""
         name = escape(f"{self.number} {self.caption}".strip())
         note = Markup('<p class="note">{}</p>').format(self.note) if self.note else ""
@@ -89,8 +93,10 @@ class Table:
     def _group(self, label: str, lines: tuple[Line, ...]) -> str:
         head = f'<th scope="rowgroup" colspan="{len(self.head)}">{escape(label)}</th>'
         rows = [f'<tr class="group">{head}</tr>'] if label else []
+        heads = self.head[1:] if self.has_cards else [""] * len(self.head[1:])
         for name, *cells in lines:
-            own = "".join(cell.to_html("td") for cell in cells)
+            pairs = zip(cells, heads, strict=True)
+            own = "".join(cell.to_html("td", head=own_head) for cell, own_head in pairs)
             rows.append(f"<tr>{name.to_html('th')}{own}</tr>")
         return f"<tbody>{''.join(rows)}</tbody>"
 

@@ -47,7 +47,7 @@ from tsunagari.statistics.verdicts import ABOVE, BELOW, HIGHER, LOWER
 MOST_HIDDEN_ROWS = 2  # a figure with more leaves them out and says how many in its foot
 MOST_NAMED = 4  # answers that are named beside their parts; more have a legend
 
-WIDTH_INCHES = 4.8  # on a 390 px phone, where a figure is 375 px wide, 10 pt is then 10.8 px high
+WIDTH_INCHES = 4.4  # of a printed column of 89.5 mm, where 10 pt are then 8 pt
 EM_INCHES = TEXT_POINTS / 72
 MOST_LEFT = WIDTH_INCHES / 2 - 0.2  # inches of labels: at least half of the width is the plot
 BACK = {"facecolor": PAPER, "edgecolor": "none", "pad": 0.6}  # behind a text: no line crosses it
@@ -110,7 +110,7 @@ def _lines(labels: Sequence[str], headings: Sequence[str] | None = None) -> list
 
 def _open(
     lines: list[Line], *, words: Words, n: pd.Series | None, label_em: float = 11,
-    row_inches: float = 0.27, top: float = 0.0,
+    row_inches: float = 0.24, top: float = 0.0,
 ) -> _Rows:  # fmt: skip
     """Open a figure with one line a row; n stands beside the label where it differs."""
     lines = lines or [(DRAWN["no_level"], None)]
@@ -121,7 +121,7 @@ def _open(
     em = min(label_em, (MOST_LEFT - 0.2 - n_inches) / EM_INCHES)
     wrapped = [wrap(str(text), em=30 if row is None else em) for text, row in lines]
     heights = np.array([text.count("\n") + 1 for text in wrapped]) * EM_INCHES * 1.25 + 0.09
-    heights = np.maximum(heights, [0.27 if row is None else row_inches for _, row in lines])
+    heights = np.maximum(heights, [0.25 if row is None else row_inches for _, row in lines])
     rows = [text for text, (_, row) in zip(wrapped, lines, strict=True) if row is not None]
     widest = max((width_em(line) for text in rows for line in text.split("\n")), default=4)
     left = min(widest * EM_INCHES + 0.2 + n_inches, MOST_LEFT)

@@ -13,6 +13,7 @@ from tsunagari.report.published import (
     Published,
     Row,
     first,
+    in_order,
     is_hidden,
     mark_of,
     records,
@@ -54,40 +55,30 @@ def plain_answers(published: Published, rows: pd.DataFrame, *, item: str) -> pd.
     return rows.sort_values("estimate", ascending=False, kind="stable")
 
 
-def _region_rows(published: Published, item: str) -> tuple[str, pd.DataFrame]:
+def _by_region(published: Published, item: str) -> list[Row]:
+    """Return the answers on troubles and ways out by region, the largest first."""
     voices = published.voices
-    axis = voices["region"] if item in voices["questions"] else ""
-    return axis, published.cross(axis, item=item)
+    rows = published.cross(voices["region"], item=item)
+    is_told = item in voices["questions"] and len(rows)
+    rows = plain_answers(published, rows, item=item) if is_told else rows[:0]
+    return records(in_order(rows, list(published.values(voices["region"])), column="domain_value"))
+
+
+def region_marks(published: Published, *, item: str, **_: Any) -> Iterator[tuple[str, Context]]:
+    """Yield which answers are given more or less often in a region than in the others."""
+    if rows := _by_region(published, item):
+        axis, marked = rows[0]["domain"], [row for row in rows if mark_of(row)]
+        yield "region_marks", {"item": item, "rows": marked, "axis": axis}
 
 
 def top_answers(published: Published, *, item: str, **_: Any) -> Iterator[tuple[str, Context]]:
-    """Yield the first three answers of everybody and of each region, and whether regions differ."""
-    axis, rows = _region_rows(published, item)
-    everybody = records(plain_answers(published, published.gt(item), item=item).head(3))
-    if not axis or not everybody:
-        return
-    yield "top_answers", {"item": item, "rows": everybody, "value": None, "axis": axis}
-    rows = plain_answers(published, rows, item=item)
-    for value, own in rows.groupby("domain_value", sort=False):
-        found = records(own.head(3))
-        yield "top_answers", {"item": item, "rows": found, "value": value, "axis": axis}
-    marked = records(rows[rows["mark"].isin([ABOVE, BELOW])])
-    yield "region_marks", {"item": item, "rows": marked, "axis": axis}
-
-
-def contrasts(published: Published, *, item: str, **_: Any) -> Iterator[tuple[str, Context]]:
-    """Yield what the first group of the compared axis names more often than the second."""
-    voices = published.voices
-    axis = voices["compared"] if item in voices["questions"] else None
-    values = list(published.values(axis)) if axis else []
-    rows = published.cross(axis, item=item) if axis else published.estimates.iloc[:0]
-    own = plain_answers(published, rows[rows["domain_value"].isin(values[:1])], item=item)
-    others = {r["item_value"]: r for r in records(rows[rows["domain_value"].isin(values[1:2])])}
-    pairs = [(row, others.get(row["item_value"])) for row in records(own[own["mark"] == ABOVE])]
-    found = [pair for pair in pairs if pair[1] and not is_hidden(pair[1])][:3]
-    if len(own):
-        groups = dict(zip(("first", "second"), values, strict=False))
-        yield "contrast", {"item": item, "axis": axis, "found": found, **groups}
+    """Yield the first three answers of each region."""
+    found: dict[str, list[Row]] = {}
+    for row in _by_region(published, item):
+        found.setdefault(row["domain_value"], []).append(row)
+    for value, rows in found.items():
+        about = {"item": item, "value": value, "axis": rows[0]["domain"]}
+        yield "top_answers", about | {"rows": rows[:3]}
 
 
 # --- axes, models ---------------------------------------------------------------------------------
@@ -169,8 +160,8 @@ def limits(published: Published, **_: Any) -> Iterator[tuple[str, Context]]:
 LINES = {
     find.__name__: find
     for find in (
+        region_marks,
         top_answers,
-        contrasts,
         axis_findings,
         effects,
         model_notes,

@@ -28,7 +28,7 @@ from tsunagari.report.tables import Lines
 from tsunagari.report.writer import HIDDEN, Writer, estimate, interval
 from tsunagari.statistics.verdicts import ABOVE, BELOW
 
-MOST_DRAWN = 8  # answers of a figure of differences: it is half a printed page
+MOST_DRAWN = 6  # answers of a figure of differences: it is half a printed column
 GROUPS = ("both", "one", "other", "neither")  # of two questions with two answers each
 Case = tuple[str, str, pd.DataFrame, Row | None]  # heading, label, rows by group, everybody
 

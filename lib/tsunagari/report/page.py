@@ -210,7 +210,8 @@ class _Builder:
         return self.writer.text(kind, n=self._n[kind], is_appendix=self.volume == APPENDIX)
 
     def _number_table(self, table: Table) -> Table:
-        table = replace(table, number=self._number("table_number"))
+        number = self._number("table_number")
+        table = replace(table, number=number, has_cards=self.volume != APPENDIX)
         self.link(table, table.number)
         return table
 
@@ -316,7 +317,7 @@ _ATTRIBUTES = {
     "img": {"src", "alt", "width", "height"},
     "span": {"data-row"},
     "th": {"scope", "colspan", "rowspan"},
-    "td": {"colspan", "rowspan", "data-row"},
+    "td": {"colspan", "rowspan", "data-row", "data-head"},
 }
 _LINK = re.compile(rf"(?:{re.escape(MAIN)}|{re.escape(APPENDIX)})?#[\w-]+")
 _PICTURES = ("data:image/svg+xml;base64,", "data:image/png;base64,")

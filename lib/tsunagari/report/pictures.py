@@ -32,6 +32,7 @@ from tsunagari.study.codebook import NO_ANSWER
 
 N_LEADING_AXES = 4  # of a question's figures; further axes share one
 MOST_STACKED_GROUPS = 4  # beyond them one indicator is drawn as dots
+MOST_ANSWERS = 10  # of a figure of a question with several; its table has them all
 
 
 # --- what every figure needs ----------------------------------------------------------------------
@@ -239,26 +240,30 @@ def indicators(writer: Writer, **_: Any) -> Iterator[Picture]:
     yield Picture(chart, keys_of([*ours.values(), *theirs.values()]))
 
 
-def leading_axes(writer: Writer, *, item: str, is_first: bool, **_: Any) -> Iterator[Picture]:
-    """Yield all answers over the first axes of few groups, and an indicator over all of them."""
-    published = writer.published
-    axes = published.axes(but=item)[:N_LEADING_AXES]
-    plain = [axis for axis in axes if " x " not in axis]
-    n_groups = {a: published.cross(a, item=item)["domain_value"].nunique() for a in plain}
-    short = [axis for axis in plain if 0 < n_groups[axis] <= MOST_STACKED_GROUPS]
-    if short and not published.is_multiple(item):
-        yield from _stacked_by_axes(writer, item, axes=short)
-    yield from _dots_by_axes(writer, item, axes=plain)
-    for axis in axes if is_first else ():
-        if " x " in axis:
-            yield from _dots_by_axes(writer, item, axes=[axis])
+def leading_axes(writer: Writer, *, item: str, **_: Any) -> Iterator[Picture]:
+    """Yield an indicator over the first axes."""
+    axes = writer.published.axes(but=item)[:N_LEADING_AXES]
+    yield from _dots_by_axes(writer, item, axes=[axis for axis in axes if " x " not in axis])
 
 
 def further_axes(writer: Writer, *, item: str, is_first: bool, **_: Any) -> Iterator[Picture]:
-    """Yield one figure of the first question's indicator over the groups of all further axes."""
-    axes = writer.published.axes(but=item)[N_LEADING_AXES:] if is_first else []
-    axes = [axis for axis in axes if " x " not in axis]
-    yield from _dots_by_axes(writer, item, axes=axes, name="further_axes")
+    """Yield all answers over the first axes of few groups, and the first indicator over the rest.
+
+    The rest: one figure a nested axis among the first ones, one of all further axes.
+    """
+    published = writer.published
+    axes = published.axes(but=item)
+    n_groups = {a: published.cross(a, item=item)["domain_value"].nunique() for a in axes}
+    short = [a for a in axes[:N_LEADING_AXES] if " x " not in a]
+    short = [a for a in short if 0 < n_groups[a] <= MOST_STACKED_GROUPS]
+    if short and not published.is_multiple(item):
+        yield from _stacked_by_axes(writer, item, axes=short)
+    if is_first:
+        for axis in axes[:N_LEADING_AXES]:
+            if " x " in axis:
+                yield from _dots_by_axes(writer, item, axes=[axis])
+        further = [axis for axis in axes[N_LEADING_AXES:] if " x " not in axis]
+        yield from _dots_by_axes(writer, item, axes=further, name="further_axes")
 
 
 def _dots_by_axes(
@@ -346,7 +351,7 @@ def nation(writer: Writer, **_: Any) -> Iterator[Picture]:
 
 
 def answers(writer: Writer, *, item: str, **_: Any) -> Iterator[Picture]:
-    """Yield bars of a question with several answers, the most frequent first."""
+    """Yield bars of a question with several answers, the most frequent first: not all of many."""
     published = writer.published
     rows = published.gt(item, has_nets=False)
     rows = rows[rows["item_value"] != NO_ANSWER]
@@ -355,9 +360,12 @@ def answers(writer: Writer, *, item: str, **_: Any) -> Iterator[Picture]:
     last = {"other": 1, "exclusive": 2}
     places = [last.get(published.role(item, code), 0) for code in rows["item_value"]]
     rows = rows.iloc[np.lexsort((-rows["estimate"].fillna(-1).to_numpy(float), places))]
-    top = [row for row in records(rows) if published.role(item, row["item_value"]) == "answer"]
+    is_answer = rows["item_value"].map(lambda code: published.role(item, code)) == "answer"
+    is_drawn = ~is_answer | (is_answer.cumsum() <= MOST_ANSWERS)
+    top = records(rows[is_drawn & is_answer])
+    has_more, rows = not is_drawn.all(), rows[is_drawn]
     top = [published.answer_label(row) for row in top if not is_hidden(row)][:2]
-    said = words(writer, "answers", n=n_text(rows), item=item, top=top)
+    said = words(writer, "answers", n=n_text(rows), item=item, top=top, has_more=has_more)
     labels = map(published.answer_label, records(rows))
     chart = figures.percent_bars(chart_rows(published, rows, labels=labels), words=said)
     yield Picture(chart, keys_of(records(rows)))

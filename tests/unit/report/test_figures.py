@@ -261,7 +261,7 @@ def test_half_of_the_width_is_plot_however_long_a_label_is(name):
     left, right = map(
         float, re.search(r'<rect x="([\d.]+)" y="[\d.]+" width="([\d.]+)"', svg).groups()
     )
-    assert right >= 345.6 / 2  # points: 4.8 inches
+    assert right >= 316.8 / 2  # points: 4.4 inches
 
 
 def test_missing_glyph_is_an_error_that_names_the_character():

@@ -12,10 +12,11 @@ from tests.browser import published_sample as sample
 from tsunagari.errors import KernelError
 from tsunagari.estimates import ESTIMATE_COLUMNS
 from tsunagari.gate import hiding
-from tsunagari.report import charts, page
+from tsunagari.report import charts, page, pictures
 from tsunagari.report.blocks import Picture
 from tsunagari.report.published import Published
 from tsunagari.report.workbook import write_workbook
+from tsunagari.report.writer import Writer
 
 FORBIDDEN = ["原因", "効果があった", "有意傾向", "ランキング"]
 
@@ -72,7 +73,7 @@ def test_what_an_interval_means_stands_once_and_the_signs_once_a_chapter(council
     signs = {
         name: words_of_chapter(each).count("▲ は高い") for name, each in council.chapters.items()
     }
-    assert {name for name, n in signs.items() if n} >= {"method", "loneliness", "appendix"}
+    assert {name for name, n in signs.items() if n} >= {"questions", "loneliness", "appendix"}
     assert max(signs.values()) == 1
     marked = {name for name, each in council.chapters.items()
               if re.search(r"[▲▽]", words_of_chapter(each))}  # fmt: skip
@@ -163,8 +164,8 @@ def test_years_are_fiscal_years_everywhere(council):
 def test_without_a_test_that_is_shown_no_title_and_no_sentence_says_what_it_found(rows):
     untested = rows[~(rows["table_id"].str.startswith("cross_") & (rows["measure"] != "percent"))]
     council = report_of(untested.assign(mark=""))
-    loneliness = [b for b in council.chapters["loneliness"].blocks if isinstance(b, Picture)]
-    titles = [block.chart.words.title for block in loneliness]
+    found = [b for name in ("loneliness", "crosses") for b in council.chapters[name].blocks]
+    titles = [block.chart.words.title for block in found if isinstance(block, Picture)]
     assert "「孤独感がしばしば・常にある人」の割合：地域・性別の区分ごと" in titles
     assert any(title.endswith("の割合：年代×性別の区分ごと") for title in titles)
     assert not any("による差は確認できません" in title for title in titles)
@@ -298,26 +299,26 @@ def test_study_with_nothing_but_one_table_renders(rows):
     assert "どの程度、孤独であると感じることがありますか" in shown
 
 
-def test_troubles_of_the_area_from_the_largest_and_no_exclusive_answer(rows):
-    said = re.sub(r"<[^>]+>", "", report_of(rows).chapters["others"].to_html())
-    named = re.search(r"全体では(.*?)です。", said).group(1)
-    assert re.findall(r"「(.*?)」(\d+\.\d)%", named) == [
-        ("お金のこと", "15.0"), ("話し相手がいない", "9.1"), ("移動手段がない", "7.4"),
-    ]  # fmt: skip
-    assert said.count("で多い答えは、") == 4  # everybody and three regions
+def test_troubles_of_each_region_from_the_largest_and_no_exclusive_answer(rows):
+    said = words_of_chapter(report_of(rows).chapters["group_tables"])
+    told = re.findall(r"で多い答えは、(.*?)では(.*?)です。", said)
+    assert [region for region, _ in told] == ["東予", "中予", "南予"]
+    for region, named in told:
+        shares = [float(share) for share in re.findall(r"」(\d+\.\d)%", named)]
+        assert len(shares) == 3 and shares == sorted(shares, reverse=True), region
+        assert "困ったことはない" not in named
 
 
-def test_what_one_group_names_more_often_needs_the_mark(rows):
-    first = rows["domain_value"].eq("2") & rows["item_value"].eq("3")
-    own = rows["table_id"].eq("cross_sex__trouble")
-    marked = rows.assign(mark=rows["mark"].mask(own, "").mask(own & first, "▲"))
-    values = list(sample.published(rows).values("sex"))
-    said = re.sub(r"<[^>]+>", "", report_of(marked).chapters["others"].to_html())
-    is_first = values[0] == "2"
-    assert ("より多く挙げたのは、「お金のこと」" in said) == is_first
+def test_troubles_differ_by_region_where_a_row_has_the_mark(rows):
+    own = rows["table_id"].eq("cross_region__trouble")
+    one = own & rows["domain_value"].eq("1") & rows["item_value"].eq("3")
     plain = rows.assign(mark=rows["mark"].mask(own, ""))
-    said = re.sub(r"<[^>]+>", "", report_of(plain).chapters["others"].to_html())
-    assert "より多く挙げた" not in said and "一定以上の差は確認できませんでした" in said
+    said = words_of_chapter(report_of(plain).chapters["others"])
+    assert "地域による差は確認できませんでした" in said
+    marked = plain.assign(mark=plain["mark"].mask(one, "▲"))
+    said = words_of_chapter(report_of(marked).chapters["others"])
+    assert re.search(r"東予の「お金のこと」[^、]*▲", said)
+    assert "地域による差は確認できませんでした" not in said
 
 
 def test_withheld_model_says_why(rows):
@@ -494,3 +495,15 @@ def test_no_page_from_a_failed_run():
     with pytest.raises(KernelError) as caught:
         page.export_html(notebook, is_synthetic=True)
     assert "答え" not in str(caught.value)
+
+
+def test_a_figure_of_many_answers_draws_the_most_given_and_says_where_all_are(rows, monkeypatch):
+    monkeypatch.setattr(pictures, "MOST_ANSWERS", 2)
+    (picture,) = pictures.answers(Writer(sample.published(rows)), item="trouble")
+    assert list(picture.chart.data["label"]) == [
+        "お金のこと", "話し相手がいない", "特に困っていることはない"
+    ]  # fmt: skip
+    assert "すべては資料編の表に示します" in picture.chart.words.subtitle
+    monkeypatch.undo()
+    (picture,) = pictures.answers(Writer(sample.published(rows)), item="trouble")
+    assert len(picture.chart.data) == 4 and "資料編" not in picture.chart.words.subtitle
