@@ -74,6 +74,12 @@ def test_three_clicks(visit):
     assert page.evaluate("document.activeElement.id") == "results"
 
 
+def test_a_region_finds_what_any_of_its_towns_has(visit):
+    visit.page.get_by_text("東予のどこか", exact=True).click()
+    assert names(visit.page) == ["今治ケアラーの会", "県の夜間電話", "全国２４時間ライン"]
+    assert said(visit.page).startswith("3 件（東予のどこか）")
+
+
 def test_keyboard_alone(visit):
     page = visit.page
     page.keyboard.press("Tab")
@@ -86,7 +92,7 @@ def test_keyboard_alone(visit):
     page.keyboard.press("Tab")
     if page.locator(".back").is_visible():  # on a phone, the way back to the conditions
         page.keyboard.press("Tab")
-    assert page.evaluate("document.activeElement.href") == "tel:0890001234"
+    assert page.evaluate("document.activeElement.href") == "https://example.jp/kakei"
     while page.evaluate("document.activeElement.name") != "trouble":
         page.keyboard.press("Shift+Tab")
     page.keyboard.press("ArrowDown")  # from 指定しない to the first trouble
@@ -178,7 +184,7 @@ def test_names_roles_and_headings(visit):
     assert page.get_by_role("search", name="支援先をさがす条件").count() == 1
     assert page.get_by_role("searchbox", name="ことばで").count() == 1
     assert page.get_by_role("group", name="困りごとで").get_by_role("radio").count() == 5
-    assert page.get_by_role("group", name="中予").get_by_role("radio").count() == 2
+    assert page.get_by_role("group", name="中予").get_by_role("radio").count() == 3  # and all
     script = "[...document.querySelectorAll('h1,h2,h3')].map(h => +h.tagName[1])"
     assert page.evaluate(script)[:3] == [1, 2, 3]
 

@@ -101,7 +101,34 @@ def test_what_is_not_public_never_reaches_the_page():
     secrets += ["未確認の会", "個人宅の会", "休んでいる会", "終わった会"]
     page = sample.page(rows)
     assert [word for word in secrets if word in page] == []
-    assert "公開の確認がとれていないもの（3 件）と、休止・終了したものは載せていません" in page
+    said = "".join(page.split())
+    assert "名簿の6件のうち、活動中1件と臨時休止0件を載せています" in said
+    assert (
+        "公開の確認がとれていないもの（3件）と、休止・終了したもの（2件）は載せていません" in said
+    )
+
+
+def test_a_made_up_number_cannot_be_dialled():
+    rows = sample.table({}, {"phone_public": ""})
+    assert "tel:" not in sample.page(rows)
+    assert 'href="tel:' in sample.page(rows, is_synthetic=False)
+
+
+def test_the_office_that_keeps_the_list_is_named():
+    rows = sample.table({"phone_public": "", "email_public": "", "url": "", "sns": ""})
+    page = sample.page(rows, contact="県 保健福祉課")
+    assert (
+        page.count("名簿の担当課：県 保健福祉課") == 2
+    )  # in the card without contact, in the foot
+    assert "名簿の担当課：" not in sample.page(rows)
+
+
+def test_a_region_can_be_chosen_as_a_whole():
+    page = sample.page(sample.table({"area_codes": "38201;38210"}, {"area_codes": "38000"}))
+    (value,) = re.findall(r'value="(r[^"]+)"><span>中予のどこか', page)
+    places = re.findall(r'data-place="([^"]*)"', page)
+    assert [value in place.split() for place in places] == [True, False]
+    assert places[1].startswith("*")  # a line of the whole prefecture serves every region
 
 
 def test_a_column_that_is_no_longer_declared_public_is_gone(monkeypatch):

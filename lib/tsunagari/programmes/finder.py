@@ -32,6 +32,7 @@ def build_page(
     as_of: date,
     marks: Mapping[str, Any],
     is_synthetic: bool,
+    contact: str = "",
 ) -> str:
     """Return the page as HTML; the same rows give the same bytes.
 
@@ -42,7 +43,8 @@ def build_page(
         area: Whose list it is, such as 愛媛県.
         as_of: Day of the list; what was assured more than 12 months before is warned of.
         marks: Words of the marks `synthetic`, `unsigned` and `unsigned_note`, as on every page.
-        is_synthetic: Whether any input of the report is made up.
+        is_synthetic: Whether any input of the report is made up; no number may then be dialled.
+        contact: The office that keeps the list, "" where it is not known.
     """
     text = _text()
     shown = resources[lists.is_active(resources, "shown")]
@@ -51,9 +53,10 @@ def build_page(
         region: rows["label"].to_dict()
         for region, rows in places.groupby("region_label", sort=False)
     }
+    region_of = ("r" + places["region"]).to_dict()
     wide = dict.fromkeys(lists.wide_codes(places), text["wide"]) | {NATION: text["nation"]}
     cards = [
-        _card(row, troubles=troubles, regions=regions, wide=wide)
+        _card(row, troubles=troubles, regions=regions, region_of=region_of, wide=wide)
         for row in listed.to_dict("records")
     ]
     states = lists.freshness(shown, as_of).set_index("resource_id")["state"]
@@ -66,7 +69,15 @@ def build_page(
         banner=marks["synthetic"] if is_synthetic else "",
         area=area,
         subtitle=text["subtitle"].format(area=area, as_of=_day(as_of)),
-        hidden=text["hidden"].format(n=len(shown) - len(cards)),
+        counts=text["counts"].format(
+            total=len(resources),
+            active=sum(not card["paused"] for card in cards),
+            paused=sum(card["paused"] for card in cards),
+            hidden=len(shown) - len(cards),
+            closed=len(resources) - len(shown),
+        ),
+        contact=contact,
+        codes_of={name: region_of[next(iter(rows))] for name, rows in regions.items()},
         troubles=troubles,
         regions=regions,
         days=DAYS,
@@ -100,6 +111,7 @@ def _card(
     *,
     troubles: Mapping[str, str],
     regions: Mapping[str, Mapping[str, str]],
+    region_of: Mapping[str, str],
     wide: Mapping[str, str],
 ) -> dict[str, Any]:
     """Return what the template shows of one public row; what it lacks is ""."""
@@ -124,7 +136,13 @@ def _card(
     names = "resource_id org_name org_name_kana service_name description phone_public phone_note"
     return {name: said(name) for name in names.split()} | {
         "trouble_list": " ".join(codes),
-        "place_list": " ".join(["*"] * any(code in wide for code in areas) + areas),
+        "place_list": " ".join(
+            dict.fromkeys(
+                ["*"] * any(code in wide for code in areas)
+                + areas
+                + [region_of[code] for code in areas if code in region_of]
+            )
+        ),
         "hours_list": " ".join(map(str, hours or ())),
         "facts": [(text["labels"][name], value) for name, value in values.items() if value],
         "links": [said(name) for name in ("url", "sns") if said(name)],

@@ -70,12 +70,13 @@ def words(writer: Writer, name: str, /, **context: Any) -> figures.Words:
     finding = texts["titles"].get(name) or spec.get("finding", "")
     title = writer.words(finding, **context) or writer.words(spec.get("measure", name), **context)
     subtitle = writer.words(spec["subtitle"], **context)
+    source = writer.words(spec.get("source", texts["titles"]["source"]), **context)
     return figures.Words(
         writer.text("example") + title,
         writer.words(texts["titles"]["subtitle"], subtitle=subtitle, **context),
-        writer.text("figure_foot", **context | {"n": ""}),
+        writer.text("figure_foot", **context | {"n": "", "source": source}),
         is_synthetic=writer.published.is_synthetic,
-        source=writer.words(spec.get("source", texts["titles"]["source"]), **context),
+        source=source,
     )
 
 
