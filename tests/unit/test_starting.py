@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 from tests.unit.test_population import AGES, code, register_rows, write_register
 
-from tsunagari import errors
+from tsunagari import errors, synthetic
 from tsunagari.run import pipeline
 from tsunagari.starting import checking, making
 from tsunagari.study.population import load_population
@@ -254,6 +254,21 @@ def test_mistakes_of_every_file_are_told_at_once_with_their_lines(broken):
     ]
     assert [place for *place, _ in found] == [place for *place, _ in wanted]
     assert [text for *_, text in wanted if not any(text in said for *_, said in found)] == []
+
+
+def test_a_question_that_the_sample_lacks_is_told_until_it_is_drawn_again(broken):
+    book, recipe = broken / "codebook.csv", broken / "recipe.yaml"
+    head, _, _ = book.read_text(encoding="utf-8").partition("\n")
+    rows = [dict(variable="car", type="SA", label="車の有無", code="1", code_label="ある"),
+            dict(variable="car", code="2", code_label="ない")]  # fmt: skip
+    more = [",".join(row.get(name, "") for name in head.split(",")) for row in rows]
+    with book.open("a", encoding="utf-8") as file:
+        file.write("\n".join([*more, ""]))
+    spoil(recipe, ("\nfaults:", "\n  - pick: car\n    shares: {1: 70, 2: 30}\n\nfaults:"))
+    (mistake,) = checking.list_mistakes("matsuyama", 2026)
+    assert mistake.file.endswith("2026/responses_synthetic.csv") and "car" in mistake.text
+    assert synthetic.main("matsuyama", "2026") == 0
+    assert checking.list_mistakes("matsuyama", 2026) == []
 
 
 def test_a_study_that_is_no_yaml_is_one_line(broken):

@@ -311,7 +311,7 @@ def _names(text: str) -> list[str]:
 
 def _check_names(names: Iterable[str], *, known: Iterable[str]) -> None:
     """Refuse a name that is not there, and offer the nearest ones."""
-    known = list(known)
+    known = list(dict.fromkeys(known))
     for name in names:
         if name not in known:
             near = difflib.get_close_matches(name, known, n=3, cutoff=0.5)

@@ -54,7 +54,8 @@ def list_mistakes(name: str, year: int) -> list[Mistake]:
 
     Returns:
         Mistakes of study.yaml, themes.yaml, codebook.csv, the texts, the population, the recipe,
-        decisions.csv and the programmes' records. None where a report would find none.
+        the answers' columns, decisions.csv and the programmes' records. None where a report would
+        find none.
 
     Raises:
         ConfigError: There is no such study.
@@ -78,7 +79,7 @@ def list_mistakes(name: str, year: int) -> list[Mistake]:
     found += [_placed(folder, problem) for problem in named]
     found += _benchmark(study)
     whole = [*found, *wrong, *texts_wrong, *_english(study), *_population(study)]
-    return _in_order(folder, [*whole, *_recipe(study), *_decisions(study), *_records(study)])
+    return _in_order(folder, [*whole, *_recipe(study), *_answers(study), *_records(study)])
 
 
 def _in_order(folder: Path, found: Iterable[Mistake]) -> list[Mistake]:
@@ -288,14 +289,17 @@ def _population(study: Study) -> Iterator[Mistake]:
         yield Mistake(file, _line_said(f"行: {error.values.get('rows', '')}"), _told(error))
 
 
-def _decisions(study: Study) -> Iterator[Mistake]:
+def _answers(study: Study) -> Iterator[Mistake]:
+    """Yield what stops the reading of the answers, else the mistakes of decisions about them."""
     path = study.wave_dir / "decisions.csv"
-    if not path.exists():
-        return
+    names = (study.wave.responses, study.wave.synthetic)
+    there = [name for name in names if name and (study.wave_dir / name).exists()]
     try:
         raw = read_responses(study)
     except SurveyError as error:
-        yield Mistake(f"{study.year}/{study.wave.responses}", 0, _told(error))
+        yield Mistake(f"{study.year}/{(*there, names[0])[0]}", 0, _told(error))
+        return
+    if not path.exists():
         return
     file = f"{study.year}/{path.name}"
     try:

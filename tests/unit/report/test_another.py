@@ -173,6 +173,8 @@ def test_a_wrong_question_is_a_sentence(wave, asked, told):
         cross(wave, **asked)
     assert told in caught.value.ja
     assert caught.value.ja.endswith("。") and caught.value.en.endswith(".")
+    near = vars(caught.value)["values"].get("near", "").split(", ")
+    assert len(near) == len({*near})
 
 
 def test_an_axis_of_200_codes_is_refused(wave, monkeypatch):
