@@ -140,3 +140,20 @@ def test_claims_are_asserted_under_checks(path):
         assert checking or not here, "assert stands under Checks only"
         asserts += len(here)
     assert asserts >= 1
+
+
+@each_notebook
+def test_a_word_of_the_glossary_is_a_link_where_it_first_stands(path):
+    glossary = (path.parents[1] / "docs/glossary_ja.md").read_text(encoding="utf-8")
+    terms = [term for term in re.findall(r"^## (.+)$", glossary, flags=re.MULTILINE) if term != "n"]
+    cells = [cell.source for cell in load(path).cells if cell.cell_type == "markdown"]
+    lines = [line for text in cells for line in text.split("\n") if not line.startswith("#")]
+    prose = re.sub("`[^`]*`", "", "\n".join(lines))
+    link = re.compile(r"\[([^\]]*)\]\((?:[^()]*)\)")
+    lost = []
+    for term in terms:
+        plain = prose.replace(f"#{term})", ")")  # an address is no place where it stands
+        first, links = plain.find(term), [each.span(1) for each in link.finditer(plain)]
+        if first >= 0 and not any(start <= first < end for start, end in links):
+            lost.append(term)
+    assert len(terms) > 30 and lost == []

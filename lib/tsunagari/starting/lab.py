@@ -96,7 +96,8 @@ def _opening(path: Path) -> tuple[str, str]:
     """Return a notebook's title and question, from its first cell."""
     text = "".join(json.loads(path.read_text(encoding="utf-8"))["cells"][0]["source"])
     question = re.search(r"\*\*Question\*\*: (.+)", text)
-    return path.stem, question[1] if question else ""
+    plain = re.sub(r"\[([^]]+)\]\([^)]+\)", r"\1", question[1]) if question else ""  # no links
+    return path.stem, plain
 
 
 def _rows(path: Path) -> list[str]:
