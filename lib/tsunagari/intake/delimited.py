@@ -27,10 +27,8 @@ from tsunagari.intake.received import (
     TRAILER_ROWS,
     RawResponses,
     finish_table,
-    header_joined,
     known_names,
     match_columns,
-    no_rows,
     start_facts,
     tidy_name,
 )
@@ -93,7 +91,7 @@ def read_csv(path: Path, study: Study) -> RawResponses:
     body = text[offset:]
     records = _Records(body, facts["delimiter"])
     if records.count == 0:
-        raise no_rows()
+        raise InputError("RESPONSES_EMPTY")
     kinds = study.codebook.columns["type"].to_dict()
     texts = frozenset(name for name in columns.values() if kinds.get(name, "SA") in TEXT_TYPES)
     as_delivered = text is unmarked and facts["encoding"].startswith("utf-8")
@@ -257,7 +255,7 @@ def _split_header(text: memoryview, *, study: Study) -> tuple[list[str], int, st
     n_known, names = found[delimiter]
     inner = [row for name in names for row in name.split("\n")[1:]]
     if any(row.count(delimiter) >= max(n_known - 1, 2) for row in inner):
-        raise header_joined()  # a quote within the names swallows the first records
+        raise InputError("HEADER_JOINED")  # a quote within the names swallows the first records
     if n_known == 0:
         likely = max(DELIMITERS, key=line.count)
         raise InputError("HEADER_UNKNOWN", value=DELIMITERS[likely])
@@ -464,7 +462,7 @@ def _parse_slow(records: _Records, shape: _Shape) -> _Parsed:
             else:
                 bad.append((row, len(fields)))
     except csv.Error as error:
-        raise _unclosed(len(rows) + len(bad) + 2) from error
+        raise InputError("QUOTE_UNCLOSED", row=len(rows) + len(bad) + 2) from error
     columns = {}
     for name, values in zip(shape.columns.values(), zip(*good, strict=True), strict=False):
         series = pd.Series(values, dtype="str")
@@ -536,10 +534,10 @@ def _refuse_swallowed(records: _Records, shape: _Shape) -> None:
             list(csv.reader(io.StringIO(last, newline=""), delimiter=shape.delimiter, strict=True))
         except csv.Error as error:
             if "unexpected end" in str(error):
-                raise _unclosed(records.count + 1) from None
+                raise InputError("QUOTE_UNCLOSED", row=records.count + 1) from None
     for number in numbers:
         if _swallows(records.line(number), shape):
-            raise _unclosed(number + 2)
+            raise InputError("QUOTE_UNCLOSED", row=number + 2)
 
 
 def _swallows(record: str, shape: _Shape) -> bool:
@@ -561,10 +559,6 @@ def _swallows(record: str, shape: _Shape) -> bool:
         if any(line.count(mark) >= full for line in inner):
             return True
     return False
-
-
-def _unclosed(row: int) -> InputError:
-    return InputError("QUOTE_UNCLOSED", row=row)
 
 
 def _judge_rejected(parsed: _Parsed, shape: _Shape, *, records: _Records) -> pd.DataFrame:

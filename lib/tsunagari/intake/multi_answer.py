@@ -121,7 +121,9 @@ def split_multiple(raw: pd.DataFrame, study: Study, *, counted: np.ndarray) -> p
         parts = [_split_cell(text, mark, names=names) for text in cells.cat.categories]
         is_odd = np.array([None in each for each in parts])[cells.cat.codes] & counted
         if not mark or is_odd.any():
-            raise _unsplit(item, raw.index[is_odd] if mark else raw.index)
+            rows = raw.index[is_odd] if mark else raw.index
+            told = {"item": item, "n": len(rows), "rows": show_rows(rows)}
+            raise InputError("MULTI_ANSWER_SEPARATOR", **told)
         split = {v: _option_texts(v, parts, book=book) for v in book.options(item)}
         split = {v: pd.Series(texts).take(cells.cat.codes) for v, texts in split.items()}
         given = [] if item in rule.mentions else [v for v in split if v in raw]
@@ -189,7 +191,3 @@ def _refuse_other_answers(
     rows = given.index[differ & counted]
     if len(rows):
         raise InputError("MULTI_ANSWER_TWICE", item=item, n=len(rows), rows=show_rows(rows))
-
-
-def _unsplit(item: str, rows: pd.Index) -> InputError:
-    return InputError("MULTI_ANSWER_SEPARATOR", item=item, n=len(rows), rows=show_rows(rows))

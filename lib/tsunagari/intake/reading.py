@@ -26,7 +26,6 @@ from tsunagari.intake.received import (
     finish_table,
     known_names,
     match_columns,
-    no_rows,
     start_facts,
     tidy_name,
 )
@@ -72,7 +71,7 @@ def _from_sheet(path: Path, sheet: Sheet, *, study: Study) -> RawResponses:
     """Lay the text cells of a sheet under the codebook's names."""
     facts = start_facts(path.read_bytes(), study=study) | sheet.facts
     if not sheet.rows:
-        raise no_rows()
+        raise InputError("RESPONSES_EMPTY")
     if not known_names(study) & {tidy_name(name) for name in sheet.header}:
         raise InputError("HEADER_UNKNOWN.from_sheet")
     columns = match_columns(sheet.header, facts=facts, study=study)
@@ -80,7 +79,10 @@ def _from_sheet(path: Path, sheet: Sheet, *, study: Study) -> RawResponses:
     width = len(sheet.header)
     too_wide = np.array([any(text.strip() for text in row[width:]) for row in sheet.rows])
     numbers = np.arange(2, len(sheet.rows) + 2)
-    _refuse_wide(numbers[too_wide], n_rows=len(sheet.rows))
+    # No more rows may have values outside the named columns than a CSV may have.
+    if too_wide.sum() > max(1, BAD_LINE_LIMIT * len(sheet.rows)):
+        rows = show_rows(numbers[too_wide])
+        raise InputError("SHEET_SHAPE", n=too_wide.sum(), rows=rows)
     good = [row for row, wide in zip(sheet.rows, too_wide, strict=True) if not wide]
     facts.update(rows=len(sheet.rows), columns=width)
     kinds = study.codebook.columns["type"]
@@ -102,12 +104,6 @@ def _from_sheet(path: Path, sheet: Sheet, *, study: Study) -> RawResponses:
     if facts["format"] == "xlsx":
         day_zero = date(1904, 1, 1) if facts["is_1904"] else date(1899, 12, 30)
     return RawResponses(table, rejected, facts, lines=lines, day_zero=day_zero)
-
-
-def _refuse_wide(rows: np.ndarray, *, n_rows: int) -> None:
-    """Refuse a sheet with values outside the named columns in more rows than a CSV may have."""
-    if len(rows) > max(1, BAD_LINE_LIMIT * n_rows):
-        raise InputError("SHEET_SHAPE", n=len(rows), rows=show_rows(rows))
 
 
 def _refuse_number_ids(sheet: Sheet, columns: dict[int, str], *, study: Study) -> None:

@@ -61,11 +61,6 @@ def start_facts(data: bytes | memoryview, *, study: Study) -> dict[str, Any]:
     }
 
 
-def no_rows() -> InputError:
-    """Return the error for a file with a header and no record that fits it."""
-    return InputError("RESPONSES_EMPTY")
-
-
 def tidy_name(name: str) -> str:
     r"""Return a column name in NFKC, without line breaks, invisible characters and outer spaces.
 
@@ -118,7 +113,7 @@ def match_columns(header: Sequence[str], *, facts: dict[str, Any], study: Study)
         raise _columns_error("COLUMN_MISSING", lacking)
     if unknown and study.config.file.unknown_columns == "error":
         if len(header) + 1 >= 2 * len(found):
-            raise header_joined()
+            raise InputError("HEADER_JOINED")
         raise _columns_error("COLUMN_UNKNOWN", unknown)
     facts["unknown_columns"] = unknown
     facts["absent_columns"] = absent.index.tolist()
@@ -130,11 +125,6 @@ def match_columns(header: Sequence[str], *, facts: dict[str, Any], study: Study)
     if facts["absent_columns"]:
         facts["notes"].append(f"自由回答の列がありません: {', '.join(absent.index)}。")
     return found
-
-
-def header_joined() -> InputError:
-    """Return the refusal of a header that is one cell."""
-    return InputError("HEADER_JOINED")
 
 
 def _columns_error(code: str, names: list[str]) -> InputError:
@@ -153,7 +143,7 @@ def finish_table(table: pd.DataFrame, *, facts: dict[str, Any], study: Study) ->
             expects.
     """
     if table.empty:
-        raise no_rows()
+        raise InputError("RESPONSES_EMPTY")
     refuse_garbled(table, facts=facts)
     expected = study.wave.expected_rows
     if expected is not None and expected != facts["rows"]:

@@ -10,7 +10,7 @@ from scipy import stats
 
 from tsunagari.errors import ModelError
 from tsunagari.statistics.designs import Design
-from tsunagari.statistics.domains import length_error, make_side
+from tsunagari.statistics.domains import make_side
 
 # --- tests, design effects, reliability -----------------------------------------------------------
 
@@ -35,7 +35,8 @@ def rao_scott(design: Design, rows: pd.Series, *, columns: pd.Series) -> pd.Data
     """
     codes = [pd.factorize(pd.Series(v).astype("string"), sort=True) for v in (rows, columns)]
     if any(len(code) != design.n for code, _ in codes):
-        raise length_error("rows, columns", min(len(code) for code, _ in codes), n=design.n)
+        found = min(len(code) for code, _ in codes)
+        raise ModelError("ROWS_DIFFER", name="rows, columns", found=found, n=design.n)
     (row, _), (column, _) = codes
     answered = (row >= 0) & (column >= 0)
     base = make_side(design, answered)

@@ -48,7 +48,7 @@ def make_domains(by: pd.DataFrame | pd.Series | None, n: int) -> Domains:
         return Domains("all", np.zeros(n, dtype=np.int64), ("all",))
     table = by.to_frame() if isinstance(by, pd.Series) else by
     if len(table) != n:
-        raise length_error("by", len(table), n=n)
+        raise ModelError("ROWS_DIFFER", name="by", found=len(table), n=n)
     codes, values = np.zeros(n, dtype=np.int64), [()]
     for name in table:
         column = table[name]
@@ -67,16 +67,11 @@ def make_domains(by: pd.DataFrame | pd.Series | None, n: int) -> Domains:
     return Domains(join(table), position[codes], names)
 
 
-def length_error(name: str, found: int, *, n: int) -> ModelError:
-    """Return the refusal of a column that has not one value a respondent."""
-    return ModelError("ROWS_DIFFER", name=name, found=found, n=n)
-
-
 def as_values(table: pd.DataFrame | pd.Series, n: int, *, name: str) -> pd.DataFrame:
     """Return numbers as a table of floats, one row a respondent."""
     table = table.to_frame() if isinstance(table, pd.Series) else table
     if len(table) != n:
-        raise length_error(name, len(table), n=n)
+        raise ModelError("ROWS_DIFFER", name=name, found=len(table), n=n)
     if table.shape[1] == 0:
         raise ModelError("NO_COLUMNS", name=name)
     if not all(dtype == "float64" for dtype in table.dtypes):
@@ -135,7 +130,7 @@ def make_base(design: Design, domains: Domains, *, answered: np.ndarray) -> Base
     inside = np.where(answered, domains.codes, -1)
     kept = inside >= 0
     if not kept.any():
-        raise no_answers()
+        raise ModelError("NO_ANSWERS")
     everybody = bool(kept.all())
     counts = np.bincount(inside if everybody else inside[kept], minlength=domains.count)
     index = np.flatnonzero(counts)
@@ -302,8 +297,3 @@ def make_side(design: Design, mask: np.ndarray) -> Base:
     """Return the base of the people of a mask."""
     everybody = Domains("all", np.zeros(design.n, dtype=np.int64), ("all",))
     return make_base(design, everybody, answered=mask)
-
-
-def no_answers() -> ModelError:
-    """Return the refusal of a table that nobody answered."""
-    return ModelError("NO_ANSWERS")

@@ -14,7 +14,7 @@ from scipy import linalg, optimize, special
 from tsunagari.errors import ModelError
 from tsunagari.estimates import BASE_FOR_TESTS
 from tsunagari.statistics.designs import Design
-from tsunagari.statistics.merging import raise_all_missing, refuse_one_class, text_codes
+from tsunagari.statistics.merging import refuse_one_class, text_codes
 
 MINIMUM_RESIDUAL_DF = 100  # SDC-1 P15
 MAXIMUM_MISSING_SHARE = 0.30  # above this a complete-case model is refused, not warned about
@@ -264,7 +264,7 @@ def _complete_rows(
     for factor, codes in levels.items():
         has_level = codes != ""
         if domain.any() and not (has_level & domain).any():
-            raise_all_missing(factor)
+            raise ModelError("ALL_MISSING_PREDICTOR", factor=factor)
         if (domain & ~has_level).any():
             missing[factor] = int((domain & ~has_level).sum())
         rows &= has_level

@@ -288,7 +288,7 @@ def merge_levels(
 def _refuse_unusable(state: _Merging, *, outcome_name: str, minimum: int) -> None:
     for factor, codes in state.codes.items():
         if not (codes[~np.isnan(state.outcome)] != "").any():
-            raise_all_missing(factor)
+            raise ModelError("ALL_MISSING_PREDICTOR", factor=factor)
     if not state.complete.any():
         raise ModelError("MODEL_NO_COMPLETE_ROWS", outcome_name=outcome_name)
     refuse_one_class(state.outcome[state.complete], outcome_name=outcome_name)
@@ -300,11 +300,6 @@ def refuse_one_class(answers: np.ndarray, *, outcome_name: str) -> None:
     """Refuse an outcome that everybody or nobody has."""
     if len(answers) == 0 or answers.min() == answers.max():
         raise ModelError("ONE_CLASS_OUTCOME", outcome_name=outcome_name, n=len(answers))
-
-
-def raise_all_missing(factor: str) -> None:
-    """Refuse a factor that nobody answered."""
-    raise ModelError("ALL_MISSING_PREDICTOR", factor=factor)
 
 
 def _merge_thin(

@@ -7,7 +7,7 @@ import pandas as pd
 
 from tsunagari.errors import ModelError
 from tsunagari.statistics.designs import Design
-from tsunagari.statistics.domains import NOISE, as_values, make_side, no_answers
+from tsunagari.statistics.domains import NOISE, as_values, make_side
 
 
 def cronbach_alpha(design: Design, items: pd.DataFrame) -> pd.DataFrame:
@@ -29,7 +29,7 @@ def cronbach_alpha(design: Design, items: pd.DataFrame) -> pd.DataFrame:
     table = as_values(items, design.n, name="items").to_numpy()
     complete = ~np.isnan(table).any(axis=1)
     if not complete.any():
-        raise no_answers()
+        raise ModelError("NO_ANSWERS")
     if table.shape[1] < 2:
         raise ModelError("ONE_ITEM")
     base = make_side(design, complete)

@@ -9,10 +9,10 @@ from itertools import islice
 import numpy as np
 import pandas as pd
 
-from tsunagari.errors import ConfigError
+from tsunagari.errors import ConfigError, ModelError
 from tsunagari.statistics.calibration import calibrate
 from tsunagari.statistics.designs import Design
-from tsunagari.statistics.domains import as_values, base_groups, no_answers
+from tsunagari.statistics.domains import as_values, base_groups
 
 _REPLICATE_BATCH = 25  # replicates multiplied at once
 
@@ -180,7 +180,7 @@ def replicate_means(
     number = as_values(values, design.n, name="values").to_numpy()
     answered = ~np.isnan(number)
     if not answered.any(axis=0).all():
-        raise no_answers()
+        raise ModelError("NO_ANSWERS")
     groups = base_groups(number)
     which = np.empty(number.shape[1], dtype=np.int64)
     for position, (columns, _) in enumerate(groups):
