@@ -89,16 +89,9 @@ def _scale_rows(
     mean = label_rows(mean.assign(item_value="", unit="score"), item, table_id=table_id)
     if scores[name].nunique() < 2:
         return [mean]
-    alpha = cronbach_alpha(design, _scale_items(study, respondents, names=of))
+    answers = {n: respondents[n].where(respondents[n].isin(study.items[n].options)) for n in of}
+    alpha = cronbach_alpha(design, pd.DataFrame(answers).astype("Float64").astype(float))
     return [mean, alpha.assign(table_id=table_id, item=name, item_label="信頼性係数α")]
-
-
-def _scale_items(
-    study: Study, respondents: pd.DataFrame, *, names: tuple[str, ...]
-) -> pd.DataFrame:
-    """Return the parts of a scale as numbers, NaN where there is no answer."""
-    answers = {n: respondents[n].where(respondents[n].isin(study.items[n].options)) for n in names}
-    return pd.DataFrame(answers).astype("Float64").astype(float)
 
 
 def joint_tables(study: Study, respondents: pd.DataFrame, *, design: Design) -> pd.DataFrame:

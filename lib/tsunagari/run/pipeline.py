@@ -353,7 +353,10 @@ def make_steps(run: Run, *, scratch: Path, force: bool = False) -> dict[str, flo
             else:
                 _prune(run.staging, records)
                 if _is_intact(last.get(step), key=key, folder=run.processed):
-                    records[step] = _copy(last[step], run=run)
+                    records[step] = last[step]
+                    for name in last[step]["outputs"]:
+                        (run.staging / name).parent.mkdir(parents=True, exist_ok=True)
+                        shutil.copyfile(run.processed / name, run.staging / name)
                 else:
                     outputs = _run_step(run, step, scratch=scratch, progress=progress)
                     records[step] = {"key": key, "outputs": outputs}
@@ -361,13 +364,6 @@ def make_steps(run: Run, *, scratch: Path, force: bool = False) -> dict[str, flo
             progress.finish(step, seconds[step])
             files.write_table(run.staging / _RECORDS, records)
     return seconds
-
-
-def _copy(record: dict[str, Any], *, run: Run) -> dict[str, Any]:
-    for name in record["outputs"]:
-        (run.staging / name).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(run.processed / name, run.staging / name)
-    return record
 
 
 def _is_intact(record: Any, *, key: str, folder: Path) -> bool:

@@ -95,15 +95,11 @@ def _against_rest(
         mean, others, variance=variance, guard=guard, df=df, confidence=confidence
     )
     figures["df"] = np.full(mean.shape, df)
-    figures["few"] = np.minimum(base.df, _rest_df(design, base)) < 1
+    masks = ((base.groups >= 0) & (base.groups != d) for d in range(len(base.index)))
+    rest_df = np.array([design.degrees_of_freedom(mask) for mask in masks])
+    figures["few"] = np.minimum(base.df, rest_df) < 1
     figures["zero"] = (figures["std_error"] == 0) & is_varying(base, number).any(axis=0)
     return figures | {"n_cell": count}
-
-
-def _rest_df(design: Design, base: Base) -> np.ndarray:
-    """Return the degrees of freedom of all domains but one, for each, shape (D,)."""
-    rest = ((base.groups >= 0) & (base.groups != d) for d in range(len(base.index)))
-    return np.array([design.degrees_of_freedom(mask) for mask in rest])
 
 
 def _rest_variances(
