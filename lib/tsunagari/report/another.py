@@ -188,7 +188,7 @@ def _picture(
         return []
     table = pictures.chart_rows(writer.published, rows, labels=writer.published.group_labels(rows))
     about = {"n": pictures.n_text(rows), "has_interval": True, "has_nation": False}
-    foot = writer.text("figure_foot", **about)
+    foot = writer.text("figure_foot", **about, source=writer.text("source", **about))
     words = figures.Words(
         writer.words(_WORDS["figure"]["title"], **context),
         writer.words(_WORDS["figure"]["subtitle"], **context),
