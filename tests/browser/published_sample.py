@@ -667,6 +667,14 @@ def estimates() -> pd.DataFrame:
     return pd.DataFrame(rows).reindex(columns=ESTIMATE_COLUMNS)
 
 
+def with_six_effects(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows with a mark on each of a model's six effects, that of sex the smallest."""
+    own = rows["table_id"].eq("model_lonely_often") & rows["measure"].eq("marginal_effect_points")
+    own &= rows["mark"].ne("基準")
+    size = rows["item"].map({"sex": 3.0}).fillna(9.0)
+    return rows.assign(mark=rows["mark"].mask(own, "▲"), estimate=rows["estimate"].mask(own, size))
+
+
 def write_sample(root: Path, *, is_synthetic: bool = True) -> Path:
     """Write data/processed/ehime/2023/published under a root and return that folder."""
     folder = root / "data/processed/ehime" / str(YEAR) / "published"

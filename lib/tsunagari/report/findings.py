@@ -21,6 +21,7 @@ from tsunagari.report.published import (
 from tsunagari.statistics.verdicts import ABOVE, BELOW, REFERENCE
 
 MODEL_BASE = 50  # respondents; a sentence about a model's level needs this base (SDC-1 P3)
+MOST_EFFECTS = 5  # sentences on one model
 SURE_STATUS = ("published", "low_base")  # a reference value is not spoken of
 Context = dict[str, Any]
 
@@ -122,9 +123,13 @@ def effect(published: Published, row: Row, *, outcome: str) -> tuple[str, Contex
 
 
 def effects(published: Published, *, outcome: str, **_: Any) -> Iterator[tuple[str, Context]]:
-    """Yield the largest sure effects of a model."""
-    for row in records(sure_effects(published, outcome).head(6)):
+    """Yield the largest sure effects of a model, and the other conditions that have one."""
+    rows = sure_effects(published, outcome)
+    for row in records(rows.head(MOST_EFFECTS)):
         yield effect(published, row, outcome=outcome)
+    told, every = (list(dict.fromkeys(each["item"])) for each in (rows.head(MOST_EFFECTS), rows))
+    if further := [published.label(item) for item in every if item not in told]:
+        yield "further_effects", {"named": further, "table": f"effects_{outcome}"}
 
 
 def model_notes(published: Published, *, outcome: str, **_: Any) -> Iterator[tuple[str, Context]]:
@@ -154,7 +159,9 @@ def limits(published: Published, **_: Any) -> Iterator[tuple[str, Context]]:
     """Yield what limits the report, the study's own notes among it, and how much is hidden."""
     yield "limits", {}
     yield from (("as_it_is", {"sentence": clean_text(note)}) for note in published.about["notes"])
-    yield "not_shown", {"counts": records(published.rows("gate"))}
+    counts = records(published.rows("gate"))
+    yield from [("not_shown", {})] * bool(counts)
+    yield from (("not_shown_count", {"row": row}) for row in counts)
 
 
 LINES = {

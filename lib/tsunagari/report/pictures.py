@@ -12,7 +12,7 @@ from tsunagari.estimates import split
 from tsunagari.gate.words import clean_text
 from tsunagari.report import figures
 from tsunagari.report.blocks import Picture
-from tsunagari.report.findings import sides, sure_effects, visible
+from tsunagari.report.findings import MOST_EFFECTS, sides, sure_effects, visible
 from tsunagari.report.published import (
     Published,
     Row,
@@ -366,7 +366,8 @@ def answers(writer: Writer, *, item: str, **_: Any) -> Iterator[Picture]:
     top = records(rows[is_drawn & is_answer])
     has_more, rows = not is_drawn.all(), rows[is_drawn]
     top = [published.answer_label(row) for row in top if not is_hidden(row)][:2]
-    said = words(writer, "answers", n=n_text(rows), item=item, top=top, has_more=has_more)
+    context = {"has_more": has_more, "is_ever": item == published.voices.get("ever")}
+    said = words(writer, "answers", n=n_text(rows), item=item, top=top, **context)
     labels = map(published.answer_label, records(rows))
     chart = figures.percent_bars(chart_rows(published, rows, labels=labels), words=said)
     yield Picture(chart, keys_of(records(rows)))
@@ -384,9 +385,11 @@ def forest(writer: Writer, *, outcome: str, **_: Any) -> Iterator[Picture]:
         factor=[published.label(item) for item in effects["item"]],
         is_reference=(effects["mark"] == REFERENCE).to_numpy(bool),
     )
-    named = [published.label(item) for item in sure_effects(published, outcome)["item"].unique()]
+    sure = sure_effects(published, outcome)["item"]
+    told = sure.head(MOST_EFFECTS).unique()  # as the sentences do
+    context = {"named": [*map(published.label, told)], "more": sure.nunique() > len(told)}
     people = published.rows(f"model_{outcome}", item="model", item_value="n")
-    said = words(writer, "forest", n=n_text(people), outcome=outcome, named=named)
+    said = words(writer, "forest", n=n_text(people), outcome=outcome, **context)
     yield Picture(figures.forest(table, words=said), keys_of(records(pd.concat([effects, people]))))
 
 

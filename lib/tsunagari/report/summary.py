@@ -114,7 +114,9 @@ def top_troubles(published: Published, **_: Any) -> Iterator[tuple[str, Context]
     items = published.voices["questions"]
     found = {item: plain_answers(published, published.gt(item), item=item) for item in items}
     told = [(item, records(rows.head(MOST))) for item, rows in found.items() if len(rows)]
-    yield from (("top_trouble", {"item": item, "rows": rows}) for item, rows in told)
+    for item, rows in told:
+        is_ever = item == published.voices.get("ever")
+        yield "top_trouble", {"item": item, "rows": rows, "is_ever": is_ever}
     if not told:
         yield "no_troubles", {}
 

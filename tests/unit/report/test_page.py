@@ -127,6 +127,20 @@ def test_a_difference_of_another_base_than_the_share_beside_it_is_told(rows):
     )
 
 
+def test_the_title_of_a_model_names_the_conditions_of_its_sentences(rows):
+    table = sample.with_six_effects(rows)
+    council = report_of(table)
+    titles = council.contents["title"][council.contents["title"].str.contains("関連がみられた")]
+    (title,) = [title for title in titles if "孤独感がしばしば" in title]
+    said = re.findall("<li>(.*?)</li>", council.chapters["factors"].to_html())
+    named = title.partition("関連がみられたのは、")[2].removesuffix("など").split("・")
+    assert title.endswith("など") and len(said) == 6
+    assert {*named} == {"年代", "同居人の有無", "暮らし向き"}  # the smallest, of sex, is left
+    assert all(any(name.removesuffix("の有無") in line for line in said[:5]) for name in named)
+    assert "ほかに関連がみられた条件は、性別です。" in said[5]
+    assert "比べる相手（基準の区分）は" in council.chapters["factors"].to_html()
+
+
 def test_finding_stands_in_the_title_where_the_test_holds(council):
     titles = council.contents["title"].tolist()
     assert "「孤独感がしばしば・常にある人」の割合は、全国より高い" in titles
@@ -236,7 +250,7 @@ def test_what_left_the_plan_reads_as_what_is_hidden_and_is_counted(rows):
     whole = report_of(pd.concat([hidden[~is_left_out], counts]))
     number = re.escape(f"{is_left_out.sum():,}件")
     text = whole.chapters["limits"].to_html()
-    assert re.search(rf'すべて秘匿となる回答・区分の割合 <span data-row="r\w+">{number}', text)
+    assert re.search(rf'すべて秘匿となる回答・区分の割合：<span data-row="r\w+">{number}', text)
 
 
 def test_reference_values_stand_in_no_sentence(rows):

@@ -61,8 +61,13 @@ def marked_study():
     rows = sample.estimates()
     own = rows["table_id"].eq("cross_region__lonely_direct") & rows["measure"].eq("percent")
     rows.loc[own & (rows["item_value"] == "5"), "mark"] = ["▲", "▽", ""]
+    rows = sample.with_six_effects(rows)
     hidden = rows["table_id"].eq("gt_contact_face") & rows["item_value"].isin(list("1234"))
-    return sample.published(rows.assign(status=rows["status"].mask(hidden, "suppressed")))
+    count = {"table_id": "gate", "measure": "count", "estimate": 7, "item_label": "x の数",
+             "status": "published"}  # fmt: skip
+    counts = pd.DataFrame([count]).reindex(columns=ESTIMATE_COLUMNS)
+    rows = rows.assign(status=rows["status"].mask(hidden, "suppressed"))
+    return sample.published(pd.concat([rows, counts]))
 
 
 @pytest.fixture(scope="module")
