@@ -101,6 +101,22 @@ def axis_findings(published: Published, *, item: str, **_: Any) -> Iterator[tupl
         yield "no_groups", context | {"axes": without}
 
 
+def family_findings(
+    published: Published, *, items: list[str], **_: Any
+) -> Iterator[tuple[str, Context]]:
+    """Yield the level of every indicator of a family of questions, and who is above and below."""
+    for name in (each for item in items if (each := published.indicator_of(item))):
+        item, row = published.indicators[name]["item"], published.indicator(name)
+        pairs = [
+            (own, (axis, own["domain_value"]))
+            for axis in published.axes(but=item, has_nested=False)
+            for own in records(published.indicator_by(axis, name=name))
+        ]
+        found = sides(*zip(*pairs, strict=True)) if pairs else []
+        if row and row["status"] in SURE_STATUS:
+            yield "family_finding", {"name": name, "row": row, "item": item, "found": found}
+
+
 def sure_effects(published: Published, outcome: str) -> pd.DataFrame:
     """Return the marginal effects a sentence may use, the largest first."""
     rows = published.rows(f"model_{outcome}", measure="marginal_effect_points")
@@ -170,6 +186,7 @@ LINES = {
         region_marks,
         top_answers,
         axis_findings,
+        family_findings,
         effects,
         model_notes,
         model_size,

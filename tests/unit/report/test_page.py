@@ -141,6 +141,19 @@ def test_the_title_of_a_model_names_the_conditions_of_its_sentences(rows):
     assert "比べる相手（基準の区分）は" in council.chapters["factors"].to_html()
 
 
+def test_the_chapter_of_ties_says_level_and_marked_groups_of_its_indicators(rows):
+    table = rows.assign(mark="")
+    own = table["table_id"].eq("cross_sex__consult_has") & table["item_value"].eq("2")
+    table.loc[own & table["domain_value"].eq("1"), "mark"] = "▲"
+    text = words_of_chapter(report_of(table).chapters["ties"])
+    assert re.search(
+        r"「相談相手がいない人」は11\.5%（[\d.]+〜[\d.]+%）です。"
+        r"そのほかの人より高いのは性別「男性」[\d.]+%▲です。〔資料表\d+〕",
+        text,
+    )
+    assert re.search(r"「直接会って話すことが全くない人」は11\.0%（[^）]*）です。〔", text)
+
+
 def test_finding_stands_in_the_title_where_the_test_holds(council):
     titles = council.contents["title"].tolist()
     assert "「孤独感がしばしば・常にある人」の割合は、全国より高い" in titles
