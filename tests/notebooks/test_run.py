@@ -159,6 +159,8 @@ def test_no_shown_table_has_raw_names_and_every_one_has_its_banner(first_run):
     raw = re.compile(r"\b[a-z0-9]+_[a-z0-9_]+\b|\w+ x \w+|\d\.\d{4}|\bna[nt]\b", re.IGNORECASE)
     found, tables = [], 0
     for where, page in shown(first_run):
+        if "<h1 " in page:
+            continue  # the report itself, which tests/contract.py reads
         cells = re.findall(r"<(?:td|th|caption)\b[^>]*>(.*?)</(?:td|th|caption)>", page, re.DOTALL)
         cells = [re.sub(r'<span class="interval">[A-Z_0-9]+</span>', "", cell) for cell in cells]
         texts = [html.unescape(re.sub("<[^>]+>", " ", cell)) for cell in cells]
