@@ -57,16 +57,6 @@ def test_what_is_spoken_of_is_no_net_no_exclusive_answer_and_no_reference_value(
     assert own["item_value"].tolist() == ["1", "2"]  # 4, nothing troubles me, is exclusive
 
 
-def test_the_first_group_names_more_often_what_is_marked_higher(rows):
-    where = {"table_id": "cross_sex__trouble", "measure": "percent", "domain_value": "1"}
-    own = changed(rows, {"mark": ""}, **where)
-    own = changed(own, {"mark": "▲"}, item_value="2", **where)
-    own = changed(own, {"mark": "▽"}, item_value="3", **where)
-    ((name, context),) = findings.contrasts(sample.published(own), item="trouble")
-    pairs = [(one["item_value"], other["domain_value"]) for one, other in context["found"]]
-    assert name == "contrast" and pairs == [("2", "2")]
-
-
 MODEL = {"table_id": "model_lonely_often", "measure": "marginal_effect_points"}
 
 
