@@ -90,7 +90,7 @@ def test_an_effect_is_said_in_the_direction_of_its_sign(effects):
 
 def test_the_first_conclusion_on_effects_has_its_direction(effects):
     (line,) = said(effects, page.summary.first_effect)
-    assert "「30代」の人で、「60代」の人より6.0ポイント" in line and line.count("少ない関連") == 1
+    assert "「30代」の人で「60代」より6.0ポイント" in line and line.count("少ない関連") == 1
 
 
 def test_what_is_named_less_often_begins_with_the_largest_difference(rows):
