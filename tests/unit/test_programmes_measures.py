@@ -189,6 +189,29 @@ def test_yearly_total_is_not_added_to_its_days(read):
     )  # the unknown are in the base
 
 
+def test_a_years_total_is_of_the_months_where_weeks_stand_beside_them(read):
+    lines = [
+        CALLS,
+        "a,2022-04-01,月,,,8,合計,,",
+        "a,2022-05-01,月,,,7,合計,,",
+        "a,2022-04-04,週,,,5,合計,,",
+    ]
+    found = consultations.measure(read(consultations=lines), year=2022)
+    assert found.loc[found["item"] == "conversations", "estimate"].tolist() == [15.0]
+    assert found.loc[found["item"] == "conversations", "unit"].tolist() == ["cases"]
+
+
+def test_where_a_call_may_have_several_troubles_shares_are_of_the_conversations(read):
+    lines = [CALLS, "a,2022-04-01,年度,30,20,10,合計,,"]
+    lines += [f"a,2022-04-01,年度,,,{n},内容,{c},有" for c, n in ((1, 8), (2, 6))]
+    found = consultations.measure(read(consultations=lines), year=2022)
+    assert one(found, "内容", "1")["estimate"] == 80.0  # 8 of 10, not of 14
+    calls = found[found["measure"] == "count"].set_index("item")["unit"]
+    assert calls.to_dict() == {
+        "calls_offered": "calls", "calls_answered": "calls", "conversations": "cases"
+    }  # fmt: skip
+
+
 def test_small_counts_of_calls_do_not_leave(read):
     rest = [f"a,2022-04-01,月,,,{n},内容,{c}," for c, n in enumerate((40, 30, 3, 20), start=1)]
     found = read(consultations=[CALLS, "a,2022-04-01,月,,,93,合計,,", *rest])
@@ -237,6 +260,25 @@ def test_funnel_and_kaplan_meier_by_hand(read):
     assert "まだ" in one(figures, "retention", "24")["reason"]
 
 
+def test_active_is_who_worked_within_a_year_and_was_still_there_then(read):
+    # As of 31 March 2023: worked 364 and 365 days before; left afterwards, before; never registered.
+    lines = [
+        "S1,P1,2022-01-01,2022-01-02,2022-04-01,",
+        "S1,P2,2022-01-01,2022-01-02,2022-03-31,",
+        "S1,P3,2022-01-01,2022-01-02,2023-03-01,2023-05-01",
+        "S1,P4,2022-01-01,2022-01-02,2023-03-01,2023-03-31",
+        "S1,P5,2022-01-01,,2023-03-01,",
+    ]
+    head = "講座ID,匿名番号,修了日,登録日,最終活動日,やめた日"
+    found = read(
+        year=2023,
+        supporters=["講座ID,開催日,養成者数,時点", "S1,2022-01-01,20,2023-03-31"],
+        supporter_people=[head, *lines],
+    )
+    counted = supporters.cohorts(found).loc["S1"]
+    assert (counted["registered"], counted["active"]) == (4.0, 2.0)  # P1 and P3
+
+
 def test_retention_by_year_of_training(read):
     # 16 trained in fiscal 2021, 4 of whom leave after 100 days; 10 in March 2023, none followed.
     lines = [f"S1,P{n:02d},2022-03-31,{'2022-07-09' if n < 4 else ''}" for n in range(16)]
@@ -281,19 +323,20 @@ def test_council(read):
             "A2,x,対応中,2022-06-30",
             "A3,x,中止,",
             "A4,x,未着手,2024-01-01",
+            "A5,x,対応中,2023-03-31",
         ],
+        members=["団体ID,区分,団体種別,退会日", "G1,構成,社協,", "G2,構成,社協,2022-06-01"],
     )
     figures = council.measure(found, year=2022)
     assert one(figures, "attendance")["estimate"] == 80.0  # 32 of 40
     assert one(figures, "attendance", domain="M1")["estimate"] == 75.0  # 15 of 20
     assert one(figures, "attendance", domain="M2")["reason"] == "20のうち17"
-    assert one(figures, "actions_done")["estimate"] == 50.0  # 1 of 2: A3 dropped, A4 not due
-    assert council.is_overdue(found.table("actions"), found.as_of).tolist() == [
-        False,
-        True,
-        False,
-        False,
-    ]
+    assert one(figures, "actions_done")["estimate"] == pytest.approx(100 / 3)  # A1 of A1, A2, A5
+    members = figures[figures["item"] == "members"]
+    assert members["estimate"].tolist() == [1.0]  # one has left
+    # Due on the last day of the year, 31 March 2023, is not overdue.
+    overdue = council.is_overdue(found.table("actions"), found.as_of)
+    assert overdue.tolist() == [False, True, False, False, False]
 
 
 def test_what_became_of_last_years_actions(tmp_path):
@@ -448,6 +491,33 @@ def test_a_share_is_judged_by_its_count_and_not_by_its_rounded_percent(read):
     assert judged(60, 75, 80) == (80, "met", 100)
     assert judged(50, 62, 80) == (81, "exceeded", 100.8)
     assert judged(99, 250, 40) == (40, "near", 99)
+
+
+def test_a_share_of_thirty_is_judged_and_a_gap_of_shares_is_in_points(read):
+    lines = [
+        "K1,p,指標,定義,分母,%,上向き,,80,,88,,30,,,催し後アンケート,,",
+        "K2,p,件数,定義,分母,件,上向き,,80,,70,,,,,業務記録,,",
+    ]
+    table = verdicts(read, *lines)
+    assert table["verdict"].iloc[0] == "exceeded"
+    rows_of = ledger.figures(table, year=2022)
+    gaps = rows_of[rows_of["measure"] == "gap"].set_index("item")
+    assert gaps["unit"].tolist() == ["points", "cases"]
+    assert gaps["estimate"].tolist() == [8.0, 10.0]
+
+
+def test_the_value_before_is_that_of_the_year_before(read):
+    def wave(year, count):
+        return rows.share("attendance", "1", count=count, n=100, confidence=0.95) | {"wave": year}
+
+    told = [wave("2020", 40), wave("2021", 50), wave("2022", 60)]
+    known = pd.concat(
+        [rows.finish([one], table="council", year=int(one["wave"])) for one in told],
+        ignore_index=True,
+    )
+    line = "K1,council,出席率,定義,分母,%,上向き,,80,,,,,,,業務記録,,programme_council:attendance"
+    found = ledger.build(read(kpi_ledger=[KPI, line]), known, year=2022).iloc[0]
+    assert (found["actual_value"], found["previous_value"]) == (60.0, 50.0)
 
 
 def test_overlapping_figures_are_not_judged_nor_added(read):

@@ -247,6 +247,12 @@ KPI = "番号,指標名,単位,実績値"
         ({"resources": ["ID,団体名", "R1,会", "R1,別の会"]}, [(2, "KEY_CONFLICT"), (3, "KEY_CONFLICT")]),
         ({"events": ["ID,イベント名,開始日", "E1,a,2022-02-30"]}, [(2, "DATE_IMPOSSIBLE")]),
         ({"events": ["ID,イベント名,開始日", "E1,a,2023-04-01"]}, [(2, "DATE_FUTURE")]),
+        (
+            {"events": ["ID,イベント名,開始日,状態"]
+             + [f"E{n},a,2023-04-01,{state}"
+                for n, state in enumerate(("予定", "中止", "延期", "開催"))]},
+            [(5, "DATE_FUTURE")],
+        ),
         ({"events": ["ID,イベント名,開始日,終了日", "E1,a,2023-01-02,2023-01-01"]}, [(2, "DATE_ORDER")]),
         ({"kpi_ledger": [KPI, "K1,参加者,人,80", "K1,参加者,人,90"]}, [(2, "KEY_CONFLICT"), (3, "KEY_CONFLICT")]),
         ({"kpi_ledger": [KPI, "K1,満足,,88"]}, [(2, "REQUIRED_BLANK")]),  # a percentage without unit

@@ -233,6 +233,7 @@ def test_a_name_that_is_only_a_legal_form_keeps_it():
         ({"open_days": "月火水木金", "opens_at": "9:00", "closes_at": "17:30"}, (31, 540, 1050)),
         ({"open_days": "日土", "opens_at": "22:00", "closes_at": "02:00"}, (96, 1320, 1560)),
         ({"open_24h": "有"}, (127, 0, 1440)),
+        ({"open_days": "月", "opens_at": "09:00", "closes_at": "09:00"}, (1, 540, 1980)),
         ({"open_days": "第2月", "opens_at": "09:00", "closes_at": "12:00"}, None),
         ({"open_days": "月", "opens_at": "", "closes_at": "12:00"}, None),
         ({}, None),
