@@ -1016,6 +1016,13 @@ def labels(case):
     case.put("cohab", "たぶんいない", 6)
 
 
+@fault("COD-04a", cells={("cohab", "NOT_A_CODE"): 1})
+def label_of_two_codes(case):
+    is_cohab = case.codebook["variable"] == "cohab"
+    case.codebook.loc[is_cohab, "code_label"] = "どちらも同じ"
+    case.put("cohab", "どちらも同じ", 5)
+
+
 @fault("COD-05", error="MISSING_CODE_UNDECLARED")
 def undeclared_missing(case):
     case.put("cohab", "99", *range(5, 8))
@@ -1193,6 +1200,12 @@ def region_missing(case):
 @fault("MIS-02", rows={"NO_CELL": 1})
 def age_missing(case):
     case.put("age", "", 5)
+
+
+@fault("MIS-02a", rows={"NO_CELL": 1})
+def stratum_missing(case):
+    case.study["weighting"]["strata"] = ["cohab"]
+    case.put("cohab", "", 5)
 
 
 @fault("MIS-03")
@@ -1809,6 +1822,23 @@ def test_options_of_a_form_skipped_in_the_middle_are_no_answer(tmp_path, monkeyp
     assert counts(outcome.cleaned.flags, "flag") == {"PARTIAL": 2}
 
 
+def test_the_share_of_bad_cells_is_of_the_answers_given(tmp_path, monkeypatch):
+    case = Case()
+    case.put("cohab", "", *range(52, 202))
+    case.put("cohab", "7", *range(5, 10))
+    case.write(tmp_path)
+    error = run(tmp_path, monkeypatch).error
+    assert error.code == "CODE_UNKNOWN" and "5 件（10.0%）" in str(error)  # 5 of 50, not of 200
+
+
+def test_of_exact_copies_the_first_stays(tmp_path, monkeypatch):
+    case = Case()
+    exact_copies(case)
+    cleaned = clean(case, tmp_path, monkeypatch).cleaned
+    assert cleaned.quarantine["file_row"].tolist() == [N_ROWS + 2, N_ROWS + 3]
+    assert 6 in cleaned.respondents["file_row"].tolist()
+
+
 def test_what_no_answer_means(tmp_path, monkeypatch):
     case = Case()
     follow_up_blank(case)  # row 5: asked, blank
@@ -1874,6 +1904,36 @@ def test_missing_marks_stand_beside_the_question(tmp_path, monkeypatch):
     assert table.loc["cohab", "note"] == "集計対象なし"
     assert table.loc["lonely", "missing_pct"] == pytest.approx(100 * 68 / 200)  # 68 of 200 blanked
     assert "20%" in table.loc["lonely", "note"]
+
+
+def test_a_fifth_missing_is_no_remark_and_who_refused_did_not_answer(tmp_path, monkeypatch):
+    case = Case()
+    is_nine = (case.codebook["variable"] == "ucla3") & (case.codebook["code"] == "9")
+    case.codebook.loc[is_nine, "role"] = "refused"
+    case.put("ucla1", "9", *range(2, 42))  # 40 of 200
+    case.put("ucla2", "9", *range(2, 43))
+    case.put("ucla3", "9", *range(2, 12))
+    outcome = clean(case, tmp_path, monkeypatch)
+    table = review.missing_by_item(outcome.cleaned.respondents, outcome.survey).set_index("item")
+    assert table.loc["ucla1", ["missing_pct", "note"]].tolist() == [20.0, ""]
+    assert table.loc["ucla2", "note"] == "無回答が 20% をこえる"
+    numbers = ["n_asked", "n_answered", "n_refused", "n_no_answer", "missing_pct"]
+    assert table.loc["ucla3", numbers].tolist() == [200, 190, 10, 0, 5.0]
+
+
+def test_who_refused_has_no_merged_answer(tmp_path, monkeypatch):
+    case = Case()
+    is_nine = (case.codebook["variable"] == "ucla3") & (case.codebook["code"] == "9")
+    case.codebook.loc[is_nine, "role"] = "refused"
+    classes = [
+        {"code": "few", "label": "f", "of": ["1", "2"]},
+        {"code": "many", "label": "m", "of": ["3", "4"]},
+    ]
+    case.study["derive"]["two"] = {"label": "t", "recode_of": "ucla3", "classes": classes}
+    for row, code in enumerate(("2", "3", "9", ""), start=5):
+        case.put("ucla3", code, row)
+    people = clean(case, tmp_path, monkeypatch).cleaned.respondents.set_index("file_row")
+    assert people.loc[5:8, "two"].tolist() == ["few", "many", NO_ANSWER, NO_ANSWER]
 
 
 def test_reversed_item_is_seen(tmp_path, monkeypatch):
@@ -2207,16 +2267,26 @@ def test_drift_between_waves(tmp_path, monkeypatch):
     renewed = book[book["variable"] == "ucla1"].assign(waves="2025", version="2")
     book.loc[book["variable"] == "ucla1", "waves"] = "2024"
     renewed.loc[renewed["type"] != "SA", "version"] = ""
-    case.codebook = pd.concat([book, changed, renewed], ignore_index=True)
+    fewer = book[book["variable"] == "since"].assign(waves="2025")
+    fewer["ask_if"] = fewer["ask_if"].replace("lonely=4|5", "lonely=5")
+    turned = book[book["variable"] == "ucla2"].assign(waves="2025")
+    codes = ["code", "code_label", "role"]
+    turned[codes] = turned[codes].iloc[[3, 2, 1, 0, 4]].to_numpy()
+    book.loc[book["variable"].isin(["since", "ucla2"]), "waves"] = "2024"
+    parts = [book, changed, renewed, fewer, turned]
+    case.codebook = pd.concat(parts, ignore_index=True)
     case.study["waves"][2025] = {"responses": "r.csv", "fieldwork": "2025年1月", "previous": YEAR}
     case.write(tmp_path)
     now = open_study("good", 2025)
     drift = review.compare_codebooks(now, now.previous)
     found = {(row.item, row.change) for row in drift.itertuples()}
-    assert ("cohab", "label_changed") in found  # SCH-04
-    assert ("persons", "item_gone") in found
-    assert ("ucla1", "version_changed") in found
-    assert "sex" not in set(drift["item"])  # SCH-03: a new number is no new question
+    assert found == {  # and not sex, SCH-03: a new number is no new question
+        ("cohab", "label_changed"),  # SCH-04
+        ("persons", "item_gone"),
+        ("ucla1", "version_changed"),
+        ("since", "base_changed"),
+        ("ucla2", "order_changed"),
+    }
     assert not drift["comparable"].any()
 
 

@@ -255,6 +255,10 @@ def test_rows_set_aside_for_quality_show_their_effect(survey, cleaned):
     # Without the rule's rows the figure is that of the respondents as they stand.
     often = (cleaned.respondents["lonely_direct"] == "5").mean() * 100
     assert speeders["without_pct"].iloc[0] == pytest.approx(often)
+    # The effect of setting them aside: from with them to without.
+    effects = speeders["without_pct"] - speeders["with_pct"]
+    assert effects.abs().max() > 0
+    assert speeders["difference_points"].tolist() == pytest.approx(effects.tolist())
 
 
 def test_ledger_rows_are_counts_of_the_estimates_table(survey, cleaned):

@@ -45,6 +45,7 @@ def test_the_four_groups_are_named_by_their_two_answers(told):
     (context,) = groups.joint_pairs(told)
     said = lines(told, groups.four_shares, **context)
     assert "「両方」15.0%" in said[0] and "「どちらでもない」44.9%" in said[0]
+    assert "「孤独のみ」28.1%" in said[0] and "「孤立のみ」12.0%" in said[0]
     assert "「両方」の人の割合は、「南予」15%" in said[1] and "▲で" in said[1]
     table = groups.four_groups(writer.Writer(told), **context)
     assert list(table.columns.values()) == ["両方", "孤独のみ", "孤立のみ", "どちらでもない"]

@@ -111,6 +111,7 @@ def test_the_difference_on_one_age_mix_carries_the_verdict(told):
     assert published.judged(found)["estimate"] == 1.3
     alone = {"difference_points": found["difference_points"] | {"verdict": "高い"}}
     assert published.judged(alone)["estimate"] == 1.5
+    assert published.judged(found | alone)["estimate"] == 1.3  # where both are judged too
     assert published.judged({}) is None
 
 
