@@ -103,6 +103,23 @@ def test_table_is_not_changed(name):
     pd.testing.assert_frame_equal(table, TABLES[name])
 
 
+@pytest.mark.parametrize(("n_hidden", "n_rows"), [(2, 6), (3, 3)])
+def test_a_third_hidden_row_leaves_them_all_out_and_the_foot_says_how_many(n_hidden, n_rows):
+    shares = [None] * n_hidden + [5.0] * (6 - n_hidden)
+    table = pd.DataFrame({"label": list("abcdef"), "estimate": shares}).astype({"estimate": float})
+    chart = figures.percent_bars(table, words=WORDS)
+    assert len(chart.data) == n_rows
+    assert ("3" in chart.words.foot) == (n_hidden == 3)
+
+
+def test_high_is_filled_in_its_colour_and_low_open_in_its_own():
+    high, low = figures.COLOURS["verdicts"]["light"]
+    table = dots(mark=["▲", "▽", ""])
+    styles = [figures._mark_style(table, row) for row in range(3)]
+    assert styles[:2] == [(high, "o", False), (low, "o", True)]
+    assert styles[2][0] not in (high, low)
+
+
 def test_alt_says_the_finding_the_largest_and_the_smallest_with_intervals():
     words = figures.Words("中予で高い", "割合（%）")
     chart = figures.interval_dots(dots(mark=["", "▲", "†"]), words=words)

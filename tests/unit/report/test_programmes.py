@@ -182,6 +182,7 @@ def test_the_edited_row_stands_under_the_proposal_and_goes_to_the_meeting(report
 def test_last_years_actions_open_the_chapter(report):
     first = next(block for block in report.chapters["programmes"].blocks if hasattr(block, "key"))
     assert first.key == "actions"
+    assert cells(report, "actions")["3団体に頼む"][0][0] == "昨年度から"
     assert "期限を過ぎています" in html(report, "summary")
     nothing = {name: pd.DataFrame() for name in ("actions", "plan", "plan_review")}
     bare = page.build_report(records_sample.published(has_survey=False, **nothing))
