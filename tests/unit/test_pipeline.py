@@ -759,6 +759,17 @@ def test_limits_of_the_shell_are_named(root, limit, value, told):
     assert not (root / "data/processed").exists()
 
 
+@pytest.mark.parametrize("lacking", [0, 1])
+def test_a_limit_is_too_low_below_what_a_report_takes(monkeypatch, lacking):
+    needed = {resource.RLIMIT_NOFILE: 128 - lacking, resource.RLIMIT_AS: 3_000_000 * 1024}
+    monkeypatch.setattr(resource, "getrlimit", lambda limit: (needed[limit], needed[limit]))
+    if lacking:
+        with pytest.raises(KernelError, match="LIMIT.*ulimit -n"):
+            release.check_limits()
+    else:
+        release.check_limits()
+
+
 @pytest.mark.parametrize("kind", ["python", "numpy", "system"])
 def test_a_notebook_that_runs_out_of_memory_is_told_as_such(released, capfd, kind):
     code = {
