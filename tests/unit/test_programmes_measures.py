@@ -279,6 +279,12 @@ def test_active_is_who_worked_within_a_year_and_was_still_there_then(read):
     assert (counted["registered"], counted["active"]) == (4.0, 2.0)  # P1 and P3
 
 
+def test_a_cohort_is_told_by_its_newest_row(read):
+    lines = ["S1,2022-04-01,20,12,2022-09-30", "S1,2022-04-01,20,16,2023-03-31"]
+    found = read(supporters=["講座ID,開催日,養成者数,登録,時点", *lines[::-1]])
+    assert one(supporters.measure(found, year=2022), "registered")["estimate"] == 80.0  # 16 of 20
+
+
 def test_retention_by_year_of_training(read):
     # 16 trained in fiscal 2021, 4 of whom leave after 100 days; 10 in March 2023, none followed.
     lines = [f"S1,P{n:02d},2022-03-31,{'2022-07-09' if n < 4 else ''}" for n in range(16)]
@@ -378,6 +384,16 @@ def test_change_on_a_scale_of_the_same_people(read):
     assert found["lower"] == pytest.approx(9 / 12 - half)
     # Exact sign test: 2 * P(at most 1 of 10) = 2 * (1 + 10) / 1024.
     assert found["p_value"] == pytest.approx(2 * (comb(10, 0) + comb(10, 1)) / 2**10)
+
+
+def test_who_answered_half_of_a_scale_is_left_out(read):
+    whole = [f"C1,P{n:02d},{w},尺度,{item},{3 + (w == '後')}"
+             for n in range(11) for w in "前後" for item in (1, 2)]  # fmt: skip
+    half = [line for line in whole if not line.startswith("C1,P10") or ",尺度,1," in line]
+    head = ["講座ID,匿名番号,時期,尺度,項目,点"]
+    found = read(courses=["講座ID,講座名", "C1,講座"], course_scales=head + half)
+    change = one(courses.measure(found, year=2022), "尺度", "1")
+    assert (change["estimate"], change["n_unweighted"]) == (2.0, 10.0)  # 1 on each of two items
 
 
 def test_nothing_under_ten_pairs_and_half_a_scale_is_none(read):

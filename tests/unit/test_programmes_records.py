@@ -362,6 +362,10 @@ def test_breakdown_of_calls(read):
         "TOTAL_MISMATCH"
     ] * 2
     assert aside(read(consultations=[CALLS, total, *(part + "有" for part in parts)])) == []
+    less = [parts[0], parts[1].replace(",5,", ",3,")]  # 9 of 10: each call has a trouble
+    for mark in ("", "有"):
+        found = aside(read(consultations=[CALLS, total, *(part + mark for part in less)]))
+        assert [reason for _, reason in found] == ["TOTAL_MISMATCH"] * 2
 
 
 def test_a_cumulative_count_does_not_fall(read):
