@@ -68,7 +68,7 @@ def words(writer: Writer, name: str, /, **context: Any) -> figures.Words:
     texts, spec = writer.texts, writer.texts["figures"][name]
     context = {"has_nation": False, "has_interval": True} | context
     finding = texts["titles"].get(name) or spec.get("finding", "")
-    title = writer.words(finding, **context) or writer.words(spec.get("measure", name), **context)
+    title = writer.words(finding, **context)
     subtitle = writer.words(spec["subtitle"], **context)
     source = writer.words(spec.get("source", texts["titles"]["source"]), **context)
     return figures.Words(
