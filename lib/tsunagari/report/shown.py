@@ -1,10 +1,10 @@
-"""What does a cell of a notebook show? A table as it may stand in a memo, labelled and stamped."""
+"""What does a cell of a notebook show? A table as in the report, labelled and stamped."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -77,7 +77,9 @@ def show(
     note: str = "",
     is_synthetic: bool = False,
 ) -> Shown:
-    """Return a table as an analyst would paste it into a memo; one without rows is a sentence.
+    """Return a table as the report would show it; one without rows is a sentence.
+
+    A table with figures of respondents that the gate has not seen says 秘匿前.
 
     Args:
         table: Any table, or pairs of a name and its value. An index with a name is a column.
@@ -99,10 +101,12 @@ def show(
     for row in frame.to_dict("records"):
         cells = tuple(Cell(_text(name, row, study=study)) for name in names)
         groups.setdefault(_text(group, row, study=study) if group else "", []).append(cells)
-    stamp = FIXED["synthetic"] if is_synthetic else stamp_of(study)
+    synthetic = FIXED["synthetic"] if is_synthetic else stamp_of(study)
     if not groups:
         said = SHOWN["empty"].format(caption=caption)
-        return Shown((told(f"{stamp} {said}" if stamp else said),))
+        return Shown((told(f"{synthetic} {said}" if synthetic else said),))
+    figures = next((name for name in frame if re.search(SHOWN["figures"], name)), "")
+    is_before = bool(figures) and _is_before_gate(frame, figures)
     numbers = frame.reindex(columns=names).select_dtypes("number").columns
     made = Table(
         key="shown",
@@ -110,7 +114,7 @@ def show(
         head=tuple(heading(name, study=study) for name in names),
         groups=tuple((label, tuple(lines)) for label, lines in groups.items()),
         note=note,
-        stamp=stamp,
+        stamp=_joined(synthetic, is_before_gate=is_before),
         is_text=not len(numbers) and "estimate" not in names,
     )
     return Shown((made,))
@@ -119,6 +123,16 @@ def show(
 def stamp_of(study: Study | None) -> str:
     """Return 合成データ while any input of the wave is synthetic."""
     return FIXED["synthetic"] if study is not None and study.synthetic_inputs else ""
+
+
+def _is_before_gate(rows: pd.DataFrame, figures: str) -> bool:
+    """Whether a row has a figure and no status, which the gate gives to every row it lets pass."""
+    own = rows[~rows["status"].isin(SHOWN["labels"]["status"])] if "status" in rows else rows
+    return bool(own[figures].notna().any())
+
+
+def _joined(synthetic: str, *, is_before_gate: bool) -> str:
+    return "・".join(filter(None, (synthetic, SHOWN["before_gate"] * is_before_gate)))
 
 
 def _as_frame(table: pd.DataFrame | pd.Series | Mapping[str, Any]) -> pd.DataFrame:
@@ -232,15 +246,19 @@ def writer_of(study: Study, rows: pd.DataFrame, **about: Any) -> Writer:
 def page_table(writer: Writer, name: str, **of: Any) -> Shown:
     """Return a table as the report shows it, over any rows; a sentence where it has no line.
 
+    Over rows that the gate has not seen, it says 秘匿前.
+
     Args:
         writer: From `writer_of`.
         name: Its name in ja.yaml.
         **of: What it is of, such as item="lonely_direct"; a list stands for a table each.
     """
-    made: list[Table | Text] = []
+    made: list[Table] = []
     for one in _each(of):
         lines = tables.TABLES[name](writer, **one)
         made += tables.make_table(writer, name, lines=lines)
+    is_before = _is_before_gate(writer.published.estimates, "estimate")
+    made = [replace(t, stamp=_joined(t.stamp, is_before_gate=is_before)) for t in made]
     stamp = f"{FIXED['synthetic']} " if writer.published.is_synthetic else ""
     empty = told(stamp + SHOWN["empty"].format(caption=SHOWN["tables"].get(name, SHOWN["table"])))
     return Shown(tuple(made) or (empty,))

@@ -71,7 +71,7 @@ def test_table_sentence_and_figure_are_labelled_and_stamped(wave):
     for said in ("居住形態別では", "n=1,991", "95%信頼区間", "Rao-Scott", "▲", "CELL_UNDER_10＝"):
         assert said in text
     assert shown._repr_html_().count("合成データ") >= 2 and "<figure" in shown._repr_html_()
-    assert not re.search(r"lonely_direct|dwelling|\bnan\b", text)
+    assert not re.search(r"lonely_direct|dwelling|\bnan\b|秘匿前", text)
 
 
 def test_a_filter_keeps_the_design_and_says_whom_it_keeps(wave):

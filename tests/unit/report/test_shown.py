@@ -94,3 +94,29 @@ def test_every_heading_is_japanese_and_no_word_of_two_codes_is_one():
 def test_a_table_of_the_report_without_lines_is_a_sentence(study):
     writer = shown.writer_of(study, pd.DataFrame())
     assert "前回との比較：該当はありません。" in shown.page_table(writer, "waves")._repr_html_()
+
+
+def test_figures_that_the_gate_has_not_seen_say_so(study):
+    rows = pd.DataFrame({
+        "table_id": ["headline"], "measure": ["percent"], "unit": ["percent"], "estimate": [12.3],
+        "item": ["lonely_direct"], "item_value": ["indicator"], "domain": ["all"],
+        "domain_value": ["all"], "n_unweighted": [500.0],
+    })  # fmt: skip
+    for table in (rows, rows[["n_unweighted"]], rows[["estimate"]].assign(status=np.nan)):
+        assert parts(show(table, "試し", study=study), "caption") == ["合成データ・秘匿前  試し"]
+    passed = rows.assign(status="published")
+    hidden = rows.assign(status="suppressed", estimate=np.nan)
+    for table in (passed, pd.concat([passed, hidden]), pd.DataFrame({"n_rows": [3]})):
+        assert parts(show(table, "試し", study=study), "caption") == ["合成データ  試し"]
+
+
+def test_a_table_of_the_report_says_whether_its_rows_passed_the_gate(study):
+    rows = pd.DataFrame({
+        "table_id": "ledger", "measure": "count", "unit": "rows", "estimate": [600.0, 560.0, 40.0],
+        "domain": "all", "domain_value": "all", "item": "ledger",
+        "item_value": ["read", "analysed", "quarantined"], "item_label": ["届いた", "使う", "置く"],
+    })  # fmt: skip
+    before = shown.page_table(shown.writer_of(study, rows), "ledger")
+    after = shown.page_table(shown.writer_of(study, rows.assign(status="published")), "ledger")
+    assert parts(before, "caption")[0].startswith("合成データ・秘匿前 ")
+    assert parts(after, "caption")[0].startswith("合成データ ")
