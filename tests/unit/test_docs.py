@@ -5,13 +5,16 @@
 import re
 import tomllib
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from packaging.requirements import Requirement
 
 from tsunagari.estimates import COLUMNS
+from tsunagari.intake import decisions, reading
 from tsunagari.programmes import schema
 from tsunagari.report.texts import load_texts
+from tsunagari.study.survey import open_study
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
@@ -48,6 +51,51 @@ def test_glossary_is_that_of_the_report_and_notebooks_link_into_it():
         for anchor in re.findall(r"glossary_ja\.md#([^)]+)\)", path.read_text(encoding="utf-8"))
     ]
     assert links and set(links) <= terms
+
+
+@pytest.mark.parametrize("page", ["README.md", "README.ja.md", "docs/guide_ja.md"])
+def test_decisions_of_the_examples_are_about_the_sample(page, tmp_path):
+    found = re.findall(r"```csv\n(.+?)```", read(page), flags=re.DOTALL)
+    (lines,) = [re.sub("^ +", "", each, flags=re.MULTILINE) for each in found]
+    study = open_study("ehime", 2022)
+    raw = reading.read_responses(study)
+    (tmp_path / "decisions.csv").write_text(lines, encoding="utf-8")
+    beside = SimpleNamespace(wave_dir=tmp_path, config=study.config, codebook=study.codebook)
+    given = decisions.read_decisions(beside, raw=raw)
+    ids = raw.table["respondent_id"].iloc[given["position"]].tolist()
+    assert ids[:2] == ["E22-1636", "E22-1999"]
+    assert given["position"].tolist()[2:] in ([], [28])  # file row 30, the header being row 1
+
+
+FILES = "py yaml csv css json md ipynb html npz parquet txt xlsx toml".split()
+ROOMS = [path.name for path in (ROOT / "lib/tsunagari").iterdir() if path.is_dir()]
+
+
+def test_files_and_functions_that_the_documents_name_are_there():
+    """`room/file.yaml`, `tests/file.py`, `room/module.function` and `module.function`."""
+    lost = []
+    for page in PAGES:
+        if page.name == "CHANGELOG.md":  # what was once called so
+            continue
+        for place, name in re.findall(r"`([\w/]+)\.(\w+)`", page.read_text(encoding="utf-8")):
+            lost += [f"{page.name}: {place}.{name}"] * (not _is_there(place, name))
+    assert lost == []
+
+
+def _is_there(place: str, name: str) -> bool:
+    """Whether a file of ours, or what a module of ours holds; other names are not ours to know."""
+    folder, _, _ = place.rpartition("/")
+    bases = (ROOT, ROOT / "lib/tsunagari")
+    if name in FILES:
+        ours = folder.split("/")[0] in ("lib", "tests", "notebooks", "docs", *ROOMS)
+        return not ours or any((base / f"{place}.{name}").exists() for base in bases)
+    if place in ROOMS:
+        return (ROOT / "lib/tsunagari" / place / f"{name}.py").exists()
+    modules = [*(ROOT / "lib").rglob(f"{place}.py")]
+    if not modules:
+        return folder.split("/")[0] not in ROOMS
+    keys = [] if folder else [ROOT / "lib/tsunagari/study/settings.py"]  # or a key of study.yaml
+    return any(re.search(rf"\b{name}\b", path.read_text("utf-8")) for path in [*modules, *keys])
 
 
 def test_make_has_every_target_that_the_documents_name():

@@ -246,7 +246,7 @@ def test_mistakes_of_every_file_are_told_at_once_with_their_lines(broken):
         ("population.csv", 2, "population"),
         ("recipe.yaml", steps[0], "maritel はコードブックに"),
         ("recipe.yaml", steps[1], "totle: 知らないキーです（使えるのは shares, by"),
-        ("2026/decisions.csv", 2, "対象が 0 行"),
+        ("2026/decisions.csv", 2, "この番号の回答がありません"),
         ("2026/decisions.csv", 2, "decision は accept/correct/exclude"),
         ("2026/decisions.csv", 2, "reason が空"),
         ("2026/programmes/events.csv", 0, "へんな列"),

@@ -96,8 +96,11 @@ def _place_decision(
             f"{sha256[:_HASH_LENGTH]} と書くか、respondent_id で示す (check the row, then write "
             "this file_sha256, or name the respondent_id)"
         )
-    if len(found) != 1:
-        mistakes.append(f"対象が {len(found)} 行 (not exactly one row)")
+    if not len(found):
+        what = ("行", "row") if row.file_row else ("番号の回答", "answer of this id")
+        mistakes.append(f"この{what[0]}がありません (there is no such {what[1]})")
+    elif len(found) > 1:
+        mistakes.append(f"この番号の回答が {len(found)} 行。file_row で示す (name one file_row)")
     if row.decision not in ("accept", "correct", "exclude"):
         mistakes.append("decision は accept/correct/exclude (one of these)")
     if not row.reason:
