@@ -13,7 +13,7 @@ from packaging.requirements import Requirement
 from tsunagari.estimates import COLUMNS
 from tsunagari.intake import decisions, reading
 from tsunagari.programmes import schema
-from tsunagari.report.texts import load_texts
+from tsunagari.report.texts import FIXED, load_texts
 from tsunagari.study.survey import open_study
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -96,6 +96,22 @@ def _is_there(place: str, name: str) -> bool:
         return folder.split("/")[0] not in ROOMS
     keys = [] if folder else [ROOT / "lib/tsunagari/study/settings.py"]  # or a key of study.yaml
     return any(re.search(rf"\b{name}\b", path.read_text("utf-8")) for path in [*modules, *keys])
+
+
+def test_lines_of_the_walkthrough_are_those_of_a_new_study():
+    template = read("lib/tsunagari/starting/template/study.yaml").splitlines()
+    told = re.findall(r"matsuyama/study\.yaml:(\d+): ([\w.]+):(.+)", read("docs/new_study.md"))
+    for line, key, said in told:
+        name = re.search(r"; (\w+) \?", said)  # what stands there before the mistake is made
+        assert (name[1] if name else key.rpartition(".")[2]) in template[int(line) - 1]
+    assert len(told) == 3
+
+
+def test_dictionary_has_every_unit():
+    words = load_texts()["words"]["programme_words"]["units"]
+    units = {*words, *FIXED["units"], *schema.declared()["units"].values()}
+    (meaning,) = COLUMNS.loc[COLUMNS["column"] == "unit", "meaning"]
+    assert sorted(units - set(re.findall(r"`(\w+)`", meaning))) == []
 
 
 def test_make_has_every_target_that_the_documents_name():
