@@ -1964,6 +1964,21 @@ def test_quarantine_keeps_the_raw_line(tmp_path, monkeypatch):
     assert quarantine["file_row"].tolist() == [5]
     assert quarantine["raw_line"].tolist() == [case.raw.decode().split("\n")[4]]
     assert quarantine["rule_version"].tolist() == [cleaning.RULE_VERSION]
+    assert quarantine["reason"].tolist() == ["項目が多すぎる行"]
+    assert quarantine["respondent_id"].tolist() == [""]  # its columns cannot be told apart
+
+
+def test_quarantine_says_whose_row_and_why_in_japanese(tmp_path, monkeypatch):
+    case = Case()
+    own = case.answers["id"].iloc[0]  # file row 2
+    case.put("region", "", 2)
+    case.put("id", "", 4)
+    table = clean(case, tmp_path, monkeypatch).cleaned.quarantine
+    assert table["respondent_id"].tolist() == [own, ""]
+    assert table["reason"].tolist() == [
+        "地域・年代などがなく重みを付けられない",
+        "回答者番号がない",
+    ]
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "cp932"])

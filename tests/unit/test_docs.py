@@ -11,7 +11,7 @@ import pytest
 from packaging.requirements import Requirement
 
 from tsunagari.estimates import COLUMNS
-from tsunagari.intake import decisions, reading
+from tsunagari.intake import cleaning, decisions, reading
 from tsunagari.programmes import schema
 from tsunagari.report.texts import FIXED, load_texts
 from tsunagari.study.survey import open_study
@@ -105,6 +105,11 @@ def test_lines_of_the_walkthrough_are_those_of_a_new_study():
         name = re.search(r"; (\w+) \?", said)  # what stands there before the mistake is made
         assert (name[1] if name else key.rpartition(".")[2]) in template[int(line) - 1]
     assert len(told) == 3
+
+
+def test_guide_has_every_reason_of_a_row_set_aside_in_their_order():
+    lines = re.findall(r"^\| `([A-Z_]+)` \| (.+) \|$", read("docs/guide_ja.md"), flags=re.MULTILINE)
+    assert lines == list(cleaning.ROW_REASONS.items())
 
 
 def test_dictionary_has_every_unit():

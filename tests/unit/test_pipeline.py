@@ -157,7 +157,7 @@ def executed(seconds) -> list[str]:
 # --- the whole way --------------------------------------------------------------------------------
 
 
-def test_run_releases_four_files_then_reuses_then_reruns_what_changed(released):
+def test_run_releases_four_files_then_reuses_then_reruns_what_changed(released, capsys):
     release, processed = released / "reports/ehime/2022", released / "data/processed/ehime/2022"
     first = contents(release)
     assert sorted(first) == ["council_report.html", "estimates.csv", "manifest.json", "tables.xlsx"]
@@ -187,6 +187,10 @@ def test_run_releases_four_files_then_reuses_then_reruns_what_changed(released):
     # Back again: everything as in the first release, to the byte.
     run(released)
     assert contents(release) == first
+    assert pipeline.compare_headlines("ehime", 2022)["change"].tolist() == [-3.0]
+    (processed / "private/last_release.csv").unlink()  # as after a first release
+    assert pipeline.main(["diff", "--study", "ehime", "--year", "2022"]) == 0
+    assert capsys.readouterr().out == "動いた数はありません。 / Nothing moved.\n"
     assert not (released / "reports/ehime/.staging-2022").exists()
     assert not (released / "data/processed/ehime/.staging-2022").exists()
 

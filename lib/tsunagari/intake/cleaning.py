@@ -91,7 +91,8 @@ class Cleaned:
 
     Attributes:
         respondents: One row a respondent analysed; docs/data_dictionary.md has the columns.
-        quarantine: file_row, reason_code, rule_version, raw_line; one row a row set aside.
+        quarantine: file_row, respondent_id (blank where the row has none that can be read), reason
+            (reason_code in Japanese), reason_code, rule_version, raw_line; one row a row set aside.
         cells: file_row, respondent_id, variable, reason_code, raw_value; one row a blanked cell.
         ledger: outcome, reason_code, n_rows; sums to the rows read.
         repairs: file_row, variable, old, new, rule.
@@ -594,12 +595,15 @@ def _quarantine(raw: RawResponses, rows: _Rows) -> pd.DataFrame:
     judged = pd.DataFrame(
         {
             "file_row": rows.raw.index.to_numpy()[out],
+            "respondent_id": rows.given_ids.fillna("").to_numpy()[out],
             "reason_code": [rows.names[place] for place in rows.reasons[out]],
         }
     )
-    kinds = {"file_row": "int64", "reason_code": "str"}
-    table = pd.concat([raw.rejected.astype(kinds), judged.astype(kinds)])
+    kinds = {"file_row": "int64", "respondent_id": "str", "reason_code": "str"}
+    rejected = raw.rejected.assign(respondent_id="")
+    table = pd.concat([judged.astype(kinds), rejected.astype(kinds)])
     table = table.sort_values("file_row", ignore_index=True)
+    table.insert(2, "reason", table["reason_code"].map(ROW_REASONS))
     return table.assign(rule_version=RULE_VERSION, raw_line=raw.lines(table["file_row"].tolist()))
 
 

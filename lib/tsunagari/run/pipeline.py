@@ -581,10 +581,11 @@ def _keep_last(run: Run) -> None:
 
 
 def compare_headlines(name: str, year: int) -> pd.DataFrame:
-    """Return the headline figures here beside those of the last release that differed.
+    """Return the headline figures that differ from those of the last release that differed.
 
     Returns:
-        One row a figure: here, last and change, indexed by measure, domain and item.
+        One row a figure that moved, came or went (NaN on the side that lacks it): here, last and
+        change, indexed by measure, domain and item.
     """
     study = open_study(name, year)
     here_path = study.processed_dir / "published/estimates.csv"
@@ -600,7 +601,8 @@ def compare_headlines(name: str, year: int) -> pd.DataFrame:
         for title, table in (("here", here), ("last", last))
     ]
     both = pd.concat(columns, axis="columns")
-    return both.assign(change=both["here"] - both["last"])
+    is_same = (both["here"] == both["last"]) | both.isna().all(axis="columns")
+    return both.assign(change=both["here"] - both["last"])[~is_same]
 
 
 def release_report(name: str, year: int) -> dict[str, str]:
@@ -763,7 +765,8 @@ def _run_command(options: argparse.Namespace, *, notebooks: Path | None) -> None
         place = "/".join(print_report(options.study, year).parts[-3:])
         print(f"できました / done: {place}")
     else:
-        print(compare_headlines(options.study, year).to_string())
+        moved = compare_headlines(options.study, year)
+        print("動いた数はありません。 / Nothing moved." if moved.empty else moved.to_string())
 
 
 if __name__ == "__main__":

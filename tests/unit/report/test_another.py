@@ -210,3 +210,8 @@ def test_errors_of_a_cross_never_hold_an_answer(wave):
         cross(wave, question="trouble_text")
     answers = people["trouble_text"].dropna().astype(str)
     assert not any(text and text in str(caught.value) for text in answers)
+
+
+def test_a_name_that_is_almost_one_is_told_the_nearest_once(wave):
+    with pytest.raises(ConfigError, match="近い名前: dwelling。"):
+        cross(wave, axis="dwell")
