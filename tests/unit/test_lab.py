@@ -23,6 +23,24 @@ def test_every_link_of_the_start_page_is_relative_and_a_file():
     assert {"../docs/guide_ja.md", "../docs/glossary_ja.md"} <= {*found}
 
 
+def test_pages_in_japanese_come_before_those_in_english_which_say_so():
+    lines = lab.start_page().partition("## 説明書")[2].split("\n- ")[1:]
+    english = [line.strip().endswith("（英語）") for line in lines]
+    assert english == sorted(english) and 2 <= english.count(False) < len(english)
+    assert all(line.startswith("[") for line in lines)
+
+
+def test_rows_of_records_set_aside_are_linked_where_there_is_no_survey(tmp_path, monkeypatch):
+    monkeypatch.setenv("TSUNAGARI_ROOT", str(tmp_path))
+    private = tmp_path / "data/processed/ehime/2022/private"
+    private.mkdir(parents=True)
+    (tmp_path / "data/raw").symlink_to(ROOT / "data/raw")
+    (private / "programmes_quarantine.csv").write_text("table,file\n", encoding="utf-8")
+    page = lab.start_page()
+    assert "[programmes_quarantine.csv](../data/processed/ehime/2022/private/programmes" in page
+    assert "/quarantine.csv" not in page
+
+
 def test_what_was_made_is_linked_and_the_private_zone_is_called_private(released, monkeypatch):
     monkeypatch.setenv("TSUNAGARI_ROOT", str(released))
     page = lab.start_page()

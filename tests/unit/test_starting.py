@@ -96,8 +96,13 @@ def test_the_questions_are_those_of_ehime_that_follow_the_nation(root):
 def test_a_new_study_has_no_mistake_and_its_sheets_are_there(root):
     assert checking.list_mistakes("matsuyama", 2026) == []
     sheets = root / "data/processed/matsuyama/templates/2026"
-    quotas = pd.read_excel(sheets / "quota_sheet.xlsx", engine="calamine")
-    assert quotas["quota"].sum() == making.N_RESPONDENTS
+    found = pd.read_excel(sheets / "quota_sheet.xlsx", sheet_name=None, engine="calamine")
+    quotas = found["割付"]
+    assert quotas.columns[-3:].tolist() == ["人口（人）", "割合（%）", "割付（人）"]
+    assert quotas["割付（人）"].sum() == making.N_RESPONDENTS
+    assert (quotas["割合（%）"] == quotas["割合（%）"].round(1)).all()
+    assert (quotas["人口（人）"] % 1 == 0).all() and "20代" in quotas.iloc[:, 1].tolist()
+    assert "松山市の人口ではありません" in found["注"]["注"][0]
     assert (sheets / "symposium.xlsx").exists()
 
 

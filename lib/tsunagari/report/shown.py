@@ -120,6 +120,24 @@ def show(
     return Shown((made,))
 
 
+def sheet_of(table: pd.DataFrame, *, study: Study) -> pd.DataFrame:
+    """Return a table for a workbook: headings, labels for codes, numbers with the digits of `show`.
+
+    Args:
+        table: Any table.
+        study: Gives the labels of variables and codes.
+    """
+    made = {}
+    for name, column in _as_frame(table).items():
+        if pd.api.types.is_numeric_dtype(column):
+            places = _decimals(name, column.iloc[0]) if len(column) else 0
+            column = column.round(places).astype("Int64" if places == 0 else float)
+        else:
+            column = column.map(lambda code, of=name: code_label(str(code), of=of, study=study))
+        made[heading(name, study=study)] = column
+    return pd.DataFrame(made)
+
+
 def stamp_of(study: Study | None) -> str:
     """Return 合成データ while any input of the wave is synthetic."""
     return FIXED["synthetic"] if study is not None and study.synthetic_inputs else ""
@@ -222,11 +240,14 @@ def _number(name: str, value: Any) -> str:
         return f"{value:g}"
     if re.search(SHOWN["as_written"], name):
         return f"{value:,.2f}".rstrip("0").rstrip(".")
+    signed = name.endswith("_points")
+    return format_number(float(value), decimals=_decimals(name, value), is_signed=signed)
+
+
+def _decimals(name: str, value: Any) -> int:
     is_whole = isinstance(value, int | np.integer) or re.search(SHOWN["whole_numbers"], name)
-    decimals = 0 if is_whole else next(
-        (places for pattern, places in SHOWN["decimals"].items() if re.search(pattern, name)), 2
-    )  # fmt: skip
-    return format_number(float(value), decimals=decimals, is_signed=name.endswith("_points"))
+    found = (places for pattern, places in SHOWN["decimals"].items() if re.search(pattern, name))
+    return 0 if is_whole else next(found, 2)
 
 
 # --- the report's own tables ----------------------------------------------------------------------

@@ -54,9 +54,11 @@ def start_page() -> str:
     for path in sorted((root / "data/raw").glob("*/study.yaml")):
         lines += _rows(path)
     lines += ["", *said["docs"]]
-    for path in sorted((root / "docs").glob("*.md")):
-        title = path.read_text(encoding="utf-8").partition("\n")[0].removeprefix("# ")
-        lines.append(f"- [{title}]({_link(path)})")
+    pages = sorted((root / "docs").glob("*.md"))
+    titles = {path: path.read_text("utf-8").partition("\n")[0].removeprefix("# ") for path in pages}
+    for path in sorted(pages, key=lambda path: titles[path].isascii()):  # English ones last
+        english = said["english"] if titles[path].isascii() else ""
+        lines.append(f"- [{titles[path]}]({_link(path)}){english}")
     return "\n".join(lines) + "\n"
 
 
@@ -113,11 +115,13 @@ def _rows(path: Path) -> list[str]:
         private = root / "data/processed" / name / str(year) / "private"
         pages = root / "reports" / name / str(year)
         named = texts()["start"]["pages"].items()
+        aside = ("quarantine.csv", "programmes_quarantine.csv")
         executed = sorted((private / "notebooks").glob("*.ipynb"))
         cells = [
             " ".join(_linked(text, pages / f) for f, text in named if (pages / f).exists()) or "－",
             " ".join(_linked(each.name[:2], each) for each in executed) or "－",
-            _linked("quarantine.csv", private / "quarantine.csv"),
+            " ".join(_linked(name, private / name) for name in aside if (private / name).exists())
+            or "－",
             _linked("study.yaml", path),
         ]
         rows.append(f"| {config.title} (`{name}`) | {year} | " + " | ".join(cells) + " |")

@@ -19,6 +19,7 @@ import yaml
 from tsunagari import synthetic
 from tsunagari.errors import ConfigError, SurveyError
 from tsunagari.programmes import records, templates
+from tsunagari.report.shown import sheet_of
 from tsunagari.study.files import repository_root, write_table
 from tsunagari.study.planning import plan_quotas
 from tsunagari.study.population import load_population, make_targets, read_official
@@ -187,11 +188,12 @@ def _write_sheets(study: Study) -> None:
         age=age,
         minimum_n=MINIMUM_CELL_N,
     )
-    shown = quotas.replace({region.name: region.options, age.name: age.options})
-    shown = shown.rename(columns={region.name: region.label, age.name: age.label})
+    sheets = {"割付": sheet_of(quotas.drop(columns="merge_into"), study=study)}
+    if note := study.wave.population_note:  # whose population it is, where it is not their own
+        sheets["注"] = pd.DataFrame({"注": [note]})
     place = sheets_dir(study)
     templates.write_all(place, records.load(study).context)
-    write_table(place / "quota_sheet.xlsx", {"割付": shown.drop(columns="merge_into")})
+    write_table(place / "quota_sheet.xlsx", sheets)
 
 
 def sheets_dir(study: Study) -> Path:

@@ -120,3 +120,13 @@ def test_a_table_of_the_report_says_whether_its_rows_passed_the_gate(study):
     after = shown.page_table(shown.writer_of(study, rows.assign(status="published")), "ledger")
     assert parts(before, "caption")[0].startswith("合成データ・秘匿前 ")
     assert parts(after, "caption")[0].startswith("合成データ ")
+
+
+def test_a_sheet_has_headings_labels_and_rounded_numbers(study):
+    table = pd.DataFrame({
+        "region": ["2"], "population": [3380.5], "share_pct": [3.976628], "half_width_5": [0.964],
+        "quota": [80],
+    })  # fmt: skip
+    made = shown.sheet_of(table, study=study)
+    assert made.columns.tolist()[1:] == ["人口（人）", "割合（%）", "割合 5% のとき", "割付（人）"]
+    assert made.iloc[0].tolist() == ["中予", 3380, 4.0, 1.0, 80]  # a half goes to the even number
