@@ -83,6 +83,32 @@ def test_filled_in_and_sent_back(folder, tmp_path):
     assert found["attended_orgs"].tolist() == [12.0]
 
 
+def test_the_worked_row_is_of_the_folders_year_and_still_no_data(tmp_path):
+    context = cells.Context(pd.Timestamp(2025, 3, 31), AREAS, schema.declared()["lists"])
+    templates.write_all(tmp_path, context)
+    sheet = openpyxl.load_workbook(tmp_path / "council.xlsx")["会議"]
+    row = dict(
+        zip(*([cell.value for cell in line] for line in sheet.iter_rows(max_row=2)), strict=True)
+    )
+    assert row["開催日"] == "2024-11-01"  # 2022-11-01 in columns.csv, two years later
+    found = records.read(tmp_path, year=2024, areas=AREAS)
+    assert set(found.quarantine["reason"]) == {"EXAMPLE"}
+
+
+def test_the_guide_says_no_range_that_tells_nothing_and_explains_what_a_name_does_not(folder):
+    said = {
+        (row[0], row[1]): row
+        for path in sorted(folder.glob("*.xlsx"))
+        for row in openpyxl.load_workbook(path)["はじめに"].iter_rows(values_only=True)
+    }
+    assert not [row for row in said.values() if "000,000,000" in str(row[4])]
+    years = [row[4] for row in said.values() if row[4] and "2100" in str(row[4])]
+    assert set(years) == {"1990〜2100"}
+    kinds = {label: str(row[2]) for (_, label), row in said.items()}
+    assert "symposium、resources" in kinds["事業ID"] and "table_id:item" in kinds["推定値の鍵"]
+    assert "窓口の名前" in kinds["窓口"]
+
+
 def test_the_same_bytes_every_time(folder, tmp_path):
     context = cells.Context(pd.Timestamp(2023, 3, 31), AREAS, schema.declared()["lists"])
     for path in templates.write_all(tmp_path, context):

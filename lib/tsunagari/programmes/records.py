@@ -277,7 +277,7 @@ def _read_sheet(
     place = _match(sheet, table)
     cells, is_wide = _cells(sheet)
     sifter = Sifter(cells.index)
-    _set_notes_aside(cells, table, place=place, sifter=sifter)
+    _set_notes_aside(cells, table, place=place, sifter=sifter, year=context.as_of.year - 1)
     sifter.add(is_wide, "TOO_WIDE")
     data, blanked = pd.DataFrame(index=cells.index), []
     is_about = pd.Series(data=False, index=cells.index)
@@ -373,15 +373,18 @@ def _cells(sheet: _Sheet) -> tuple[pd.DataFrame, pd.Series]:
 
 
 def _set_notes_aside(
-    cells: pd.DataFrame, table: Table, *, place: dict[str, int], sifter: Sifter
+    cells: pd.DataFrame, table: Table, *, place: dict[str, int], sifter: Sifter, year: int
 ) -> None:
     """Set aside the template's worked row and notes or totals that stand under the table."""
     filled = cells != ""
     marked = cells[place.get("row_id", 0)].str.startswith(EXAMPLE) if len(cells.columns) else None
     if marked is None or cells.empty:
         return
-    shown = {at: table.columns[name].example for name, at in place.items() if name != "row_id"}
-    same = (cells[list(shown)] == pd.Series(shown)).all(axis=1)
+    own = {at: table.columns[name] for name, at in place.items() if name != "row_id"}
+    same = pd.Series(False, index=cells.index)
+    for of in {year, schema.EXAMPLE_YEAR}:
+        shown = pd.Series({at: column.example_of(of) for at, column in own.items()})
+        same |= (cells[list(own)] == shown).all(axis=1)
     sifter.add(marked & same, "EXAMPLE")
     sifter.add(marked, "EXAMPLE_CHANGED")
     sifter.add(same, "EXAMPLE_LEFT")

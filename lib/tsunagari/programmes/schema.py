@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -12,6 +13,10 @@ import yaml
 
 ROOM = Path(__file__).parent
 SHARED = "*"  # as a table: columns that every table has
+
+
+EXAMPLE_YEAR = 2022  # fiscal year of the worked rows in columns.csv
+_YEAR = re.compile(r"\b20\d\d(?=-\d|年度|$)")
 
 
 @dataclass(frozen=True)
@@ -43,6 +48,11 @@ class Column:
     is_public: bool
     blank: str
     example: str
+
+    def example_of(self, year: int) -> str:
+        """Return the worked row's cell for a fiscal year; declared is that of EXAMPLE_YEAR."""
+        later = year - EXAMPLE_YEAR
+        return _YEAR.sub(lambda found: str(int(found[0]) + later), self.example)
 
 
 @dataclass(frozen=True)

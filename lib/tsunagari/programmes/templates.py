@@ -22,6 +22,7 @@ from tsunagari.study.survey import open_study
 ROWS = 1_000  # rows under the worked one that have choices
 _LEFT_OUT = ("study", "fiscal_year", "unused")  # the folder says which study and year
 _WIDTH = 16  # characters
+_NO_LIMIT = 1e9  # such an upper end is there to catch a slip, and tells nobody what to write
 
 
 def template_columns(table: Table) -> list[Column]:
@@ -64,7 +65,8 @@ def _write(path: Path, tables: list[Table], *, context: Context) -> None:
         sheets = [book.add_worksheet(table.label) for table in tables]
         ranges = _write_choices(book.add_worksheet(CHOICES), tables, context=context)
         for sheet, table in zip(sheets, tables, strict=True):
-            _write_table(sheet, table, formats=formats, ranges=ranges)
+            year = context.as_of.year - 1
+            _write_table(sheet, table, formats=formats, ranges=ranges, year=year)
 
 
 def _write_guide(sheet: Any, path: Path, tables: list[Table], **told: Any) -> None:
@@ -73,13 +75,14 @@ def _write_guide(sheet: Any, path: Path, tables: list[Table], **told: Any) -> No
     lines = [text.format(title=title, example=EXAMPLE, file=path.name) for text in said["lines"]]
     for row, text in enumerate(lines):
         sheet.write_string(row, 0, text, formats["head"] if row == 0 else None)
-    at = len(lines) + 1
+    at, programmes = len(lines) + 1, "、".join(schema.declared()["programmes"])
     sheet.write_row(at, 0, said["columns"], formats["head"])
     for table in tables:
         for column in template_columns(table):
             at += 1
             choices = "、".join(_choices(column, context).values()) or _range(column)
             kind = said["kinds"][column.kind] + (f"（{column.unit}）" if column.unit else "")
+            kind += said["explained"].get(column.label, "").format(programmes=programmes)
             wanted = said["required"][column.required or "no"]
             row = [table.label, column.label, kind, wanted, choices, column.blank]
             sheet.write_row(at, 0, row, formats["wrap"])
@@ -99,8 +102,12 @@ def _choices(column: Column, context: Context) -> dict[str, str]:
 
 
 def _range(column: Column) -> str:
+    """Return the range of a number where it tells more than that it is one."""
     low, dots, high = column.rule.partition("..")
-    return f"{float(low):,.0f}〜{float(high):,.0f}" if dots else ""
+    if not dots or float(high) >= _NO_LIMIT:
+        return schema.texts()["guide"]["not_negative"] if dots and float(low) == 0 else ""
+    ends = (f"{n:,.0f}" if n >= 10_000 else f"{n:.0f}" for n in (float(low), float(high)))
+    return "〜".join(ends)  # a year has no comma
 
 
 def _write_choices(sheet: Any, tables: list[Table], *, context: Context) -> dict[tuple, str]:
@@ -119,12 +126,14 @@ def _write_choices(sheet: Any, tables: list[Table], *, context: Context) -> dict
     return ranges
 
 
-def _write_table(sheet: Any, table: Table, *, formats: dict, ranges: Mapping[tuple, str]) -> None:
+def _write_table(
+    sheet: Any, table: Table, *, formats: dict, ranges: Mapping[tuple, str], year: int
+) -> None:
     said = schema.texts()["guide"]
     for at, column in enumerate(template_columns(table)):
         head = formats["required" if column.required == "yes" else "head"]
         sheet.write_string(0, at, column.label, head)
-        sheet.write_string(1, at, column.example if at else EXAMPLE, formats["example"])
+        sheet.write_string(1, at, column.example_of(year) if at else EXAMPLE, formats["example"])
         rule = _validation(column, ranges.get((table.name, column.name), ""))
         if rule:
             titles = {
