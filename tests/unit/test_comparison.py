@@ -306,7 +306,7 @@ def test_composition_of_the_respondents_gives_the_mix_and_missing_counts():
     band = pick(rows, "difference_points", "age_band", "young")
     variance = 400 / 399 * 0.16 / 200 + 0.15 * 0.85 / 1000  # 25 % of 4,000
     assert band["std_error"] == pytest.approx(100 * np.sqrt(variance))
-    assert "年代の構成から求めました" in band["reason"]
+    assert "全国のこの年代の回答者数は、ほかの公表値によります。" in band["reason"]
 
 
 def test_other_domains_need_the_age_mix_inside_them():

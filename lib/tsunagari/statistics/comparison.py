@@ -78,7 +78,7 @@ def _read_published(
     if row["item_value"] in no_answer:
         return replace(found, problem="無回答の割合は、調査の方法で変わります。")
     if np.isnan(found.n) and row["domain_value"] in mix:
-        note = "全国の回答者数は、年代の構成から求めました。"  # A26
+        note = "全国のこの年代の回答者数は、ほかの公表値によります。"  # A26
         return replace(found, n=float(mix[row["domain_value"]]), note=note)
     if np.isnan(found.n):
         return replace(found, problem="全国の回答者数が公表されていません。")
