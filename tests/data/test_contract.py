@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import re
 
 import pytest
 from python_calamine import CalamineWorkbook
@@ -26,6 +27,13 @@ def test_the_page_says_what_its_rows_say(released, year):
     contract, page, _ = contract_of(released, year)
     assert page.count("data-row") > 1_000
     assert contract.check_page(page) + contract.check_nation(page) == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("year", YEARS)
+def test_the_english_page_of_the_sample_is_english_throughout(released, year):
+    page = (released / "reports/ehime" / year / "summary_en.html").read_text(encoding="utf-8")
+    assert re.findall('<span lang="ja">.*?</span>', page.partition("<body>")[2]) == []
 
 
 @pytest.mark.slow

@@ -474,6 +474,18 @@ def test_every_input_counts(root, name, step):
     assert [key for key in after if after[key] != before[key]] == [f"data/raw/{step}"]
 
 
+@pytest.mark.parametrize("name", ["responses.csv", "decisions.csv"])
+def test_the_wave_that_is_compared_with_counts(root, name):
+    raw, notebooks = root / "data/raw/ehime", root / "notebooks"
+    shutil.copytree(raw / "2022", raw / "2023")
+    (raw / "2022" / name).touch()
+    before = pipeline.prepare("ehime", 2023, notebooks=notebooks).inputs
+    (raw / "2022" / name).write_bytes(b"another wave")
+    after = pipeline.prepare("ehime", 2023, notebooks=notebooks).inputs
+    group = name if name.startswith("responses") else "*"
+    assert [k for k in after if after[k] != before[k]] == [f"data/raw/ehime/2022/{group}"]
+
+
 def test_a_signed_release_stays_what_was_signed_and_is_known_to_the_next_gate(released, capfd):
     command = ["release", "--study", "ehime", "--year", "2022"]
     assert pipeline.main(command) != 0
