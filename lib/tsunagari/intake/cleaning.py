@@ -694,5 +694,4 @@ def ledger_rows(cleaned: Cleaned, study: Study) -> pd.DataFrame:
         domain_value="all",
         item="ledger",
         weighting="unweighted",
-        status="published",
     ).reindex(columns=ESTIMATE_COLUMNS)
