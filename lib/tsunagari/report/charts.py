@@ -272,7 +272,10 @@ def width_em(text: str) -> float:
 
 
 def wrap(text: str, *, em: float) -> str:
-    """Break a Japanese label into lines of at most `em`, none begins with a closing mark."""
+    """Break a Japanese label into lines of at most `em`, none begins with a closing mark.
+
+    A number or a Latin word stays whole where it fits a line.
+    """
     if "：" in text[:-1] and width_em(text) > em:
         heading, _, rest = text.partition("：")
         return f"{wrap(heading + '：', em=em)}\n{wrap(rest, em=em)}"
@@ -283,7 +286,9 @@ def wrap(text: str, *, em: float) -> str:
         is_closing = character in "、。，．）」』】・：；？！ー〜ょゃゅっァィゥェォャュョッ"
         if line and width_em(line + character) > em and not is_closing:
             kept = line.rstrip("（「『【［")  # an opening mark goes with what it opens
-            lines.append(kept or line)
+            if re.match("[0-9A-Za-z]", character):
+                kept = re.sub("[0-9A-Za-z.,]+$", "", kept)
+            lines.append(kept.rstrip() or line)
             line = line[len(kept) :] if kept else ""
         line += character
     return "\n".join([*lines, line])

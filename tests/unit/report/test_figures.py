@@ -305,6 +305,7 @@ def test_caption_and_alt_are_escaped():
         ("電話する、会う", 4, ["電話する、", "会う"]),  # none begins with a closing one
         ("支援の受け方がわからないため", 13, ["支援の受け方が", "わからないため"]),  # even
         ("UCLA", 10, ["UCLA"]),
+        ("愛媛県 2022年度", 6, ["愛媛県", "2022年度"]),  # a number stays whole
     ],
 )
 def test_wrap_breaks_japanese_labels(text, em, lines):
