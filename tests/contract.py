@@ -45,7 +45,7 @@ HEADINGS = {
     r"オッズ比": "odds_ratio",
     r"平均": "mean",
     r"件|.* 回収": "count",
-    r".* 割付": "quota",
+    r".* 人口に比例した人数（参考）": "quota",
     r"\d+": "half_width",
     r"α（.*）": "cronbach_alpha",
     r"内容": "n_respondents",
@@ -240,6 +240,7 @@ class Contract:
         n = [row["n_unweighted"]]
         said = {"95%信頼区間": ends(row), "区間": ends(row), "n（人）": n, "n (people)": n, "n": n}
         said = said.get(head, [row["estimate"]])
+        text = "0" if text in ("広域だけ", "担当なし") else text  # none of the region's own
         wrong += same(text, said) + (same(small, ends(row)) if small else [])
         is_said = row["verdict"] and row["verdict"] in text
         if (
@@ -270,7 +271,7 @@ class Contract:
         for place, named, text in sentence.spans:
             keys = named.split(";")
             row = self.rows[keys[0]]
-            if text.endswith("。"):  # words of the plan
+            if text.rstrip().endswith(("。", ".")):  # words of the plan
                 wrong += self.check_words(text, keys)
                 continue
             known = [row[n] for n in ("estimate", "lower", "upper", "n_unweighted") if row[n]]

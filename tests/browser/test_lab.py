@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from tsunagari import synthetic
+from tsunagari.run import release
 
 pytestmark = pytest.mark.slow
 
@@ -163,3 +164,27 @@ def test_a_notebook_whose_steps_are_missing_offers_the_cell_that_runs_them(brows
     assert errors(page) == []
     assert "前の手順がまだか" not in page.locator(".jp-NotebookPanel .tsunagari").first.inner_text()
     page.close()
+
+
+def test_a_run_elsewhere_and_a_changed_codebook_are_told_in_a_sentence(browser, lab):
+    folder = lab[1] / "data/processed/ehime"
+    (folder / "2022/private/respondents.parquet").unlink(missing_ok=True)
+    book = lab[1] / "data/raw/ehime/codebook.csv"
+    with release.locked(folder / "2022"):
+        page, _ = run_all(browser, lab[0], "02_weight_respondents")
+        offered = page.locator(".jp-CodeCell", has_text="session.run_before(")
+        offered.locator(".cm-content").click()
+        page.keyboard.press("Shift+Enter")
+        said = offered.locator('[data-mime-type="application/vnd.jupyter.stderr"]')
+        said.wait_for(timeout=120_000)
+        assert "E-LOCKED" in said.inner_text() and "Traceback" not in said.inner_text()
+        page.close()
+    kept = book.read_bytes()
+    try:
+        book.write_bytes(kept.replace(",region,region,SA,".encode(), ",region,region,SB,".encode()))
+        page, _ = run_all(browser, lab[0], "01_clean_responses")
+        (said,) = errors(page)
+        assert "codebook.csv" in said and "5 行目 type" in said and "Traceback" not in said
+        page.close()
+    finally:
+        book.write_bytes(kept)

@@ -75,7 +75,7 @@ def review(writer: Writer, **_: Any) -> Lines:
             "label": line["indicator_name"] or line["plan_id"],
             "planned": Cell(line["goal"] + line["measure"], rows=rows),
             "done": line["done_state"] + (f"：{line['done_note']}" if line["done_note"] else ""),
-            "measured": Cell(estimate(row) + line["unit"] if row else MISSING, rows=rows),
+            "measured": Cell(estimate(row) + line["unit"], rows=rows) if row else MISSING,
             "verdict": line["verdict_label"],
         })  # fmt: skip
     return Lines({"": lines})
